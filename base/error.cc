@@ -1,0 +1,110 @@
+#include "base/error.h"
+
+#include <array>
+
+#include "base/check.h"
+
+namespace headgate {
+
+namespace {
+
+constexpr Severity fatal = Severity::fatal;
+constexpr Severity error = Severity::error;
+
+constexpr ErrorRow error_table[] = {
+    {ErrorCode::protocol_violation, "08P01", fatal, "protocol violation"},
+    {ErrorCode::bad_packet_header, "08P01", fatal, "bad packet header"},
+    {ErrorCode::bad_packet, "08P01", fatal, "bad packet"},
+    {ErrorCode::unknown_packet, "08P01", fatal, "unknown pkt"},
+    {ErrorCode::packet_too_large, "08P01", fatal, "packet too large"},
+    {ErrorCode::old_protocol, "08P01", fatal, "old V2 protocol not supported"},
+    {ErrorCode::password_before_startup, "08P01", fatal,
+     "client password pkt before startup packet"},
+    {ErrorCode::startup_again, "08P01", fatal, "client re-sent startup pkt"},
+    {ErrorCode::startup_layout, "08P01", fatal,
+     "invalid startup packet layout: expected terminator as last byte"},
+    {ErrorCode::data_after_ssl_request, "08P01", fatal,
+     "received unencrypted data after SSL request"},
+    {ErrorCode::data_after_gss_request, "08P01", fatal,
+     "received unencrypted data after GSSAPI encryption request"},
+    {ErrorCode::pqexec_disallowed, "08P01", fatal, "PQexec disallowed"},
+    {ErrorCode::ssl_required, "08P01", fatal, "SSL required"},
+    {ErrorCode::no_username, "08P01", fatal, "no username supplied"},
+    {ErrorCode::username_too_long, "08P01", fatal, "username too long"},
+    {ErrorCode::password_too_long, "08P01", fatal, "password too long"},
+    {ErrorCode::unsupported_parameter, "08P01", fatal, "unsupported startup parameter"},
+    {ErrorCode::unsupported_parameter_in_options, "08P01", fatal,
+     "unsupported startup parameter in options"},
+    {ErrorCode::unsupported_options, "08P01", fatal,
+     "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"},
+    {ErrorCode::no_such_user, "08P01", fatal, "no such user"},
+    {ErrorCode::no_such_database, "08P01", fatal, "no such database"},
+    {ErrorCode::database_disabled, "08P01", fatal, "database is disabled"},
+    {ErrorCode::shutting_down, "08P01", fatal, "pooler is shutting down"},
+    {ErrorCode::bouncer_config, "08P01", fatal, "bouncer config error"},
+    {ErrorCode::bouncer_resources, "08P01", fatal, "bouncer resources exhaustion"},
+    {ErrorCode::no_auth_method, "08P01", fatal, "no authentication method is found"},
+    {ErrorCode::login_rejected, "08P01", fatal, "login rejected"},
+    {ErrorCode::not_allowed, "08P01", fatal, "not allowed"},
+    {ErrorCode::trust_failed, "08P01", fatal, "\"trust\" authentication failed"},
+    {ErrorCode::password_failed, "08P01", fatal, "password authentication failed"},
+    {ErrorCode::sasl_failed, "08P01", fatal, "SASL authentication failed"},
+    {ErrorCode::sasl_mechanism, "08P01", fatal,
+     "client selected an invalid SASL authentication mechanism"},
+    {ErrorCode::empty_password, "08P01", fatal, "empty password returned by client"},
+    {ErrorCode::too_many_unauthenticated, "08P01", fatal,
+     "no more connections allowed (too many logins in progress)"},
+    {ErrorCode::max_client_conn, "08P01", fatal, "no more connections allowed (max_client_conn)"},
+    {ErrorCode::max_db_client_connections, "08P01", fatal,
+     "client connections exceeded (max_db_client_connections)"},
+    {ErrorCode::max_user_client_connections, "08P01", fatal,
+     "client connections exceeded (max_user_client_connections)"},
+    {ErrorCode::query_timeout, "08P01", fatal, "query timeout"},
+    {ErrorCode::query_timeout_waiting, "08P01", fatal, "query_timeout"},
+    {ErrorCode::query_wait_timeout, "08P01", fatal, "query_wait_timeout"},
+    {ErrorCode::client_idle_timeout, "08P01", fatal, "client_idle_timeout"},
+    {ErrorCode::idle_transaction_timeout, "08P01", fatal, "idle transaction timeout"},
+    {ErrorCode::transaction_timeout, "08P01", fatal, "transaction timeout"},
+    {ErrorCode::client_login_timeout, "08P01", fatal, "client_login_timeout"},
+    {ErrorCode::client_login_timeout_server_down, "08P01", fatal,
+     "client_login_timeout (server down)"},
+    {ErrorCode::login_failing, "08P01", fatal, "server login has been failing"},
+    {ErrorCode::query_canceled, "57014", error, "canceling statement due to user request"},
+    {ErrorCode::server_crashed, "08P01", fatal, "server conn crashed?"},
+    {ErrorCode::server_shutting_down, "08P01", fatal, "server shutting down"},
+    {ErrorCode::server_connect_failed, "08P01", fatal, "connect failed"},
+    {ErrorCode::server_login_failed, "08P01", fatal, "server login failed"},
+    {ErrorCode::server_wrong_password_type, "08P01", fatal,
+     "server login failed: wrong password type"},
+    {ErrorCode::server_invalid_signature, "08P01", fatal,
+     "server login failed: invalid server signature"},
+    {ErrorCode::server_no_mechanism, "08P01", fatal,
+     "server login failed: none of the server's SASL authentication mechanisms are supported"},
+    {ErrorCode::server_protocol, "08P01", fatal, "protocol violation by the server"},
+    {ErrorCode::invalid_server_parameter, "08P01", fatal, "invalid server parameter"},
+    {ErrorCode::statement_mode_transaction, "08P01", fatal,
+     "transaction blocks not allowed in statement pooling mode"},
+    {ErrorCode::configuration_changed, "08P01", fatal, "database configuration changed"},
+    {ErrorCode::database_removed, "08P01", fatal, "database removed"},
+    {ErrorCode::admin_disconnect, "08P01", fatal, "admin forced disconnect"},
+    {ErrorCode::out_of_descriptors, "53000", fatal, "out of file descriptors"},
+    {ErrorCode::config, "F0000", error, "configuration error"},
+    {ErrorCode::io, "58030", error, "I/O error"},
+    {ErrorCode::admin_command, "08P01", error, "invalid command"},
+    {ErrorCode::admin_access, "08P01", error, "admin access needed"},
+    {ErrorCode::admin_reload, "F0000", error, "RELOAD failed, see logs for additional details"},
+};
+
+constexpr bool rows_stand_at_their_code() {
+  for (size_t i = 0; i < std::size(error_table); ++i) {
+    if (static_cast<size_t>(error_table[i].code) != i) return false;
+  }
+  return std::size(error_table) == static_cast<size_t>(ErrorCode::admin_reload) + 1;
+}
+static_assert(rows_stand_at_their_code());
+
+}  // namespace
+
+const ErrorRow& error_row(ErrorCode code) { return error_table[static_cast<size_t>(code)]; }
+
+}  // namespace headgate

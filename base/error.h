@@ -1,0 +1,120 @@
+// Every error that Headgate itself makes, listed once, so that the reply to a client, the log line,
+// the metric and the documentation agree. The texts are PgBouncer's where it has one, because
+// clients and scripts match on them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace headgate {
+
+enum class Severity : uint8_t { error, fatal };
+
+enum class ErrorCode : uint8_t {
+  // protocol
+  protocol_violation,
+  bad_packet_header,
+  bad_packet,
+  unknown_packet,
+  packet_too_large,
+  old_protocol,
+  password_before_startup,
+  startup_again,
+  startup_layout,
+  data_after_ssl_request,
+  data_after_gss_request,
+  pqexec_disallowed,
+  // login
+  ssl_required,
+  no_username,
+  username_too_long,
+  password_too_long,
+  unsupported_parameter,
+  unsupported_parameter_in_options,
+  unsupported_options,
+  no_such_user,
+  no_such_database,
+  database_disabled,
+  shutting_down,
+  bouncer_config,
+  bouncer_resources,
+  no_auth_method,
+  login_rejected,
+  not_allowed,
+  trust_failed,
+  password_failed,
+  sasl_failed,
+  sasl_mechanism,
+  empty_password,
+  too_many_unauthenticated,
+  // limits and timeouts
+  max_client_conn,
+  max_db_client_connections,
+  max_user_client_connections,
+  query_timeout,
+  query_timeout_waiting,
+  query_wait_timeout,
+  client_idle_timeout,
+  idle_transaction_timeout,
+  transaction_timeout,
+  client_login_timeout,
+  client_login_timeout_server_down,
+  login_failing,
+  query_canceled,
+  // server trouble
+  server_crashed,
+  server_shutting_down,
+  server_connect_failed,
+  server_login_failed,
+  server_wrong_password_type,
+  server_invalid_signature,
+  server_no_mechanism,
+  server_protocol,
+  invalid_server_parameter,
+  statement_mode_transaction,
+  configuration_changed,
+  database_removed,
+  admin_disconnect,
+  out_of_descriptors,
+  // configuration and the outside
+  config,
+  io,
+  // the admin console
+  admin_command,
+  admin_access,
+  admin_reload,
+};
+
+struct ErrorRow {
+  ErrorCode code;
+  char sqlstate[6];
+  Severity severity;
+  std::string_view text;
+};
+
+/// The row of a code.
+const ErrorRow& error_row(ErrorCode code);
+
+/// An error as it happened: a row of the table, with the text of this case.
+struct Error {
+  ErrorCode code;
+  std::string message;
+  std::string detail{};
+  std::string hint{};
+  /// Where the text and SQLSTATE are a server's own, its SQLSTATE; else empty.
+  std::string sqlstate_override{};
+
+  /// The error with the text of its row.
+  explicit Error(ErrorCode c) : code(c), message(error_row(c).text) {}
+  Error(ErrorCode c, std::string text) : code(c), message(std::move(text)) {}
+
+  std::string_view sqlstate() const {
+    return sqlstate_override.empty() ? std::string_view(error_row(code).sqlstate)
+                                     : std::string_view(sqlstate_override);
+  }
+  Severity severity() const { return error_row(code).severity; }
+};
+
+}  // namespace headgate
