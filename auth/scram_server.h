@@ -1,0 +1,38 @@
+// The side of SCRAM that checks a client. One for each exchange, driven by its owner message by
+// message; it never derives a key from a password, and never says in what way a client was wrong.
+#pragma once
+
+#include <utility>
+
+#include "auth/scram.h"
+#include "base/bytes.h"
+
+namespace headgate {
+
+class ScramServer {
+ public:
+  /// `nonce` is our half of it (see scram_nonce), never used before.
+  explicit ScramServer(Bytes nonce) : nonce_(std::move(nonce)) {}
+  ~ScramServer() { wipe(client_key_); }
+
+  /// Reads client-first; false if it is malformed or wants what we do not offer.
+  bool read_first(View message);
+  /// server-first, which shows the client the verifier's salt and iterations.
+  Bytes challenge(const ScramVerifier& verifier);
+  /// Reads client-final; true if its proof fits the verifier of the challenge.
+  bool read_final(View message);
+  /// server-final, after a good read_final(): proves to the client that we know the verifier too.
+  Bytes confirmation() const;
+  /// The client's key, which its proof has shown to us.
+  const Bytes& client_key() const { return client_key_; }
+
+ private:
+  bool proof_is_right(View proof);
+
+  Bytes nonce_;  // ours; after client-first the client's half stands in front of it
+  Bytes gs2_header_, client_first_bare_, server_first_, auth_message_;
+  ScramVerifier verifier_;
+  Bytes client_key_;
+};
+
+}  // namespace headgate
