@@ -1,0 +1,251 @@
+#include "pool/pool.h"
+
+namespace headgate {
+
+Pool::Pool(SharedPool& shared, WorkerId me, PoolRules rules)
+    : shared_(shared), me_(me), others_(~mask_of(me)) {
+  set_rules(rules);
+}
+
+// --- clients
+
+PooledServer* Pool::ask(Waiter& client, Instant now) {
+  PooledServer* server = pick(now);
+  bool check_first = server && stale(*server, now);
+  if (server && !check_first && waiters_.empty()) {
+    lend(*server, now);
+    publish_fewer();
+    return server;
+  }
+  client.waiting_since_ = now;
+  waiters_.push_back(client);
+  if (!check_first) return nullptr;
+  move(*server, ServerEvent::check, now);
+  publish_fewer();
+  return server;
+}
+
+void Pool::withdraw(Waiter& client) {
+  waiters_.remove(client);
+  settle_hunger();
+}
+
+void Pool::ask_again(Waiter& client, Instant waiting_since) {
+  client.waiting_since_ = waiting_since;
+  waiters_.push_front(client);
+  settle_hunger();
+}
+
+// --- servers that come, are free, and go
+
+void Pool::opening(PooledServer& server, Instant now) {
+  MUST(server.state_ == ServerState::login);
+  server.since_ = server.connected_at_ = now;
+  in(ServerState::login).push_back(server);
+}
+
+Grant Pool::opened(PooledServer& server, Instant now) {
+  // Spreads bits that differ little; the servers of one moment must not expire in one moment.
+  auto seed = static_cast<uint64_t>(server.connected_at_.time_since_epoch().count()) ^
+              (uint64_t{me_} << 48) ^ (uint64_t{++opened_} << 32);
+  server.jitter_ = static_cast<uint16_t>((seed * 0x9E3779B97F4A7C15) >> 48);
+  set_expiry(server);
+  move(server, ServerEvent::login_done, now);
+  WorkerMask told = shared_.opening_done() | shared_.login_worked();
+  Grant grant = place(server, now);
+  grant.look_again = told & others_;
+  return grant;
+}
+
+Grant Pool::give_back(PooledServer& server, Instant now) {
+  move(server, ServerEvent::return_clean, now);
+  return place(server, now);
+}
+
+void Pool::start_test(PooledServer& server, Instant now) {
+  move(server, ServerEvent::return_dirty, now);
+}
+
+Grant Pool::tested(PooledServer& server, Instant now) {
+  move(server, ServerEvent::test_done, now);
+  return place(server, now);
+}
+
+Grant Pool::arrived(PooledServer& server, bool fetched, Instant now) {
+  MUST(server.state_ == ServerState::idle);
+  if (fetched) fetch_failed();
+  bounces_.count_arrival();
+  set_expiry(server);  // the rules may have changed while it was on its way
+  // It may have been idle for longer than those that are here.
+  auto& idle = in(ServerState::idle);
+  insert_idle(server, idle.empty() || server.since_ >= warmest().since_);
+  return place(server, now, stale(server, now));
+}
+
+void Pool::fetch_failed() {
+  MUST(fetching_ > 0);
+  --fetching_;
+}
+
+PooledServer* Pool::hand_over(Instant now) {
+  PooledServer* server = starving() ? nullptr : pick(now);
+  if (!server) {
+    // Whoever asked must not find the same count again, or it would ask again and again.
+    shared_.publish_fewer_idle(me_, 0);
+    return nullptr;
+  }
+  leave(*server);
+  publish_fewer();
+  return server;
+}
+
+void Pool::close(PooledServer& server, Instant now) {
+  ServerState state = server.state_;
+  if (state == ServerState::closing) return;
+  shared_.start_closing();
+  move(server, ServerEvent::close, now);
+  if (state == ServerState::idle) publish_fewer();
+  // Nobody need be told of the free place now: gone() tells everybody who is hungry.
+  if (state == ServerState::login) shared_.opening_done();
+}
+
+void Pool::login_failed(Instant now) { shared_.login_failed(now + rules_.server_login_retry); }
+
+SharedPool::Freed Pool::gone(PooledServer& server) {
+  MUST(server.state_ == ServerState::closing);
+  in(ServerState::closing).remove(server);
+  return shared_.release();
+}
+
+// --- lending
+
+bool Pool::stale(const PooledServer& server, Instant now) const {
+  return now - server.since_ >= check_after_;
+}
+
+// The idle server to lend next, if it may be lent at all; a fresh one rather than a stale one.
+PooledServer* Pool::pick(Instant now) {
+  auto& idle = in(ServerState::idle);
+  if (idle.empty() || paused_) return nullptr;
+  PooledServer& first = idle.front();
+  if (!first.close_needed_ && !stale(first, now)) [[likely]]
+    return &first;
+  return pick_slowly(now);
+}
+
+PooledServer* Pool::pick_slowly(Instant now) {
+  PooledServer* fresh = nullptr;
+  PooledServer* any = nullptr;
+  in(ServerState::idle).for_each([&](PooledServer& server) {
+    if (server.close_needed_) return;
+    if (!any) any = &server;
+    if (!fresh && !stale(server, now)) fresh = &server;
+  });
+  return fresh ? fresh : any;
+}
+
+// Whether nothing speaks against keeping a free server; condemn() says what.
+bool Pool::sound(const PooledServer& server, Instant now) const {
+  return !server.close_needed_ && !paused_ && now < server.expires_at_ &&
+         shared_.staying() <= most_;
+}
+
+// Decides about a server that has just become idle, and is not published yet.
+Grant Pool::place(PooledServer& server, Instant now, bool check_first) {
+  if (!sound(server, now)) [[unlikely]] {
+    if (const char* reason = condemn(server, now)) {
+      move(server, ServerEvent::close, now);
+      return Grant{.to = Grant::To::close, .reason = reason};
+    }
+  }
+  if (WorkerId worker = claim_hungry(!waiters_.empty()); worker != me_) {
+    leave(server);
+    return Grant{.to = Grant::To::worker, .worker = worker};
+  }
+  if (!waiters_.empty() && !check_first) {
+    return Grant{.to = Grant::To::waiter, .waiter = lend_to_first(server, now)};
+  }
+  shared_.publish_idle(me_, static_cast<uint32_t>(in(ServerState::idle).size()));
+  // Somebody may have become hungry before he could see this server. (Starving, and yet idle: a
+  // server to check first, which is what the next wish is going to be.)
+  if (WorkerId worker = claim_hungry(starving()); worker != me_) {
+    leave(server);
+    publish_fewer();
+    return Grant{.to = Grant::To::worker, .worker = worker};
+  }
+  return Grant{};
+}
+
+// The worker hungry for longest, which will have the server; `me_` if there is none, or if the
+// server is needed here and nobody there is much older.
+WorkerId Pool::claim_hungry(bool needed_here) {
+  if ((shared_.hungry() & others_) == 0) [[likely]]
+    return me_;
+  return claim_hungriest(needed_here ? waiters_.front().waiting_since_ - fairness_bound
+                                     : Instant::max());
+}
+
+WorkerId Pool::claim_hungriest(Instant before) {
+  for (;;) {  // somebody else has got on each time this goes round again
+    WorkerId hungriest = me_;
+    Instant first = before;
+    WorkerMask others = shared_.hungry() & others_;
+    for (; others != 0; others &= others - 1) {
+      auto worker = static_cast<WorkerId>(__builtin_ctzll(others));
+      Instant since = shared_.hungry_since(worker);
+      if (since >= first) continue;
+      first = since;
+      hungriest = worker;
+    }
+    if (hungriest == me_ || shared_.claim_hungry(hungriest)) return hungriest;
+  }
+}
+
+Waiter* Pool::lend_to_first(PooledServer& server, Instant now) {
+  Waiter* client = waiters_.pop_front();
+  lend(server, now);
+  settle_hunger();
+  return client;
+}
+
+void Pool::lend(PooledServer& server, Instant now) {
+  move(server, ServerEvent::lend, now);
+  bounces_.count_assignment();
+  if (rules_.server_lifetime == Duration::zero()) server.expires_at_ = now;
+}
+
+// --- lists
+
+void Pool::leave(PooledServer& server) {
+  in(ServerState::idle).remove(server);
+  ++handed_over_;
+}
+
+void Pool::move(PooledServer& server, ServerEvent event, Instant now) {
+  auto next = after(server.state_, event);
+  MUST(next);
+  in(server.state_).remove(server);
+  server.state_ = *next;
+  server.since_ = now;
+  if (*next == ServerState::idle) {
+    insert_idle(server, true);
+  } else {
+    in(*next).push_back(server);
+  }
+}
+
+// The one lent next is in front: the last to come back, or with round robin the first.
+void Pool::insert_idle(PooledServer& server, bool newest) {
+  if (server.expires_at_ < next_expiry_) next_expiry_ = server.expires_at_;
+  if (newest != rules_.round_robin) {
+    in(ServerState::idle).push_front(server);
+  } else {
+    in(ServerState::idle).push_back(server);
+  }
+}
+
+void Pool::publish_fewer() {
+  shared_.publish_fewer_idle(me_, static_cast<uint32_t>(in(ServerState::idle).size()));
+}
+
+}  // namespace headgate
