@@ -1,0 +1,27 @@
+// What must hold between the settings, and which of their values Headgate refuses because it cannot
+// do yet what they promise: a start-up error is better than a door left open.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "conf/ini.h"
+#include "conf/settings.h"
+
+namespace headgate {
+
+/// Where each setting that a file sets was set last.
+using Places = std::map<std::string, Place, std::less<>>;
+
+/// The first thing that is wrong, or nothing; what is only doubtful goes to config.warnings.
+std::optional<Error> check(Config& config, const Places& places);
+
+/// Adds a warning for each setting in `places` that was changed and has no effect (yet).
+void warn_of_missing_effects(Config& config, const Places& places);
+
+/// What --check prints: the warnings and a summary, in lines.
+std::string report(const Config& config);
+
+}  // namespace headgate

@@ -1,0 +1,37 @@
+// The command line: PgBouncer's flags, and --check. Only reads it; what the flags do is up to the
+// program.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace headgate {
+
+struct CommandLine {
+  enum class Task : uint8_t { run, check, show_help, show_version };
+  Task task = Task::run;
+  bool daemon = false;
+  bool quiet = false;
+  bool reboot = false;
+  int verbose = 0;                  // how often -v was given
+  std::optional<std::string> user;  // beats the setting
+  std::string config_path;
+};
+
+/// Reads the arguments without the program's name: flags in any order, bundled (-dv), long names
+/// also shortened as far as they stay unambiguous, `--` ends the flags. -h and -V end the reading.
+/// The error is one line for stderr, behind "PROGRAM: "; its hint is the next line.
+Result<CommandLine> parse_command_line(std::span<const char* const> arguments);
+
+/// What -h prints.
+std::string help_text();
+
+/// The first line of what -V prints.
+std::string version_text();
+
+}  // namespace headgate

@@ -1,0 +1,282 @@
+#include "conf/entries.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+
+#include "conf/connstr.h"
+#include "conf/nearest.h"
+#include "conf/values.h"
+
+namespace headgate {
+namespace {
+
+using Warnings = std::vector<std::string>;
+using Refusal = std::optional<Error>;
+
+Error config_error(std::string message, std::string hint = {}) {
+  Error error(ErrorCode::config, std::move(message));
+  error.hint = std::move(hint);
+  return error;
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// A decimal number. PgBouncer reads these with atoi, so that what follows the digits is let pass,
+/// with a warning; but a value without digits, which is 0 there, is refused.
+std::optional<int> take_number(const KeyValue& pair, Warnings& warnings) {
+  const View text = pair.value;
+  const bool negative = text.starts_with('-');
+  size_t at = negative || text.starts_with('+') ? 1 : 0;
+  if (at == text.size() || !is_digit(text[at])) return std::nullopt;
+  int64_t number = 0;
+  for (; at < text.size() && is_digit(text[at]); ++at) {
+    number = number * 10 + (text[at] - '0');
+    if (number > INT32_MAX) return std::nullopt;
+  }
+  if (at < text.size()) {
+    warnings.push_back(fmt::format("{}={} is taken as {}", pair.key, printable(text), number));
+  }
+  return static_cast<int>(negative ? -number : number);
+}
+
+/// What a number below the lowest stands for is "as everywhere else": the entry stays unset.
+enum class Lowest : int { zero = 0, one = 1 };
+
+Refusal set_number(std::optional<int>& into, const KeyValue& pair, Warnings& warnings,
+                   Lowest lowest) {
+  auto number = take_number(pair, warnings);
+  if (!number) {
+    return config_error(fmt::format("invalid {}: {}", pair.key, printable(pair.value)),
+                        "expected an integer");
+  }
+  into.reset();
+  if (*number >= static_cast<int>(lowest)) into = number;
+  return std::nullopt;
+}
+
+Refusal set_duration(std::optional<Duration>& into, const KeyValue& pair, Warnings& warnings,
+                     Lowest lowest) {
+  auto duration = parse_duration(pair.value);
+  if (!duration) {
+    auto number = take_number(pair, warnings);
+    if (!number) {
+      return config_error(fmt::format("invalid {}: {}", pair.key, printable(pair.value)),
+                          "expected seconds, or a number with a unit (us, ms, s, min, h, d)");
+    }
+    duration = seconds(*number);
+  }
+  into.reset();
+  if (*duration > Duration::zero() || (lowest == Lowest::zero && *duration == Duration::zero())) {
+    into = duration;
+  }
+  return std::nullopt;
+}
+
+Refusal set_port(int& into, const KeyValue& pair, Warnings& warnings) {
+  const int port = take_number(pair, warnings).value_or(0);
+  if (port < 1 || port > 65535) return config_error("invalid port: " + printable(pair.value));
+  into = port;
+  return std::nullopt;
+}
+
+Refusal set_pool_mode(std::optional<PoolMode>& into, const KeyValue& pair) {
+  into = parse_word<PoolMode>(pair.value);
+  if (into) return std::nullopt;
+  return config_error("invalid pool mode: " + printable(pair.value),
+                      "expected one of session, transaction, statement");
+}
+
+Refusal set_load_balance(LoadBalance& into, const KeyValue& pair) {
+  auto policy = parse_word<LoadBalance>(pair.value);
+  if (!policy) {
+    return config_error("invalid load_balance_hosts: " + printable(pair.value),
+                        "expected one of round-robin, disable");
+  }
+  into = *policy;
+  return std::nullopt;
+}
+
+Refusal set_text(std::string& into, const KeyValue& pair) {
+  into = pair.value;
+  return std::nullopt;
+}
+
+Refusal set_text(std::optional<std::string>& into, const KeyValue& pair) {
+  into = pair.value;
+  return std::nullopt;
+}
+
+Refusal set_later(std::optional<std::string>& into, const KeyValue& pair, Warnings& warnings) {
+  warnings.push_back(pair.key + " is accepted but not yet in effect");
+  return set_text(into, pair);
+}
+
+Refusal set_auth_dbname(std::optional<std::string>& into, const KeyValue& pair,
+                        Warnings& warnings) {
+  if (pair.value == console_database) {
+    return config_error("cannot use the reserved \"pgbouncer\" database as an auth_dbname");
+  }
+  return set_later(into, pair, warnings);
+}
+
+Refusal set_startup_parameter(DatabaseEntry& entry, const KeyValue& pair) {
+  for (auto& [name, value] : entry.startup_parameters) {
+    if (name != pair.key) continue;
+    value = pair.value;
+    return std::nullopt;
+  }
+  entry.startup_parameters.emplace_back(pair.key, pair.value);
+  return std::nullopt;
+}
+
+template <class Entry>
+struct Key {
+  View name;
+  Refusal (*set)(Entry& entry, const KeyValue& pair, Warnings& warnings);
+};
+
+using D = DatabaseEntry;
+using P = const KeyValue&;
+using W = Warnings&;
+
+constexpr Key<DatabaseEntry> database_keys[] = {
+    {"dbname", [](D& e, P p, W) { return set_text(e.dbname, p); }},
+    {"host", [](D& e, P p, W) { return set_text(e.host, p); }},
+    {"port", [](D& e, P p, W w) { return set_port(e.port, p, w); }},
+    {"user", [](D& e, P p, W) { return set_text(e.user, p); }},
+    {"password", [](D& e, P p, W) { return set_text(e.password, p); }},
+    {"auth_user", [](D& e, P p, W w) { return set_later(e.auth_user, p, w); }},
+    {"auth_query", [](D& e, P p, W w) { return set_later(e.auth_query, p, w); }},
+    {"auth_dbname", [](D& e, P p, W w) { return set_auth_dbname(e.auth_dbname, p, w); }},
+    {"pool_size", [](D& e, P p, W w) { return set_number(e.pool_size, p, w, Lowest::zero); }},
+    {"min_pool_size",
+     [](D& e, P p, W w) { return set_number(e.min_pool_size, p, w, Lowest::zero); }},
+    {"reserve_pool_size",
+     [](D& e, P p, W w) { return set_number(e.reserve_pool_size, p, w, Lowest::zero); }},
+    {"reserve_pool",
+     [](D& e, P p, W w) { return set_number(e.reserve_pool_size, p, w, Lowest::zero); }},
+    {"max_db_connections",
+     [](D& e, P p, W w) { return set_number(e.max_db_connections, p, w, Lowest::one); }},
+    {"max_db_client_connections",
+     [](D& e, P p, W w) { return set_number(e.max_db_client_connections, p, w, Lowest::one); }},
+    {"pool_mode", [](D& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
+    {"server_lifetime",
+     [](D& e, P p, W w) { return set_duration(e.server_lifetime, p, w, Lowest::one); }},
+    {"query_wait_timeout",
+     [](D& e, P p, W w) { return set_duration(e.query_wait_timeout, p, w, Lowest::zero); }},
+    {"connect_query", [](D& e, P p, W) { return set_text(e.connect_query, p); }},
+    {"load_balance_hosts", [](D& e, P p, W) { return set_load_balance(e.load_balance_hosts, p); }},
+    {"client_encoding", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
+    {"datestyle", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
+    {"timezone", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
+    {"application_name", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
+};
+
+using U = UserEntry;
+
+constexpr Key<UserEntry> user_keys[] = {
+    {"pool_mode", [](U& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
+    {"pool_size", [](U& e, P p, W w) { return set_number(e.pool_size, p, w, Lowest::zero); }},
+    {"reserve_pool_size",
+     [](U& e, P p, W w) { return set_number(e.reserve_pool_size, p, w, Lowest::zero); }},
+    {"max_user_connections",
+     [](U& e, P p, W w) { return set_number(e.max_user_connections, p, w, Lowest::one); }},
+    {"max_user_client_connections",
+     [](U& e, P p, W w) { return set_number(e.max_user_client_connections, p, w, Lowest::one); }},
+    {"query_timeout",
+     [](U& e, P p, W w) { return set_duration(e.query_timeout, p, w, Lowest::one); }},
+    {"idle_transaction_timeout",
+     [](U& e, P p, W w) { return set_duration(e.idle_transaction_timeout, p, w, Lowest::one); }},
+    {"transaction_timeout",
+     [](U& e, P p, W w) { return set_duration(e.transaction_timeout, p, w, Lowest::one); }},
+    {"client_idle_timeout",
+     [](U& e, P p, W w) { return set_duration(e.client_idle_timeout, p, w, Lowest::one); }},
+    {"query_wait_timeout",
+     [](U& e, P p, W w) { return set_duration(e.query_wait_timeout, p, w, Lowest::zero); }},
+};
+
+constexpr Key<PeerEntry> peer_keys[] = {
+    {"host", [](PeerEntry& e, P p, W) { return set_text(e.host, p); }},
+    {"port", [](PeerEntry& e, P p, W w) { return set_port(e.port, p, w); }},
+    {"pool_size",
+     [](PeerEntry& e, P p, W w) { return set_number(e.pool_size, p, w, Lowest::zero); }},
+};
+
+template <class Entry>
+Error unknown_key(View what, View name, std::span<const Key<Entry>> keys) {
+  std::vector<View> names;
+  for (const auto& key : keys) names.push_back(key.name);
+  return config_error(fmt::format("unrecognized {} parameter: {}", what, printable(name)),
+                      did_you_mean(name, names));
+}
+
+Error syntax_error(View what) {
+  return config_error(
+      what == "user" ? "syntax error in user settings" : "syntax error in connection string",
+      "expected key=value pairs; a value with blanks stands in single quotes");
+}
+
+/// Fills `entry` from the pairs of `text`; `what` names the kind of parameter in the error.
+template <class Entry, size_t size>
+Refusal fill(Entry& entry, View what, const std::string& text, const Key<Entry> (&keys)[size],
+             Warnings& warnings) {
+  auto pairs = parse_connection_string(text, warnings);
+  if (!pairs) return syntax_error(what);
+  for (const KeyValue& pair : *pairs) {
+    const auto* key = std::find_if(std::begin(keys), std::end(keys),
+                                   [&](const auto& known) { return known.name == pair.key; });
+    if (key == std::end(keys)) return unknown_key<Entry>(what, pair.key, keys);
+    if (auto refusal = key->set(entry, pair, warnings)) return refusal;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<DatabaseEntry> parse_database(const std::string& name, const std::string& text,
+                                     std::vector<std::string>& warnings) {
+  if (name == console_database) return config_error("database name \"pgbouncer\" is reserved");
+  if (name.size() > longest_database_name)
+    return config_error("too long db name: " + printable(name));
+  DatabaseEntry entry;
+  entry.name = entry.dbname = name;
+  entry.text = text;
+  if (auto refusal = fill(entry, "connection", text, database_keys, warnings)) return *refusal;
+  return entry;
+}
+
+Result<UserEntry> parse_user(const std::string& name, const std::string& text,
+                             std::vector<std::string>& warnings) {
+  if (name.size() > longest_user_name)
+    return config_error("too long user name: " + printable(name));
+  UserEntry entry;
+  entry.name = name;
+  if (auto refusal = fill(entry, "user", text, user_keys, warnings)) return *refusal;
+  return entry;
+}
+
+Result<PeerEntry> parse_peer(const std::string& id, const std::string& text,
+                             std::vector<std::string>& warnings) {
+  const auto number = parse_integer(id);
+  if (!number || *number < 1 || *number > 65535) {
+    return config_error("ids of peers must be a number larger than 0 and at most 65536");
+  }
+  PeerEntry entry;
+  entry.id = static_cast<int>(*number);
+  if (auto refusal = fill(entry, "connection", text, peer_keys, warnings)) return *refusal;
+  if (entry.host.empty()) return config_error("a peer needs a host");
+  return entry;
+}
+
+std::optional<DatabaseEntry> Config::find_database(const std::string& name) const {
+  if (auto found = databases.find(name); found != databases.end()) return found->second;
+  if (!fallback) return std::nullopt;
+  std::vector<std::string> told_at_load;
+  auto made = parse_database(name, *fallback, told_at_load);
+  if (!made) return std::nullopt;
+  return std::move(*made);
+}
+
+}  // namespace headgate

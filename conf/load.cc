@@ -1,0 +1,283 @@
+#include "conf/load.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "conf/check.h"
+#include "conf/entries.h"
+#include "conf/setting.h"
+#include "conf/values.h"
+
+namespace headgate {
+namespace {
+
+/// The file that RELOAD reads next.
+void follow_conffile(Config& config) {
+  const auto file = config.settings.others.find("conffile");
+  if (file != config.settings.others.end() && !file->second.empty()) config.path = file->second;
+}
+
+/// Builds a Config from the lines of its files, in their order.
+class Loader {
+ public:
+  Loader(const std::string& path, const Config* running, int verbose)
+      : running_(running), verbose_(verbose) {
+    config_.path = path;
+    reset();
+  }
+
+  std::optional<Error> take(const IniItem& item);
+  Result<Config> finish(const FileReader& read);
+
+ private:
+  void reset();
+  std::optional<Error> open_section(const IniItem& item);
+  std::optional<Error> take_setting(const IniItem& item);
+  std::optional<Error> take_entry(const IniItem& item);
+  std::optional<Error> take_database(const IniItem& item);
+  std::string current_name(const IniItem& item);
+  void add_warnings(const std::vector<std::string>& warnings, const Place& place);
+  void keep_what_needs_a_restart();
+  void read_users(const FileReader& read);
+
+  Config config_;
+  const Config* running_;
+  int verbose_;
+  bool main_section_seen_ = false;
+  Places places_;
+};
+
+void Loader::reset() {
+  config_.settings = default_settings();
+  config_.settings.verbose = verbose_;
+  config_.settings.others["conffile"] = config_.path;
+}
+
+std::optional<Error> Loader::take(const IniItem& item) {
+  if (item.opens_section) return open_section(item);
+  if (item.section == "pgbouncer") return take_setting(item);
+  if (item.section.empty()) {
+    Error error(ErrorCode::config, "value without section: " + item.key);
+    error.detail = invalid_setting(item.key, item.value, in_configuration(item.place), "").message;
+    return error;
+  }
+  return take_entry(item);
+}
+
+std::optional<Error> Loader::open_section(const IniItem& item) {
+  if (item.section == "pgbouncer") {
+    // As in PgBouncer, the settings of an earlier [pgbouncer] are lost, but for those that have no
+    // default or need a restart.
+    if (main_section_seen_) {
+      const Settings earlier = config_.settings;
+      reset();
+      for (const Setting& setting : all_settings()) {
+        const bool kept = setting.takes == Takes::restart || setting.default_text == nullptr;
+        if (kept) copy(setting, earlier, config_.settings);
+      }
+      add_warnings({"a second [pgbouncer] section resets what the first one set"}, item.place);
+    }
+    main_section_seen_ = true;
+    return std::nullopt;
+  }
+  for (View known : {"databases", "users", "peers"}) {
+    if (item.section == known) return std::nullopt;
+  }
+  return Error(ErrorCode::config, fmt::format("invalid section \"{}\"{}", printable(item.section),
+                                              in_configuration(item.place)));
+}
+
+/// The name of the setting, with a warning if the file has an old one.
+std::string Loader::current_name(const IniItem& item) {
+  for (const OldName& old : old_names()) {
+    if (old.old_name != item.key) continue;
+    add_warnings({fmt::format("{} is an old name of {}", old.old_name, old.name)}, item.place);
+    return std::string(old.name);
+  }
+  return item.key;
+}
+
+std::optional<Error> Loader::take_setting(const IniItem& item) {
+  const Setting* setting = find_setting(current_name(item));
+  const std::string where = in_configuration(item.place);
+  if (setting == nullptr) {
+    Error error = unknown_setting(item.key);
+    error.detail = invalid_setting(item.key, item.value, where, "").message;
+    return error;
+  }
+  bool suspicious = false;
+  auto expected = assign_line(config_.settings, *setting, item.value, suspicious);
+  if (expected) return invalid_setting(item.key, item.value, where, *expected);
+  if (suspicious) {
+    add_warnings({fmt::format("what looks like a comment is part of the value of {}", item.key)},
+                 item.place);
+  }
+  places_[std::string(setting->name)] = item.place;
+  return std::nullopt;
+}
+
+std::optional<Error> Loader::take_database(const IniItem& item) {
+  std::vector<std::string> warnings;
+  const bool fallback = item.key == "*";
+  auto entry = parse_database(item.key, item.value, warnings);
+  if (!entry && !fallback) return std::move(entry).error();
+  if (!entry) {
+    // Only a client that asks for an unknown database would find out in PgBouncer.
+    warnings.push_back("the connection string of * is of no use: " + entry.error().message);
+  }
+  add_warnings(warnings, item.place);
+  if (fallback) {
+    config_.fallback = item.value;
+  } else {
+    config_.databases[item.key] = std::move(*entry);
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> Loader::take_entry(const IniItem& item) {
+  std::vector<std::string> warnings;
+  std::optional<Error> error;
+  if (item.section == "databases") {
+    error = take_database(item);
+  } else if (item.section == "users") {
+    auto entry = parse_user(item.key, item.value, warnings);
+    if (entry)
+      config_.users[item.key] = std::move(*entry);
+    else
+      error = std::move(entry).error();
+  } else {
+    auto entry = parse_peer(item.key, item.value, warnings);
+    if (entry)
+      config_.peers[entry->id] = std::move(*entry);
+    else
+      error = std::move(entry).error();
+  }
+  add_warnings(warnings, item.place);
+  // The value may hold a password, so it is not shown.
+  if (error) {
+    error->detail = fmt::format("invalid value \"***\" for parameter {}{}", printable(item.key),
+                                in_configuration(item.place));
+  }
+  return error;
+}
+
+void Loader::add_warnings(const std::vector<std::string>& warnings, const Place& place) {
+  for (const std::string& warning : warnings) {
+    config_.warnings.push_back(warning + in_configuration(place));
+  }
+}
+
+void Loader::keep_what_needs_a_restart() {
+  if (running_ == nullptr) return;
+  for (const Setting& setting : all_settings()) {
+    if (setting.takes == Takes::restart) copy(setting, running_->settings, config_.settings);
+  }
+}
+
+void Loader::read_users(const FileReader& read) {
+  const Settings& settings = config_.settings;
+  if (!settings.auth_file || settings.auth_type == AuthMethod::any) return;
+  auto text = read(*settings.auth_file);
+  if (text) {
+    config_.user_list = UserList::parse(*text, *settings.auth_file, config_.warnings);
+    return;
+  }
+  config_.warnings.push_back(
+      fmt::format("could not open auth_file {}: {}", *settings.auth_file, text.error().message));
+  if (running_ != nullptr) config_.user_list = running_->user_list;
+}
+
+Result<Config> Loader::finish(const FileReader& read) {
+  if (!main_section_seen_) {
+    return Error(ErrorCode::config, "main section missing from config file");
+  }
+  keep_what_needs_a_restart();
+  follow_conffile(config_);
+  if (!config_.peers.empty())
+    config_.warnings.push_back("[peers] is accepted but not yet in effect");
+  warn_of_missing_effects(config_, places_);
+  if (auto error = check(config_, places_)) return std::move(*error);
+  read_users(read);
+  return std::move(config_);
+}
+
+/// Reads from an open file until its end.
+Result<std::string> read_all(int file) {
+  constexpr size_t largest = 16 << 20;
+  std::string text;
+  char part[1 << 14];
+  for (;;) {
+    const ssize_t size = ::read(file, part, sizeof part);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return Error(ErrorCode::io, std::strerror(errno));
+    if (size == 0) return text;
+    text.append(part, static_cast<size_t>(size));
+    if (text.size() > largest) return Error(ErrorCode::io, "the file is larger than 16 MB");
+  }
+}
+
+bool is_readable_kind(int file) {
+  struct stat status {};
+  if (fstat(file, &status) != 0) return false;
+  return S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode);
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (file < 0) return Error(ErrorCode::io, std::strerror(errno));
+  Result<std::string> text = is_readable_kind(file)
+                                 ? read_all(file)
+                                 : Result<std::string>(Error(ErrorCode::io, "not a regular file"));
+  close(file);
+  return text;
+}
+
+Result<Config> load_config(const std::string& path, const FileReader& read, const Config* running,
+                           int verbose) {
+  Loader loader(path, running, verbose);
+  auto refusal = read_ini(path, read, [&](const IniItem& item) { return loader.take(item); });
+  if (refusal) return std::move(*refusal);
+  return loader.finish(read);
+}
+
+Result<Config> with_setting(const Config& config, const std::string& key,
+                            const std::string& value) {
+  std::string name = key;
+  for (const OldName& old : old_names()) {
+    if (old.old_name == key) name = old.name;
+  }
+  const Setting* setting = find_setting(name);
+  if (setting == nullptr) return unknown_setting(key);
+  Config changed = config;
+  changed.warnings.clear();
+  if (setting->takes == Takes::restart) return changed;
+  if (auto expected = assign(changed.settings, *setting, value)) {
+    return invalid_setting(key, value, "", *expected);
+  }
+  follow_conffile(changed);
+  warn_of_missing_effects(changed, {{name, {}}});
+  if (auto error = check(changed, {})) return std::move(*error);
+  return changed;
+}
+
+std::vector<ShownSetting> show_settings(const Settings& settings) {
+  std::vector<ShownSetting> rows;
+  for (const Setting& setting : all_settings()) {
+    ShownSetting row;
+    row.key = setting.name;
+    row.value = show(settings, setting);
+    if (setting.default_text != nullptr) row.default_value = setting.default_text;
+    row.changeable = setting.takes == Takes::reload;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace headgate

@@ -1,0 +1,47 @@
+// From files to a Config. The only file reading in this room goes through FileReader, so that tests
+// hand in text.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "conf/ini.h"
+#include "conf/settings.h"
+
+namespace headgate {
+
+/// Reads from the file system; at most 16 MB. Files, pipes and character devices (/dev/null),
+/// nothing else.
+Result<std::string> read_file(const std::string& path);
+
+/// Reads an ini file, its includes and the user list it names. An error leaves nothing half
+/// changed; its message says what is wrong, its detail where (if the message does not), its hint
+/// what would be right or the nearest known name. `running` is the configuration in force when this
+/// is a reload (restart-only settings keep its values, and so does the user list if its file cannot
+/// be read), else null. `verbose` is the number of -v on the command line, which the file's
+/// `verbose` replaces.
+///
+/// A reload checks restart-only settings, too, before it leaves them as they are: a file that could
+/// not be started with is refused at once. A setting that is not in the file has its default, also
+/// at a reload, where PgBouncer leaves those without a default (auth_file, auth_user ...) as they
+/// were.
+Result<Config> load_config(const std::string& path, const FileReader& read,
+                           const Config* running = nullptr, int verbose = 0);
+
+/// SET key = value of the console: a checked copy of `config` with that one setting changed.
+/// Restart-only settings are accepted and ignored, as in PgBouncer. The copy's warnings are those
+/// of this change alone.
+Result<Config> with_setting(const Config& config, const std::string& key, const std::string& value);
+
+/// A row of SHOW CONFIG.
+struct ShownSetting {
+  std::string key;
+  std::optional<std::string> value, default_value;
+  bool changeable = true;
+};
+/// All settings in PgBouncer's order, those of Headgate's own behind them.
+std::vector<ShownSetting> show_settings(const Settings& settings);
+
+}  // namespace headgate

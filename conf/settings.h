@@ -1,0 +1,177 @@
+// The settings as values: what a configuration file says, after checking. A Config is an immutable
+// snapshot; the process publishes a new one at a reload and every worker swaps its pointer between
+// two turns. Code receives the values it needs and never reads a global.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "auth/method.h"
+#include "auth/userlist.h"
+#include "base/time.h"
+
+namespace headgate {
+
+enum class PoolMode : uint8_t { session, transaction, statement };
+enum class SslMode : uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
+enum class LoadBalance : uint8_t { round_robin, disable };
+/// What happens to a query whose time is up: cancel it and keep both connections, or close both.
+enum class TimeoutAction : uint8_t { cancel, close };
+
+/// Section [pgbouncer]. Each member is one row of the table in conf/settings_table.cc; a Duration
+/// of zero means "off" where PgBouncer's 0 does.
+struct Settings {
+  // listening
+  std::string listen_addr;
+  int listen_port = 6432;
+  int listen_backlog = 128;
+  std::string unix_socket_dir = "/tmp";
+  int unix_socket_mode = 0777;
+  std::string unix_socket_group;
+  bool so_reuseport = false;
+  bool tcp_defer_accept = true;
+  bool tcp_keepalive = true;
+  int tcp_keepcnt = 0;
+  int tcp_keepidle = 0;
+  int tcp_keepintvl = 0;
+  int tcp_socket_buffer = 0;
+  int tcp_user_timeout = 0;
+  // process
+  int workers = 0;  // 0: as many as this process may use CPUs
+  std::string logfile;
+  std::string pidfile;
+  std::string user;
+  bool syslog = false;
+  std::string syslog_ident = "pgbouncer";
+  std::string syslog_facility = "daemon";
+  int verbose = 0;
+  // authentication
+  AuthMethod auth_type = AuthMethod::md5;
+  std::optional<std::string> auth_file;
+  std::string auth_hba_file;
+  std::optional<std::string> auth_user;
+  std::optional<std::string> auth_dbname;
+  static constexpr const char* default_auth_query =
+      "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END "
+      "FROM pg_authid WHERE rolname=$1 AND rolcanlogin";
+  std::string auth_query = default_auth_query;
+  int scram_iterations = 4096;
+  std::string admin_users;
+  std::string stats_users;
+  // pools
+  PoolMode pool_mode = PoolMode::session;
+  int default_pool_size = 20;
+  int min_pool_size = 0;
+  int reserve_pool_size = 0;
+  Duration reserve_pool_timeout = seconds(5);
+  int max_client_conn = 100;
+  int max_db_connections = 0;
+  int max_user_connections = 0;
+  int max_db_client_connections = 0;
+  int max_user_client_connections = 0;
+  bool server_round_robin = false;
+  // servers
+  Duration server_lifetime = seconds(3600);
+  Duration server_idle_timeout = seconds(600);
+  Duration server_connect_timeout = seconds(15);
+  Duration server_login_retry = seconds(15);
+  std::string server_check_query = "<empty>";
+  Duration server_check_delay = seconds(30);
+  std::string server_reset_query = "DISCARD ALL";
+  bool server_reset_query_always = false;
+  bool server_fast_close = false;
+  Duration dns_max_ttl = seconds(15);
+  Duration dns_nxdomain_ttl = seconds(15);
+  // timeouts of clients and queries
+  Duration query_timeout{};
+  Duration query_wait_timeout = seconds(120);
+  Duration query_wait_notify = seconds(5);
+  Duration client_idle_timeout{};
+  Duration client_login_timeout = seconds(60);
+  Duration idle_transaction_timeout{};
+  Duration transaction_timeout{};
+  Duration cancel_wait_timeout = seconds(10);
+  Duration autodb_idle_timeout = seconds(3600);
+  Duration suspend_timeout = seconds(10);
+  TimeoutAction timeout_action = TimeoutAction::cancel;  // Headgate's own
+  // protocol
+  bool application_name_add_host = false;
+  std::string ignore_startup_parameters;
+  std::string track_extra_parameters = "IntervalStyle";
+  bool disable_pqexec = false;
+  uint32_t max_packet_size = 2147483647;
+  SslMode client_tls_sslmode = SslMode::disable;
+  SslMode server_tls_sslmode = SslMode::prefer;
+  std::string login_notify_message;
+  int peer_id = 0;
+  // logging and statistics
+  bool log_connections = true;
+  bool log_disconnections = true;
+  bool log_pooler_errors = true;
+  bool log_stats = true;
+  Duration stats_period = seconds(60);
+  /// Settings that are accepted, checked and shown but have no member of their own yet, by name.
+  std::map<std::string, std::string> others;
+};
+
+/// One line of [databases]. Unset optionals inherit.
+struct DatabaseEntry {
+  std::string name;
+  std::string dbname;
+  std::string host;  // empty: unix socket in unix_socket_dir; may be a comma list
+  int port = 5432;
+  std::optional<std::string> user;  // forced user
+  std::optional<std::string> password;
+  std::optional<std::string> auth_user, auth_query, auth_dbname;
+  std::optional<int> pool_size, min_pool_size, reserve_pool_size;
+  std::optional<int> max_db_connections, max_db_client_connections;
+  std::optional<PoolMode> pool_mode;
+  std::optional<Duration> server_lifetime, query_wait_timeout;
+  std::optional<std::string> connect_query;
+  LoadBalance load_balance_hosts = LoadBalance::round_robin;
+  /// client_encoding, datestyle, timezone, application_name: put into the server's start-up.
+  std::vector<std::pair<std::string, std::string>> startup_parameters;
+  /// The connection string as written, to notice a changed `*` entry.
+  std::string text;
+};
+
+/// One line of [users]. Unset optionals inherit.
+struct UserEntry {
+  std::string name;
+  std::optional<PoolMode> pool_mode;
+  std::optional<int> pool_size, reserve_pool_size;
+  std::optional<int> max_user_connections, max_user_client_connections;
+  std::optional<Duration> query_timeout, idle_transaction_timeout, transaction_timeout,
+      client_idle_timeout, query_wait_timeout;
+};
+
+/// One line of [peers].
+struct PeerEntry {
+  int id = 0;
+  std::string host;
+  int port = 6432;
+  std::optional<int> pool_size;
+};
+
+/// Everything the files say, at one moment.
+struct Config {
+  Settings settings;
+  std::map<std::string, DatabaseEntry, std::less<>> databases;
+  std::optional<std::string> fallback;  // the connection string of `*`
+  std::map<std::string, UserEntry, std::less<>> users;
+  std::map<int, PeerEntry> peers;
+  UserList user_list;
+  std::string path;
+  /// What the operator should know: old names, settings not yet in effect, files that are missing.
+  std::vector<std::string> warnings;
+
+  /// The entry of a database: configured, or made from `*` under this name, or nothing.
+  std::optional<DatabaseEntry> find_database(const std::string& name) const;
+};
+using ConfigPtr = std::shared_ptr<const Config>;
+
+}  // namespace headgate

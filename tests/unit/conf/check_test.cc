@@ -1,0 +1,65 @@
+#include "conf/check.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/unit/conf/files.h"
+
+using namespace headgate;
+using test::load;
+using test::refusal;
+using test::warnings;
+using test::with;
+
+TEST_CASE("check: log-in methods that do not work yet are refused rather than left open") {
+  for (const std::string method : {"cert", "hba", "pam", "ldap"}) {
+    CHECK(refusal(load("[pgbouncer]\nauth_type = " + method + "\n")) ==
+          "auth_type=" + method +
+              " is not supported yet in configuration (/etc/x.ini:2) |  | any, trust, plain, md5 "
+              "and scram-sha-256 are");
+  }
+  for (const std::string method : {"any", "trust", "plain", "md5", "scram-sha-256"}) {
+    CAPTURE(method);
+    CHECK(warnings(with("auth_type = " + method + "\n")).empty());
+  }
+}
+
+TEST_CASE("check: TLS that would be demanded is refused, TLS that may be missing is not") {
+  for (const std::string mode : {"require", "verify-ca", "verify-full"}) {
+    CHECK(refusal(load("[pgbouncer]\nclient_tls_sslmode = " + mode + "\n"))
+              .starts_with("client_tls_sslmode=" + mode +
+                           " is not supported yet in configuration (/etc/x.ini:2)"));
+    CHECK(refusal(load("[pgbouncer]\n\nserver_tls_sslmode = " + mode + "\n"))
+              .starts_with("server_tls_sslmode=" + mode +
+                           " is not supported yet in configuration (/etc/x.ini:3)"));
+  }
+  for (const std::string mode : {"allow", "prefer"}) {
+    CHECK(warnings(with("client_tls_sslmode = " + mode + "\n")) ==
+          "client_tls_sslmode=" + mode +
+              " is accepted, but TLS is not yet in effect: clients connect without it in "
+              "configuration (/etc/x.ini:2)\n");
+    CHECK(warnings(with("server_tls_sslmode = " + mode + "\n")).empty());
+  }
+  CHECK(warnings(with("client_tls_sslmode=disable\nserver_tls_sslmode=disable\n")).empty());
+}
+
+TEST_CASE("check: the console's database cannot hold the users") {
+  CHECK(refusal(load("[pgbouncer]\nauth_dbname = pgbouncer\n")) ==
+        "cannot use the reserved \"pgbouncer\" database as an auth_dbname in configuration "
+        "(/etc/x.ini:2) |  | ");
+}
+
+TEST_CASE("check: the report has the warnings and what matters") {
+  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
+  REQUIRE(config.ok());
+  const std::string text = report(*config);
+  CAPTURE(text);
+  CHECK(text.starts_with(
+      "warning: syslog is accepted but not yet in effect in configuration (/etc/x.ini:6)\n"
+      "/etc/x.ini is valid\n"
+      "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
+      "databases: 1 and *; [users]: 0; in auth_file: 0\n"
+      "pool_mode: session; auth_type: md5; max_client_conn: 100\n"
+      "not yet in effect: application_name_add_host, auth_dbname, "));
+  CHECK(text.ends_with("without effect: job_name, pkt_buf, sbuf_loopcnt, service_name\n"));
+  CHECK(report(with("unix_socket_dir=\n")).find("listening on: nothing\n") != std::string::npos);
+}

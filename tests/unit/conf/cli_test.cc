@@ -1,0 +1,96 @@
+#include "conf/cli.h"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+using namespace headgate;
+using Task = CommandLine::Task;
+
+namespace {
+
+Result<CommandLine> parse(std::vector<const char*> arguments) {
+  return parse_command_line(arguments);
+}
+
+std::string refusal(std::vector<const char*> arguments) {
+  auto line = parse(std::move(arguments));
+  if (line) return "accepted";
+  CHECK(line.error().hint == "Try \"headgate --help\" for more information.");
+  return line.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("cli: a file alone is run") {
+  auto line = parse({"x.ini"});
+  REQUIRE(line.ok());
+  CHECK(line->task == Task::run);
+  CHECK(line->config_path == "x.ini");
+  CHECK(!line->daemon);
+  CHECK(!line->quiet);
+  CHECK(!line->reboot);
+  CHECK(line->verbose == 0);
+  CHECK(!line->user);
+}
+
+TEST_CASE("cli: letters stand alone or bundled, before or behind the file") {
+  auto line = parse({"-dq", "x.ini", "-v", "-vRu", "nobody"});
+  REQUIRE(line.ok());
+  CHECK(line->daemon);
+  CHECK(line->quiet);
+  CHECK(line->reboot);
+  CHECK(line->verbose == 2);
+  CHECK(line->user == "nobody");
+  CHECK(line->config_path == "x.ini");
+  CHECK(parse({"-unobody", "x"})->user == "nobody");
+}
+
+TEST_CASE("cli: long names, whole or shortened") {
+  auto line = parse({"--daemon", "--quiet", "--reboot", "--user=a=b", "--verbose", "x.ini"});
+  REQUIRE(line.ok());
+  CHECK(line->daemon);
+  CHECK(line->quiet);
+  CHECK(line->reboot);
+  CHECK(line->verbose == 1);
+  CHECK(line->user == "a=b");
+  CHECK(parse({"--user", "c", "x"})->user == "c");
+  CHECK(parse({"--q", "x"})->quiet);
+  CHECK(parse({"--check", "x"})->task == Task::check);
+}
+
+TEST_CASE("cli: -- ends the flags and - is a file") {
+  CHECK(parse({"--", "-d"})->config_path == "-d");
+  CHECK(parse({"-"})->config_path == "-");
+}
+
+TEST_CASE("cli: help and version need no file and end the reading") {
+  CHECK(parse({"-h"})->task == Task::show_help);
+  CHECK(parse({"--help", "--nonsense"})->task == Task::show_help);
+  CHECK(parse({"-V"})->task == Task::show_version);
+  CHECK(parse({"-Vx"})->task == Task::show_version);
+  CHECK(parse({"--version"})->task == Task::show_version);
+}
+
+TEST_CASE("cli: errors in getopt's words") {
+  CHECK(refusal({}) == "no configuration file specified");
+  CHECK(refusal({"-d"}) == "no configuration file specified");
+  CHECK(refusal({"a", "b"}) == "more than one configuration file specified");
+  CHECK(refusal({"-x"}) == "invalid option -- 'x'");
+  CHECK(refusal({"--foo"}) == "unrecognized option '--foo'");
+  CHECK(refusal({"--ver"}) ==
+        "option '--ver' is ambiguous; possibilities: '--verbose' '--version'");
+  CHECK(refusal({"-u"}) == "option requires an argument -- 'u'");
+  CHECK(refusal({"--user"}) == "option '--user' requires an argument");
+  CHECK(refusal({"--quiet=1", "x"}) == "option '--quiet' doesn't allow an argument");
+}
+
+TEST_CASE("cli: the help names every flag") {
+  const std::string text = help_text();
+  for (View flag : {"-d, --daemon", "-q, --quiet", "-R, --reboot", "-u, --user=USERNAME",
+                    "-v, --verbose", "--check", "-V, --version", "-h, --help"}) {
+    CAPTURE(flag);
+    CHECK(text.find(flag) != std::string::npos);
+  }
+  CHECK(version_text() == "headgate 0.1.0\n");
+}
