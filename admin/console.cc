@@ -1,0 +1,109 @@
+#include "admin/console.h"
+
+#include <algorithm>
+
+#include "admin/commands.h"
+#include "admin/views.h"
+#include "base/check.h"
+#include "protocol/error_fields.h"
+#include "protocol/messages.h"
+
+namespace headgate {
+
+namespace {
+
+constexpr bool from_snapshot = true;
+constexpr bool from_config = false;
+
+void refuse_set(Bytes& out, const Asked&) { encode_notice(out, "SET ignored"); }
+
+struct AnswerRow {
+  ConsoleVerb verb;
+  bool needs_snapshot;
+  void (*put)(Bytes& out, const Asked& asked);
+};
+constexpr AnswerRow answer_table[] = {
+    {ConsoleVerb::show_clients, from_snapshot, show_clients},
+    {ConsoleVerb::show_servers, from_snapshot, show_servers},
+    {ConsoleVerb::show_pools, from_snapshot, show_pools},
+    {ConsoleVerb::show_databases, from_snapshot, show_databases},
+    {ConsoleVerb::show_users, from_snapshot, show_users},
+    {ConsoleVerb::show_lists, from_snapshot, show_lists},
+    {ConsoleVerb::show_stats, from_snapshot, show_stats},
+    {ConsoleVerb::show_stats_totals, from_snapshot, show_stats_totals},
+    {ConsoleVerb::show_stats_averages, from_snapshot, show_stats_averages},
+    {ConsoleVerb::show_totals, from_snapshot, show_totals},
+    {ConsoleVerb::show_config, from_config, show_config},
+    {ConsoleVerb::show_mem, from_snapshot, show_mem},
+    {ConsoleVerb::show_state, from_snapshot, show_state},
+    {ConsoleVerb::show_version, from_config, show_version},
+    {ConsoleVerb::show_help, from_config, show_help},
+    {ConsoleVerb::show_parameter, from_config, show_parameter},
+    {ConsoleVerb::set_ignored, from_config, refuse_set},
+};
+
+const AnswerRow* find_answer(ConsoleVerb verb) {
+  const auto row = std::ranges::find(answer_table, verb, &AnswerRow::verb);
+  return row == std::end(answer_table) ? nullptr : row;
+}
+
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+View trim(View text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool lists(View names, View wanted) {
+  while (!names.empty()) {
+    const View name = names.substr(0, names.find(','));
+    if (trim(name) == wanted) return true;
+    names.remove_prefix(std::min(names.size(), name.size() + 1));
+  }
+  return false;
+}
+
+}  // namespace
+
+ConsoleRights console_rights(const Settings& settings, View user) {
+  if (user.empty()) return ConsoleRights::none;
+  if (lists(settings.admin_users, user)) return ConsoleRights::admin;
+  if (lists(settings.stats_users, user)) return ConsoleRights::stats;
+  return settings.auth_type == AuthMethod::any ? ConsoleRights::stats : ConsoleRights::none;
+}
+
+bool needs_snapshot(ConsoleVerb verb) {
+  const AnswerRow* answer = find_answer(verb);
+  return answer && answer->needs_snapshot;
+}
+
+void answer_show(Bytes& out, const ConsoleCommand& command, const Snapshot& snapshot,
+                 const Config& config) {
+  const AnswerRow* answer = find_answer(command.verb);
+  MUST(answer);
+  answer->put(out, {command, snapshot, config});
+  encode(out, backend::CommandComplete{command_tag(command.verb)});
+}
+
+void answer_done(Bytes& out, const ConsoleCommand& command) {
+  std::string tag(command_tag(command.verb));
+  if (command.verb == ConsoleVerb::set) tag += " " + command.argument + "=" + command.value;
+  encode(out, backend::CommandComplete{tag});
+}
+
+void console_welcome(Bytes& out) {
+  const std::string server_version = std::string(compatible_version) + "/bouncer";
+  const backend::ParameterStatus parameters[] = {
+      {"server_version", server_version},
+      {"client_encoding", "UTF8"},
+      {"server_encoding", "UTF8"},
+      {"DateStyle", "ISO"},
+      {"TimeZone", "GMT"},
+      {"standard_conforming_strings", "on"},
+      {"is_superuser", "on"},
+  };
+  for (const auto& parameter : parameters) encode(out, parameter);
+}
+
+}  // namespace headgate

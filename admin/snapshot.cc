@@ -1,0 +1,94 @@
+#include "admin/snapshot.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/bytes.h"
+
+namespace headgate {
+
+namespace {
+
+// What makes two rows one. The Views lend from the rows.
+auto key_of(const PoolRow& row) { return std::pair(View(row.database), View(row.user)); }
+auto key_of(const DatabaseRow& row) { return View(row.name); }
+auto key_of(const UserRow& row) { return View(row.name); }
+auto key_of(const StatsRow& row) { return View(row.database); }
+auto key_of(const MemoryRow& row) { return View(row.name); }
+
+template <class Row, class... Members>
+void add_members(Row& into, const Row& part, Members... members) {
+  ((into.*members += part.*members), ...);
+}
+
+void add(PoolRow& into, const PoolRow& part) {
+  add_members(into, part, &PoolRow::clients_active, &PoolRow::clients_waiting,
+              &PoolRow::clients_active_cancel, &PoolRow::clients_waiting_cancel,
+              &PoolRow::servers_active, &PoolRow::servers_active_cancel,
+              &PoolRow::servers_being_canceled, &PoolRow::servers_idle, &PoolRow::servers_used,
+              &PoolRow::servers_tested, &PoolRow::servers_login, &PoolRow::handed_over);
+  into.max_wait_us = std::max(into.max_wait_us, part.max_wait_us);
+}
+
+void add(DatabaseRow& into, const DatabaseRow& part) {
+  add_members(into, part, &DatabaseRow::current_connections,
+              &DatabaseRow::current_client_connections);
+  into.paused |= part.paused;
+  into.disabled |= part.disabled;
+}
+
+void add(UserRow& into, const UserRow& part) {
+  add_members(into, part, &UserRow::current_connections, &UserRow::current_client_connections);
+}
+
+void add(StatsRow& into, const StatsRow& part) {
+  into.totals += part.totals;
+  into.before += part.before;
+  into.elapsed = std::max(into.elapsed, part.elapsed);
+}
+
+void add(MemoryRow& into, const MemoryRow& part) {
+  into.size = std::max(into.size, part.size);
+  add_members(into, part, &MemoryRow::used, &MemoryRow::free, &MemoryRow::total);
+}
+
+template <class Row>
+void append(std::vector<Row>& into, std::vector<Row>&& part) {
+  into.insert(into.end(), std::make_move_iterator(part.begin()),
+              std::make_move_iterator(part.end()));
+}
+
+template <class Row>
+void merge_rows(std::vector<Row>& into, std::vector<Row>&& part) {
+  into.reserve(into.size() + part.size());  // from here on no row moves away from under its key
+  std::map<decltype(key_of(into[0])), Row*> known;
+  for (Row& row : into) known.emplace(key_of(row), &row);
+  for (Row& row : part) {
+    if (const auto same = known.find(key_of(row)); same != known.end()) {
+      add(*same->second, row);
+    } else {
+      Row& added = into.emplace_back(std::move(row));
+      known.emplace(key_of(added), &added);
+    }
+  }
+}
+
+}  // namespace
+
+void merge(Snapshot& into, Snapshot&& part) {
+  append(into.clients, std::move(part.clients));
+  append(into.servers, std::move(part.servers));
+  merge_rows(into.pools, std::move(part.pools));
+  merge_rows(into.databases, std::move(part.databases));
+  merge_rows(into.users, std::move(part.users));
+  merge_rows(into.stats, std::move(part.stats));
+  merge_rows(into.memory, std::move(part.memory));
+  add_members(into, part, &Snapshot::login_clients, &Snapshot::free_clients,
+              &Snapshot::free_servers, &Snapshot::dns_names, &Snapshot::dns_queries,
+              &Snapshot::peers);
+  into.paused |= part.paused;
+  into.suspended |= part.suspended;
+}
+
+}  // namespace headgate

@@ -1,0 +1,107 @@
+// What an operator may see, as plain values at one moment. Each worker fills in its part, the parts
+// are appended and summed, and the views turn them into rows. Nothing here points into a session.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "conf/settings.h"
+#include "pool/pool.h"
+#include "pool/stats.h"
+
+namespace headgate {
+
+/// A client or a server connection: a row of SHOW CLIENTS or SHOW SERVERS.
+struct ConnectionRow {
+  bool is_server = false;
+  std::string user, database;
+  const char* replication = "none";
+  const char* state = "";
+  std::string address;  // "unix" for unix sockets
+  int port = 0;
+  std::string local_address;
+  int local_port = 0;
+  int64_t connect_time = 0;  // microseconds since 1970; 0: never
+  int64_t request_time = 0;
+  int64_t wait_us = 0;
+  bool close_needed = false;
+  uintptr_t ptr = 0, link = 0;  // link 0: none
+  uint32_t remote_pid = 0;
+  std::string tls;
+  std::string application_name;
+  int prepared_statements = 0;
+  uint64_t id = 0;
+};
+
+/// A pool over all workers: a row of SHOW POOLS. Parts of the same (database, user) are summed;
+/// max_wait_us is the largest.
+struct PoolRow {
+  std::string database, user;
+  uint32_t clients_active = 0, clients_waiting = 0;
+  uint32_t clients_active_cancel = 0, clients_waiting_cancel = 0;
+  uint32_t servers_active = 0, servers_active_cancel = 0, servers_being_canceled = 0;
+  uint32_t servers_idle = 0, servers_used = 0, servers_tested = 0, servers_login = 0;
+  int64_t max_wait_us = 0;
+  PoolMode mode = PoolMode::session;
+  const char* load_balance_hosts = nullptr;  // null: host is not a list
+  uint64_t handed_over = 0;                  // servers passed to other workers
+};
+
+/// A row of SHOW DATABASES: effective values.
+struct DatabaseRow {
+  std::string name, host, dbname, force_user;  // host and force_user may be empty: NULL
+  int port = 5432;
+  int pool_size = 0, min_pool_size = 0, reserve_pool_size = 0;
+  int server_lifetime = 0;          // seconds
+  const char* pool_mode = nullptr;  // null: inherited
+  const char* load_balance_hosts = nullptr;
+  int max_connections = 0, current_connections = 0;
+  int max_client_connections = 0, current_client_connections = 0;
+  bool paused = false, disabled = false;
+};
+
+/// A row of SHOW USERS.
+struct UserRow {
+  std::string name;
+  int pool_size = -1, reserve_pool_size = -1;  // -1: unset
+  const char* pool_mode = nullptr;
+  int max_connections = 0, current_connections = 0;
+  int max_client_connections = 0, current_client_connections = 0;
+};
+
+/// The counters of one database: a row of SHOW STATS. Averages are made from what was counted since
+/// an earlier moment, so that they are right for sums of rows too.
+struct StatsRow {
+  std::string database;
+  PoolStats totals;
+  PoolStats before;    // the totals of that moment: one to two stats_periods ago
+  Duration elapsed{};  // since then
+};
+
+/// SHOW MEM: what one kind of object takes.
+struct MemoryRow {
+  const char* name;
+  uint64_t size = 0, used = 0, free = 0, total = 0;
+};
+
+struct Snapshot {
+  std::vector<ConnectionRow> clients, servers;
+  std::vector<PoolRow> pools;
+  std::vector<DatabaseRow> databases;
+  std::vector<UserRow> users;
+  std::vector<StatsRow> stats;
+  std::vector<MemoryRow> memory;
+  uint32_t login_clients = 0;
+  uint32_t free_clients = 0, free_servers = 0;
+  uint32_t dns_names = 0, dns_queries = 0;
+  uint32_t peers = 0;
+  bool paused = false, suspended = false;
+};
+
+/// Adds another part to a snapshot: connections are appended; rows of the same pool, database, user
+/// or kind of memory become one. Counts add up, so each part MUST report its own share only and a
+/// number for the whole process MUST come in one part; limits and names are the same in all.
+void merge(Snapshot& into, Snapshot&& part);
+
+}  // namespace headgate

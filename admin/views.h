@@ -1,0 +1,42 @@
+// The SHOW commands, each as a function that appends its columns and rows. All take the same, so
+// that the console can look them up in a table. They only read, and never see a session.
+#pragma once
+
+#include "admin/console.h"
+
+namespace headgate {
+
+/// What a SHOW is answered from.
+struct Asked {
+  const ConsoleCommand& command;
+  const Snapshot& snapshot;
+  const Config& config;
+};
+
+// views.cc
+void show_clients(Bytes& out, const Asked& asked);
+void show_servers(Bytes& out, const Asked& asked);
+void show_pools(Bytes& out, const Asked& asked);
+void show_databases(Bytes& out, const Asked& asked);
+void show_users(Bytes& out, const Asked& asked);
+
+// stats_views.cc
+void show_stats(Bytes& out, const Asked& asked);
+void show_stats_totals(Bytes& out, const Asked& asked);
+void show_stats_averages(Bytes& out, const Asked& asked);
+void show_totals(Bytes& out, const Asked& asked);
+
+// state_views.cc
+void show_lists(Bytes& out, const Asked& asked);
+void show_config(Bytes& out, const Asked& asked);
+void show_mem(Bytes& out, const Asked& asked);
+void show_state(Bytes& out, const Asked& asked);
+void show_version(Bytes& out, const Asked& asked);
+void show_help(Bytes& out, const Asked& asked);
+void show_parameter(Bytes& out, const Asked& asked);
+
+/// The PgBouncer whose behaviour is promised. Exporters and scripts read it from SHOW VERSION, and
+/// drivers from server_version, to know which columns to expect.
+constexpr View compatible_version = "1.26.0";
+
+}  // namespace headgate
