@@ -1,0 +1,70 @@
+#include "proxy/cancel.h"
+
+#include "protocol/startup.h"
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+bool CancelKeys::add(uint64_t key, Owner owner) {
+  const std::lock_guard lock(mutex_);
+  return keys_.emplace(key, owner).second;
+}
+
+void CancelKeys::remove(uint64_t key) {
+  const std::lock_guard lock(mutex_);
+  keys_.erase(key);
+}
+
+std::optional<CancelKeys::Owner> CancelKeys::find(uint64_t key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = keys_.find(key);
+  if (found == keys_.end()) return std::nullopt;
+  return found->second;
+}
+
+Canceller::Canceller(Worker& worker, Server& server, Requester requester)
+    : worker_(worker),
+      server_(&server),
+      requester_(requester),
+      ready_count_(server.ready_count()),
+      link_(worker, *this),
+      deadline_(
+          worker.deadlines(),
+          [](void* self, Instant) { static_cast<Canceller*>(self)->finish("cancel_wait_timeout"); },
+          this) {}
+
+void Canceller::start(Duration patience) {
+  if (patience.count() > 0) deadline_.arm(worker_.now() + patience);
+  link_.connect(server_->address(), server_->pool().settings().socket);
+}
+
+void Canceller::on_link_connected() {
+  // The query may have ended while this connection was made; then there is nothing to cancel.
+  if (!server_ || server_->ready_count() != ready_count_ || server_->exchange().owed() == 0) {
+    return finish("not sending cancel request for client that is now idle");
+  }
+  Bytes packet;
+  encode_cancel_request(packet, server_->process(), server_->secret());
+  link_.send(packet);
+}
+
+// PostgreSQL closes the connection when the signal has been sent.
+void Canceller::on_link_end(int error) {
+  finish(error == 0 ? "successfully sent cancel request" : "failed cancel request");
+}
+
+void Canceller::finish(std::string_view how) {
+  if (finished_) return;
+  finished_ = true;
+  deadline_.disarm();
+  link_.close(false);
+  worker_.pooler().tell_requester(requester_);
+  log(LogLevel::debug, "cancel request: {}", how);
+  worker_.bury(*this);
+  if (server_) server_->cancel_done(*this);
+}
+
+}  // namespace headgate

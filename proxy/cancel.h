@@ -1,0 +1,71 @@
+// Cancelling: the keys by which clients are found, and the connection that carries a cancel request
+// to a server. A server with a Canceller under way is not lent to anybody, so that a cancel can
+// never hit another's query: PostgreSQL closes the cancel connection after it has sent its signal.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "base/deadlines.h"
+#include "pool/slots.h"
+#include "proxy/herd.h"
+#include "proxy/link.h"
+
+namespace headgate {
+
+class Client;
+class Server;
+class Worker;
+
+/// Who has which cancel key: from any thread.
+class CancelKeys {
+ public:
+  struct Owner {
+    WorkerId worker;
+    Client* client;  // to be used on that worker's thread only, after finding the key again there
+  };
+  /// False where the key is taken.
+  bool add(uint64_t key, Owner owner);
+  void remove(uint64_t key);
+  std::optional<Owner> find(uint64_t key) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<uint64_t, Owner> keys_;
+};
+
+/// The connection that brought a cancel request, and is closed when it has been dealt with.
+struct Requester {
+  WorkerId worker = 0;
+  uint64_t client = 0;  // its id there; 0: nobody, the cancel is our own
+};
+
+/// One cancel request on its way to a server. Owned by the server's worker.
+class Canceller final : public LinkUser, public HerdMember {
+ public:
+  Canceller(Worker& worker, Server& server, Requester requester);
+  ~Canceller() = default;
+
+  void start(Duration patience);
+  /// The server has gone: there is nothing left to cancel.
+  void forget_server() { server_ = nullptr; }
+
+ private:
+  void on_link_connected() override;
+  void on_link_bytes(View) override {}
+  void on_link_drained() override {}
+  void on_link_end(int error) override;
+  void finish(std::string_view how);
+
+  Worker& worker_;
+  Server* server_;
+  const Requester requester_;
+  const uint64_t ready_count_;  // the query it is meant for
+  Link link_;
+  Deadline deadline_;
+  bool finished_ = false;
+};
+
+}  // namespace headgate

@@ -1,0 +1,535 @@
+#include "proxy/client.h"
+
+#include <fmt/format.h>
+
+#include "protocol/messages.h"
+#include "proxy/admin_session.h"
+#include "proxy/client_login.h"
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+Client::Client(Worker& worker, uint64_t id)
+    : worker_(worker),
+      id_(id),
+      link_(worker, *this),
+      deadline_(
+          worker.deadlines(), [](void* self, Instant) { static_cast<Client*>(self)->on_deadline(); },
+          this) {}
+
+Client::~Client() = default;
+
+void Client::start(ParcelPtr connection, bool from_unix) {
+  from_unix_ = from_unix;
+  connected_ = since_ = worker_.now();
+  connect_wall_ = worker_.outside().wall_microseconds();
+  login_ = std::make_unique<ClientLogin>(*this);
+  link_.attach(std::move(connection), socket_options(worker_.config().settings));
+  rearm();
+}
+
+// --- states
+
+void Client::move_to(ClientState state) {
+  state_ = state;
+  since_ = worker_.now();
+  rearm();
+}
+
+// Only the states that a setting limits have a deadline; the rest costs nothing.
+void Client::rearm() {
+  const auto arm_after = [&](Duration limit) {
+    if (limit.count() > 0) {
+      deadline_.arm(since_ + limit);
+    } else if (deadline_.armed()) {
+      deadline_.disarm();
+    }
+  };
+  const Settings& settings = worker_.config().settings;
+  switch (state_) {
+    case ClientState::login:
+    case ClientState::login_waiting:
+      return arm_after(settings.client_login_timeout);
+    case ClientState::idle:
+      return arm_after(timeouts_.idle);
+    case ClientState::waiting:
+      if (const auto at = wait_deadline()) return deadline_.arm(*at);
+      return arm_after({});
+    case ClientState::cancel_request:
+      return arm_after(settings.cancel_wait_timeout);
+    case ClientState::active:
+    case ClientState::admin:
+    case ClientState::closed:
+      return arm_after({});
+  }
+}
+
+std::optional<Instant> Client::wait_deadline() const {
+  std::optional<Instant> first;
+  const auto consider = [&](Duration limit) {
+    if (limit.count() > 0 && (!first || request_since_ + limit < *first)) {
+      first = request_since_ + limit;
+    }
+  };
+  consider(timeouts_.query_wait);
+  consider(pool_->settings().query_timeout);
+  if (!notified_) consider(worker_.config().settings.query_wait_notify);
+  return first;
+}
+
+void Client::on_deadline() {
+  switch (state_) {
+    case ClientState::login:
+      return fail(Error(ErrorCode::client_login_timeout));
+    case ClientState::login_waiting:
+      return fail(Error(ErrorCode::client_login_timeout_server_down));
+    case ClientState::idle:
+      return fail(Error(ErrorCode::client_idle_timeout));
+    case ClientState::waiting:
+      return waited_long();
+    case ClientState::cancel_request:
+      return close("cancel_wait_timeout");
+    case ClientState::active:
+    case ClientState::admin:
+    case ClientState::closed:
+      return;
+  }
+}
+
+void Client::waited_long() {
+  const Instant now = worker_.now();
+  const auto passed = [&](Duration limit) {
+    return limit.count() > 0 && request_since_ + limit <= now;
+  };
+  if (passed(timeouts_.query_wait)) return fail(Error(ErrorCode::query_wait_timeout));
+  if (passed(pool_->settings().query_timeout)) {
+    return fail(Error(ErrorCode::query_timeout_waiting));
+  }
+  if (!notified_ && passed(worker_.config().settings.query_wait_notify)) {
+    notified_ = true;
+    Bytes notice;
+    encode_notice(notice,
+                  "No server connection available in postgres backend, client being queued");
+    link_.send(notice);
+  }
+  rearm();
+}
+
+// --- what the client says
+
+void Client::on_link_bytes(View bytes) {
+  switch (state_) {
+    case ClientState::login:
+      return login_bytes(bytes);
+    case ClientState::idle:
+      if (pending_.empty()) return while_idle(bytes);
+      pending_.append(bytes);
+      return go_on();
+    case ClientState::active:
+      if (!pending_.empty()) return hold(bytes);
+      return to_relay(bytes);
+    case ClientState::waiting:
+    case ClientState::login_waiting:
+      return hold(bytes);
+    case ClientState::admin:
+      return admin_->bytes(bytes);
+    case ClientState::cancel_request:
+    case ClientState::closed:
+      return;
+  }
+}
+
+void Client::login_bytes(View bytes) {
+  const size_t taken = login_->bytes(bytes);
+  login_progressed();
+  if (taken < bytes.size()) on_link_bytes(bytes.substr(taken));
+}
+
+// Bytes that cannot be dealt with now. Reading goes on up to a bound, so that a client that leaves
+// is noticed while it waits.
+void Client::hold(View bytes) {
+  pending_.append(bytes);
+  if (pending_.size() > max_pending) link_.pause(Link::Pause::queue_full);
+}
+
+namespace {
+
+// What an idle client says: requests need a server; the rest of a COPY that has failed, and a Flush
+// of nothing, need none.
+struct IdleInput {
+  bool goodbye = false;
+  bool wants_server = false;
+  bool discarding = false;  // all up to Sync, which is to be answered
+  bool synced = false;
+
+  Treat on_header(char tag, uint32_t) {
+    if (tag == frontend::terminate) {
+      goodbye = true;
+      return Treat::stop;
+    }
+    if (discarding) {
+      if (tag != frontend::sync) return Treat::drop;
+      discarding = false;
+      synced = true;
+      return Treat::drop;
+    }
+    if (tag == frontend::copy_data || tag == frontend::copy_done || tag == frontend::copy_fail ||
+        tag == frontend::flush) {
+      return Treat::drop;
+    }
+    if (!Relay::is_request(tag)) return Treat::bad;
+    wants_server = true;
+    return Treat::stop;
+  }
+  void on_pass(View, bool) {}
+  bool on_message(char, View, bool) { return true; }
+};
+
+}  // namespace
+
+void Client::while_idle(View in) {
+  IdleInput input;
+  input.discarding = discarding_;
+  const size_t taken = framer_.feed(in, input);
+  discarding_ = input.discarding;
+  if (input.synced) send_ready();
+  if (framer_.broken()) return fail(Error(ErrorCode::unknown_packet));
+  if (input.goodbye) return close("client close request");
+  if (input.wants_server) ask_for_server(in.substr(taken));
+}
+
+void Client::send_ready() {
+  Bytes ready;
+  encode(ready, backend::ReadyForQuery{'I'});
+  link_.send(ready);
+}
+
+void Client::ask_for_server(View request) {
+  if (worker_.pooler().waits_for_servers()) return fail(Error(ErrorCode::server_shutting_down));
+  request_since_ = worker_.now();
+  Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
+  if (server && server->state() == ServerState::active) {
+    link_to(*server);
+    return to_relay(request);
+  }
+  notified_ = false;
+  move_to(ClientState::waiting);
+  hold(request);
+  if (server) return server->start_check();
+  pool_->look_again();
+}
+
+void Client::link_to(Server& server) {
+  server_ = &server;
+  move_to(ClientState::active);
+  server.lend_to(*this);
+}
+
+void Client::to_relay(View in) {
+  Relay& relay = *server_->relay();
+  pool_->stats().bytes_received += in.size();
+  const size_t taken = relay.from_client(in);
+  if (relay.client_error()) return fail(Error(*relay.client_error()));
+  if (relay.client_said_goodbye()) return close("client close request");
+  if (taken < in.size()) {  // too much is owed to go on
+    hold(in.substr(taken));
+    link_.pause(Link::Pause::queue_full);
+  }
+  if (server_->link().slow()) link_.pause(Link::Pause::receiver_slow);
+  server_->advance();
+}
+
+bool Client::packet_too_large(uint32_t body_size) const {
+  return size_t{body_size} + length_size > worker_.config().settings.max_packet_size;
+}
+
+void Client::room_again() { take_pending(); }
+
+// Deals with what was held back, in order. It may be held back again in part.
+void Client::take_pending() {
+  if (pending_.empty()) return;
+  Buffer said;
+  std::swap(said, pending_);
+  link_.resume(Link::Pause::queue_full);
+  if (state_ == ClientState::active) {
+    to_relay(said.view());
+  } else if (state_ == ClientState::idle) {
+    while_idle(said.view());
+  }
+  worker_.outbox().flush();  // `said` was lent
+}
+
+void Client::on_link_drained() {
+  if (server_) server_->link().resume(Link::Pause::receiver_slow);
+  link_.resume(Link::Pause::not_now);
+  if (state_ == ClientState::idle) take_pending();
+}
+
+// --- told by the pool and the server
+
+void Client::serve(Server& server) {
+  count_wait();
+  if (state_ == ClientState::login_waiting) {  // it only wanted to know that the server is there
+    server.not_wanted();
+    return welcome_known();
+  }
+  link_to(server);
+  take_pending();
+}
+
+void Client::count_wait() {
+  pool_->stats().wait_time +=
+      static_cast<uint64_t>((worker_.now() - request_since_).count());
+}
+
+void Client::relay_over() {
+  server_ = nullptr;
+  link_.resume(Link::Pause::receiver_slow);
+  move_to(ClientState::idle);
+}
+
+void Client::go_on() {
+  if (state_ != ClientState::idle) return;
+  if (link_.slow()) {  // it does not read what it asked for: no more until it does
+    link_.pause(Link::Pause::not_now);
+    return;
+  }
+  take_pending();
+}
+
+void Client::serve_again(View request) {
+  Buffer again;
+  again.append(request);
+  again.append(framer_.held());
+  again.append(pending_.view());
+  std::swap(pending_, again);
+  framer_ = Framer();
+  move_to(ClientState::waiting);
+  pool_->share().ask_again(*this, request_since_);
+  pool_->look_again();
+}
+
+void Client::fail_waiting(const Error& error) {
+  if (state_ == ClientState::waiting || state_ == ClientState::login_waiting) fail(error);
+}
+
+void Client::welcome_known() {
+  if (state_ != ClientState::login_waiting) return;
+  const WelcomePtr welcome = login_->pool()->welcome();
+  if (!welcome) return;
+  if (waiting()) leave_queue();
+  enter(*welcome);
+}
+
+// --- cancelling
+
+void Client::cancel_requested(Requester requester) {
+  if (state_ == ClientState::active && server_->exchange().owed() > 0) {
+    return server_->cancel(requester);
+  }
+  if (state_ == ClientState::waiting) answer_canceled();
+  worker_.pooler().tell_requester(requester);
+}
+
+// As the server would have answered: the error, and ReadyForQuery, now for a simple query and after
+// the client's Sync for a batch.
+void Client::answer_canceled() {
+  leave_queue();
+  Bytes out;
+  encode_error(out, Error(ErrorCode::query_canceled));
+  link_.send(out);
+  const char first = framer_.held().empty() ? pending_.view()[0] : framer_.held()[0];
+  move_to(ClientState::idle);
+  if (first == frontend::query || first == frontend::function_call) {
+    send_ready();
+    drop_first_message();
+  } else {
+    discarding_ = true;
+  }
+  if (state_ == ClientState::idle) take_pending();
+}
+
+// The request that was cancelled is dropped; what follows it is heard as usual.
+void Client::drop_first_message() {
+  struct DropOne {
+    bool dropped = false;
+    Treat on_header(char, uint32_t) {
+      return std::exchange(dropped, true) ? Treat::stop : Treat::drop;
+    }
+    void on_pass(View, bool) {}
+    bool on_message(char, View, bool) { return true; }
+  } input;
+  Buffer said;
+  std::swap(said, pending_);
+  const size_t taken = framer_.feed(said.view(), input);
+  if (framer_.broken()) return fail(Error(ErrorCode::bad_packet));
+  pending_.append(said.view().substr(taken));
+}
+
+void Client::cancel_finished() { close("successfully sent cancel request"); }
+
+// --- from the log-in to what it becomes
+
+void Client::login_progressed() {
+  if (!login_ || state_ != ClientState::login) return;
+  switch (login_->progress()) {
+    case ClientLogin::Progress::goes_on:
+      return;
+    case ClientLogin::Progress::leaves:
+      return close("client close request");
+    case ClientLogin::Progress::refused:
+      return fail(Error(login_->error()));
+    case ClientLogin::Progress::cancel:
+      return become_cancel_request();
+    case ClientLogin::Progress::admin:
+      return become_admin();
+    case ClientLogin::Progress::awaits_welcome:
+      return join_pool();
+  }
+}
+
+void Client::join_pool() {
+  pool_ = &worker_.pool(*login_->pool());
+  pool_->client_came();
+  timeouts_ = resolve_client(worker_.config(), login_->entry(), login_->user());
+  if (const WelcomePtr welcome = login_->pool()->welcome()) return enter(*welcome);
+  if (auto failure = pool_->fast_failure()) return fail(*failure);
+  move_to(ClientState::login_waiting);
+  request_since_ = worker_.now();
+  Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
+  MUST(!server || server->state() == ServerState::tested);
+  if (server) return server->start_check();
+  pool_->look_again();
+}
+
+void Client::enter(const Welcome& welcome) {
+  const auto [process, secret] = make_cancel_key();
+  login_->welcome(welcome, process, secret, values_);
+  ++pool_->stats().client_login_count;
+  login_over();
+  move_to(ClientState::idle);
+  go_on();
+}
+
+void Client::become_admin() {
+  const auto [process, secret] = make_cancel_key();
+  login_->welcome_admin(process, secret);
+  admin_ = std::make_unique<AdminSession>(*this, login_->rights());
+  login_over();
+  move_to(ClientState::admin);
+}
+
+// Keeps of the log-in what lasts as long as the client.
+void Client::login_over() {
+  user_name_ = intern(login_->user());
+  take_permits();
+  login_.reset();
+}
+
+void Client::take_permits() {
+  counted_ = login_->holds_client_permit();
+  counted_database_ = login_->counted_database();
+  counted_user_ = login_->counted_user();
+}
+
+std::pair<int32_t, int32_t> Client::make_cancel_key() {
+  do {
+    worker_.outside().random(std::span(reinterpret_cast<char*>(&cancel_key_), sizeof cancel_key_));
+    cancel_key_ &= 0x7fffffffffffffff;
+  } while (cancel_key_ == 0 ||
+           !worker_.pooler().cancel_keys().add(cancel_key_, {worker_.id(), this}));
+  return {static_cast<int32_t>(cancel_key_ >> 32), static_cast<int32_t>(cancel_key_)};
+}
+
+void Client::become_cancel_request() {
+  move_to(ClientState::cancel_request);
+  worker_.cancel_requesters().emplace(id_, this);
+  const CancelRequest& request = login_->cancel_request();
+  worker_.pooler().cancel(request, Requester{worker_.id(), id_});
+}
+
+// --- the end
+
+void Client::fail(const Error& error) {
+  if (state_ == ClientState::closed) return;
+  Bytes out;
+  encode_error(out, error, Severity::fatal);
+  link_.send(out);
+  if (worker_.config().settings.log_pooler_errors) {
+    log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);
+  }
+  end(error.message, true);
+}
+
+void Client::close(std::string_view reason) {
+  if (state_ != ClientState::closed) end(reason, false);
+}
+
+void Client::on_link_end(int) { end("client unexpected eof", false); }
+
+void Client::end(std::string_view reason, bool linger) {
+  if (state_ == ClientState::closed) return;
+  const bool silent = state_ == ClientState::login && !login_->heard_anything();
+  if (worker_.config().settings.log_disconnections && !silent) {
+    log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
+        std::chrono::duration_cast<seconds>(worker_.now() - connected_).count());
+  }
+  if (waiting()) leave_queue();
+  if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
+  state_ = ClientState::closed;
+  deadline_.disarm();
+  if (Server* server = std::exchange(server_, nullptr)) server->client_left();
+  link_.close(linger);
+  give_back_permits();
+  worker_.bury(*this);
+}
+
+void Client::abandon() {
+  if (waiting()) pool_->share().withdraw(*this);
+  state_ = ClientState::closed;
+  server_ = nullptr;
+  deadline_.disarm();
+  link_.close(false);
+  worker_.bury(*this);
+}
+
+void Client::leave_queue() {
+  pool_->share().withdraw(*this);
+  count_wait();
+}
+
+void Client::give_back_permits() {
+  Pooler& pooler = worker_.pooler();
+  if (login_) take_permits();
+  if (cancel_key_ != 0) pooler.cancel_keys().remove(cancel_key_);
+  if (pool_) pool_->client_left();
+  if (counted_user_) counted_user_->clients.give_back();
+  if (counted_database_) counted_database_->clients.give_back();
+  if (counted_) pooler.client_permits().give_back();
+  pooler.client_gone(worker_);
+}
+
+std::string Client::log_name() const {
+  std::string_view user = "(nouser)";
+  std::string_view database = "(nodb)";
+  if (user_name_) user = *user_name_;
+  if (login_ && !login_->user().empty()) user = login_->user();
+  if (login_ && !login_->database().empty()) database = login_->database();
+  if (pool_) database = pool_->entry().database.name;
+  if (admin_) database = "pgbouncer";
+  std::string from;
+  if (link_.open()) {
+    const Address& peer = link_.stream().peer();
+    const auto process = link_.stream().peer_process();
+    from = peer.is_unix() ? fmt::format("unix({}):{}", process ? process->pid : 0,
+                                        worker_.config().settings.listen_port)
+           : peer.kind == Address::Kind::ip6 ? fmt::format("[{}]:{}", peer.host, peer.port)
+                                             : fmt::format("{}:{}", peer.host, peer.port);
+  }
+  return fmt::format("C-{:#x}: {}/{}@{} ", reinterpret_cast<uintptr_t>(this), database, user, from);
+}
+
+}  // namespace headgate

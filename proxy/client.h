@@ -1,0 +1,162 @@
+// A client's connection: its whole life on one worker. It is logging in, idle, waiting for a server,
+// linked to one by a relay, or talking to the admin console; one function moves it. It owns no
+// buffer while idle.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/buffer.h"
+#include "base/deadlines.h"
+#include "base/error.h"
+#include "pool/pool.h"
+#include "protocol/framer.h"
+#include "proxy/herd.h"
+#include "proxy/link.h"
+#include "proxy/parameters.h"
+#include "proxy/pool_settings.h"
+
+namespace headgate {
+
+class AdminSession;
+struct Requester;
+class ClientLogin;
+class Server;
+class Worker;
+class WorkerPool;
+struct DatabaseState;
+struct UserState;
+
+enum class ClientState : uint8_t {
+  login,           // start-up and authentication
+  login_waiting,   // authenticated; the pool must learn its welcome from a first server
+  idle,            // no transaction, no server
+  waiting,         // in the queue of its pool
+  active,          // linked
+  admin,           // the console
+  cancel_request,  // came only to cancel somebody's query
+  closed,
+};
+
+class Client final : public LinkUser, public Waiter, public HerdMember {
+ public:
+  /// What a client may send ahead while it waits for a server.
+  static constexpr size_t max_pending = 64 * 1024;
+
+  Client(Worker& worker, uint64_t id);
+  ~Client();
+
+  void start(ParcelPtr connection, bool from_unix);
+
+  // --- told by the pool
+  /// A server was lent: what is pending goes to it.
+  void serve(Server& server);
+  /// The relay has ended well; the client is idle again. Its pending input is dealt with by
+  /// go_on(), once the server has found its next client.
+  void relay_over();
+  void go_on();
+  /// The server died before it touched the request: wait for another, in front of the queue.
+  void serve_again(View request);
+  /// No server can be had: FATAL for one that waits.
+  void fail_waiting(const Error& error);
+  /// The pool knows its welcome now.
+  void welcome_known();
+
+  /// Somebody sent a cancel request with this client's key. `requester` is closed when it is done.
+  void cancel_requested(Requester requester);
+
+  /// Sends the error and closes. A linked server is cleaned up or closed by its own rules.
+  void fail(const Error& error);
+  /// Closes without a word to the client; the reason is for the log.
+  void close(std::string_view reason);
+
+  /// Drops the connection; the worker is at its end and owns no loop any more.
+  void abandon();
+
+  // --- what others read
+  ClientState state() const { return state_; }
+  uint64_t id() const { return id_; }
+  Worker& worker() { return worker_; }
+  Link& link() { return link_; }
+  Framer& framer() { return framer_; }
+  WorkerPool* pool() { return pool_; }
+  Server* server() { return server_; }
+  TrackedValues& values() { return values_; }
+  /// The name it logged in with; empty before.
+  View user() const { return user_name_ ? View(*user_name_) : View(); }
+  /// The server has ended the relay: it is linked to nobody.
+  void unlinked() { server_ = nullptr; }
+  bool from_unix() const { return from_unix_; }
+  Instant request_since() const { return request_since_; }
+  int64_t connect_wall() const { return connect_wall_; }
+  std::string log_name() const;
+  uint64_t cancel_key() const { return cancel_key_; }
+  bool packet_too_large(uint32_t body_size) const;
+  /// The answers that the server still owes have become few enough to read on.
+  void room_again();
+
+  /// The log-in has come to an end, or not yet.
+  void login_progressed();
+  void cancel_finished();
+
+ private:
+  void on_link_bytes(View bytes) override;
+  void on_link_drained() override;
+  void on_link_end(int error) override;
+  void on_deadline();
+
+  void move_to(ClientState state);
+  void rearm();
+  std::optional<Instant> wait_deadline() const;
+  void waited_long();
+  void login_bytes(View bytes);
+  void hold(View bytes);
+  void while_idle(View in);
+  void send_ready();
+  void ask_for_server(View request);
+  void link_to(Server& server);
+  void to_relay(View in);
+  void take_pending();
+  void count_wait();
+  void answer_canceled();
+  void drop_first_message();
+  void join_pool();
+  void enter(const Welcome& welcome);
+  void become_admin();
+  void become_cancel_request();
+  void login_over();
+  void take_permits();
+  std::pair<int32_t, int32_t> make_cancel_key();
+  void end(std::string_view reason, bool linger);
+  void leave_queue();
+  void give_back_permits();
+
+  Worker& worker_;
+  const uint64_t id_;
+  Link link_;
+  Framer framer_;
+  Buffer pending_;  // said while no server could hear it
+  ClientState state_ = ClientState::login;
+  bool from_unix_ = false;
+  bool counted_ = false;     // holds a permit of max_client_conn
+  bool notified_ = false;    // query_wait_notify was sent for this wait
+  bool discarding_ = false;  // after a batch was cancelled while it waited: all up to Sync
+  WorkerPool* pool_ = nullptr;
+  Server* server_ = nullptr;
+  DatabaseState* counted_database_ = nullptr;
+  UserState* counted_user_ = nullptr;
+  Text user_name_;
+  std::unique_ptr<ClientLogin> login_;
+  std::unique_ptr<AdminSession> admin_;
+  TrackedValues values_;
+  ClientTimeouts timeouts_;
+  Deadline deadline_;
+  uint64_t cancel_key_ = 0;
+  Instant connected_{};
+  Instant since_{};          // in this state
+  Instant request_since_{};  // the request that waits or runs
+  int64_t connect_wall_ = 0;
+};
+
+}  // namespace headgate

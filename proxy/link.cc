@@ -1,0 +1,83 @@
+#include "proxy/link.h"
+
+#include "proxy/outbox.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+void Link::connect(const Address& to, const SocketOptions& options) {
+  stream_ = worker_->outside().connect(to, options, *this);
+}
+
+void Link::attach(ParcelPtr parcel, const SocketOptions& options) {
+  stream_ = worker_->outside().attach(std::move(parcel), options, *this);
+}
+
+ParcelPtr Link::detach() {
+  worker_->outbox().flush(*this);
+  ParcelPtr parcel = stream_->detach();
+  stream_.release();  // detach() has closed it as an object
+  paused_ = 0;
+  return parcel;
+}
+
+void Link::lend(View bytes) {
+  if (stream_) worker_->outbox().lend(*this, bytes);
+}
+
+void Link::send(View bytes) {
+  if (stream_) worker_->outbox().copy(*this, bytes);
+}
+
+void Link::write(std::span<const View> slices) {
+  if (stream_) stream_->write(slices);
+}
+
+void Link::pause(Pause reason) {
+  if (paused_ == 0 && stream_) stream_->read(false);
+  paused_ |= static_cast<uint8_t>(reason);
+}
+
+void Link::resume(Pause reason) {
+  if (paused_ == 0) return;
+  paused_ &= static_cast<uint8_t>(~static_cast<uint8_t>(reason));
+  if (paused_ == 0 && stream_) stream_->read(true);
+}
+
+void Link::close(bool linger) {
+  if (!stream_) return;
+  worker_->outbox().flush(*this);
+  if (linger) {
+    close_lingering(std::move(stream_));
+  } else {
+    stream_.reset();
+  }
+}
+
+// The user may close this link, even bury its session, in any of these calls; the session's memory
+// lives until the end of the turn.
+void Link::on_connected() {
+  worker_->begin_event();
+  user_.on_link_connected();
+  worker_->outbox().flush();
+}
+
+void Link::on_bytes(View bytes) {
+  worker_->begin_event();
+  user_.on_link_bytes(bytes);
+  worker_->outbox().flush();
+}
+
+void Link::on_drained() {
+  worker_->begin_event();
+  user_.on_link_drained();
+  worker_->outbox().flush();
+}
+
+void Link::on_end(int error) {
+  worker_->begin_event();
+  user_.on_link_end(error);
+  worker_->outbox().flush();
+}
+
+}  // namespace headgate

@@ -1,0 +1,77 @@
+// One end of a conversation: the plain bytes of a client or a server, and whether the other side is
+// keeping up. Owned by the session that talks over it. (TLS will live here, between the stream and
+// the session.) It never looks into the bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "proxy/io.h"
+
+namespace headgate {
+
+class Outbox;
+class Worker;
+
+/// The session behind a link. After each of these calls the link flushes the worker's outbox.
+class LinkUser {
+ public:
+  virtual void on_link_connected() {}
+  /// Lent until the call returns.
+  virtual void on_link_bytes(View bytes) = 0;
+  /// All that was sent has left: the receiver keeps up again.
+  virtual void on_link_drained() = 0;
+  /// The peer has gone (error 0) or the connection failed; the last call.
+  virtual void on_link_end(int error) = 0;
+
+ protected:
+  ~LinkUser() = default;
+};
+
+class Link final : private StreamUser {
+ public:
+  /// Above this many bytes that a peer has not taken, whoever feeds it is to stop reading.
+  static constexpr size_t high_water = 128 * 1024;
+  /// Why reading is paused: it goes on when no reason is left.
+  enum class Pause : uint8_t { receiver_slow = 1, queue_full = 2, not_now = 4 };
+
+  Link(Worker& worker, LinkUser& user) : worker_(&worker), user_(user) {}
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  ~Link() { close(false); }
+
+  void connect(const Address& to, const SocketOptions& options);
+  void attach(ParcelPtr parcel, const SocketOptions& options);
+  /// Lets the stream go, for another worker to attach; the link is empty then.
+  ParcelPtr detach();
+  /// The session has moved: what follows happens on this worker.
+  void rehome(Worker& worker) { worker_ = &worker; }
+
+  /// Queues bytes for the end of this event; lent ones must live until then.
+  void lend(View bytes);
+  void send(View bytes);
+  /// For the outbox alone.
+  void write(std::span<const View> slices);
+
+  void pause(Pause reason);
+  void resume(Pause reason);
+  bool slow() const { return stream_ && stream_->queued() > high_water; }
+
+  bool open() const { return stream_ != nullptr; }
+  Stream& stream() { return *stream_; }
+  const Stream& stream() const { return *stream_; }
+  void close(bool linger);
+
+ private:
+  void on_connected() override;
+  void on_bytes(View bytes) override;
+  void on_drained() override;
+  void on_end(int error) override;
+
+  Worker* worker_;
+  LinkUser& user_;
+  StreamPtr stream_;
+  uint8_t paused_ = 0;
+};
+
+}  // namespace headgate

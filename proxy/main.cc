@@ -1,0 +1,172 @@
+// headgate CONFIG: reads the command line and the configuration, prepares the process, and runs one
+// worker for each CPU until it is told to stop.
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+
+#include "base/version.h"
+#include "conf/cli.h"
+#include "conf/load.h"
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+#include "proxy/process.h"
+#include "proxy/uv/outside.h"
+
+namespace headgate {
+namespace {
+
+int die(const Error& error) {
+  log(LogLevel::fatal, "{}", error.message);
+  if (!error.detail.empty()) log(LogLevel::fatal, "{}", error.detail);
+  if (!error.hint.empty()) log(LogLevel::fatal, "hint: {}", error.hint);
+  return 1;
+}
+
+LogSetup log_setup(const CommandLine& command, const Settings& settings) {
+  return {!command.quiet && !command.daemon, settings.logfile, settings.verbose};
+}
+
+class Program {
+ public:
+  Program(CommandLine command, ConfigPtr config)
+      : command_(std::move(command)), config_(std::move(config)) {}
+
+  Result<Done> prepare();
+  Result<Done> run();
+
+ private:
+  void on_signals(UvOutside& outside);
+  void stop();
+
+  const CommandLine command_;
+  const ConfigPtr config_;
+  std::vector<Address> addresses_;
+  std::unique_ptr<Pooler> pooler_;
+  std::vector<std::unique_ptr<UvOutside>> outsides_;
+};
+
+Result<Done> Program::prepare() {
+  const Settings& settings = config_->settings;
+  if (command_.daemon && settings.pidfile.empty()) {
+    return Error(ErrorCode::config, "daemon needs pidfile configured");
+  }
+  if (command_.reboot) {
+    log(LogLevel::warning, "online restart (-R) is not available: starting normally");
+  }
+  const std::string user = command_.user.value_or(settings.user);
+  raise_descriptor_limit(*config_);
+  if (!user.empty()) {
+    if (auto result = switch_user(user); !result) return result;
+  }
+  if (own_uid() == 0) {
+    log(LogLevel::warning, "running as root: set `user`, unless this is a container");
+  }
+  if (auto result = Pidfile::check(settings.pidfile); !result) return result;
+  auto addresses = listen_addresses(settings);
+  if (!addresses) return Error(addresses.error());
+  addresses_ = std::move(*addresses);
+  if (!command_.daemon) return Done{};
+  return become_daemon();
+}
+
+Result<Done> Program::run() {
+  const Settings& settings = config_->settings;
+  const size_t wanted = settings.workers > 0 ? static_cast<size_t>(settings.workers) : usable_cpus();
+  const size_t workers = std::min(wanted, max_workers);
+  ProcessFacts facts;
+  facts.read_file = read_file;
+  facts.listen_on = addresses_;
+  facts.uid = own_uid();
+  facts.mock_key = random_bytes(32);
+  facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
+  facts.describe_error = describe_errno;
+  facts.stop = [this] { stop(); };
+  pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
+  for (WorkerId id = 0; id < workers; ++id) {
+    outsides_.push_back(std::make_unique<UvOutside>(pooler_->worker(id)));
+    pooler_->worker(id).set_outside(*outsides_.back());
+  }
+  if (auto result = pooler_->listen(); !result) return result;
+  if (auto result = Pidfile::write(settings.pidfile); !result) return result;
+  on_signals(*outsides_[0]);
+  log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
+      version, uv_version_string(), workers, OpenSSL_version(OPENSSL_VERSION));
+  pooler_->start();
+  std::vector<std::thread> threads;
+  for (size_t id = 1; id < workers; ++id) {
+    threads.emplace_back([&outside = *outsides_[id]] { outside.run(); });
+  }
+  outsides_[0]->run();
+  for (std::thread& thread : threads) thread.join();
+  for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
+  pooler_->close_listeners();
+  outsides_.clear();
+  Pidfile::remove(settings.pidfile);
+  return Done{};
+}
+
+void Program::on_signals(UvOutside& outside) {
+  std::signal(SIGPIPE, SIG_IGN);
+  outside.on_signal(SIGHUP, [this] { pooler_->on_sighup(); });
+  outside.on_signal(SIGTERM, [this] { pooler_->on_sigterm(); });
+  outside.on_signal(SIGINT, [this] { pooler_->on_sigint(); });
+  outside.on_signal(SIGQUIT, [this] { pooler_->on_sigquit(); });
+  outside.on_signal(SIGUSR1, [this] { pooler_->on_sigusr1(); });
+  outside.on_signal(SIGUSR2, [this] { pooler_->on_sigusr2(); });
+}
+
+void Program::stop() {
+  for (const auto& outside : outsides_) outside->stop();
+}
+
+int check(const Config& config) {
+  for (const std::string& warning : config.warnings) fmt::print("warning: {}\n", warning);
+  fmt::print("{}: ok, {} databases, {} users\n", config.path, config.databases.size(),
+             config.user_list.all().size());
+  return 0;
+}
+
+int run(const CommandLine& command) {
+  set_up_log({!command.quiet, "", command.verbose});
+  auto loaded = load_config(command.config_path, read_file, nullptr, command.verbose);
+  if (!loaded) return die(loaded.error());
+  const auto config = std::make_shared<const Config>(std::move(*loaded));
+  if (command.task == CommandLine::Task::check) return check(*config);
+  if (!set_up_log({!command.quiet, config->settings.logfile, config->settings.verbose})) return 1;
+  for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
+  Program program(command, config);
+  if (auto result = program.prepare(); !result) return die(result.error());
+  if (auto result = program.run(); !result) return die(result.error());
+  return 0;
+}
+
+}  // namespace
+}  // namespace headgate
+
+int main(int argc, char** argv) {
+  using headgate::CommandLine;
+  const std::vector<const char*> arguments(argv + std::min(argc, 1), argv + argc);
+  const auto command = headgate::parse_command_line(arguments);
+  if (!command) {
+    fmt::print(stderr, "{}: {}\n", argv[0], command.error().message);
+    if (!command.error().hint.empty()) fmt::print(stderr, "{}\n", command.error().hint);
+    return 1;
+  }
+  switch (command->task) {
+    case CommandLine::Task::show_help:
+      fmt::print("{}", headgate::help_text());
+      return 0;
+    case CommandLine::Task::show_version:
+      fmt::print("{}\nlibuv {}\ntls: {}\n", headgate::version_text(), uv_version_string(),
+                 OpenSSL_version(OPENSSL_VERSION));
+      return 0;
+    case CommandLine::Task::check:
+    case CommandLine::Task::run:
+      return headgate::run(*command);
+  }
+}

@@ -1,0 +1,51 @@
+#include "proxy/outbox.h"
+
+#include <span>
+
+#include "proxy/link.h"
+
+namespace headgate {
+
+void Outbox::make_room(const Link& to) {
+  if (target_ != &to || count_ == max_slices) flush();
+}
+
+void Outbox::add(Link& to, View bytes) {
+  target_ = &to;
+  if (count_ > 0) {
+    View& last = slices_[count_ - 1];
+    if (last.data() + last.size() == bytes.data()) {
+      last = View(last.data(), last.size() + bytes.size());
+      return;
+    }
+  }
+  slices_[count_++] = bytes;
+}
+
+void Outbox::lend(Link& to, View bytes) {
+  if (bytes.empty()) return;
+  make_room(to);
+  add(to, bytes);
+}
+
+void Outbox::copy(Link& to, View bytes) {
+  if (bytes.empty()) return;
+  make_room(to);
+  if (bytes.size() > scratch_size - scratch_.size()) flush();
+  if (bytes.size() > scratch_size) {  // its caller owns it for now, so it leaves at once
+    add(to, bytes);
+    return flush();
+  }
+  const size_t at = scratch_.size();
+  scratch_.append(bytes);  // within the reserved capacity: earlier slices stay where they are
+  add(to, View(scratch_).substr(at));
+}
+
+void Outbox::flush() {
+  if (count_ > 0) target_->write(std::span(slices_.data(), count_));
+  target_ = nullptr;
+  count_ = 0;
+  scratch_.clear();
+}
+
+}  // namespace headgate

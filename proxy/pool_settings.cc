@@ -1,0 +1,92 @@
+#include "proxy/pool_settings.h"
+
+namespace headgate {
+
+namespace {
+
+const UserEntry* find_user(const Config& config, const std::string& name) {
+  const auto found = config.users.find(name);
+  return found == config.users.end() ? nullptr : &found->second;
+}
+
+template <class T>
+T first_of(const std::optional<T>& user, const std::optional<T>& database, const T& global) {
+  return user ? *user : database.value_or(global);
+}
+
+PoolRules resolve_rules(const Settings& settings, const DatabaseEntry& entry,
+                        const UserEntry& user) {
+  PoolRules rules;
+  rules.pool_size = first_of(user.pool_size, entry.pool_size, settings.default_pool_size);
+  rules.min_pool_size = entry.min_pool_size.value_or(settings.min_pool_size);
+  rules.reserve_pool_size =
+      first_of(user.reserve_pool_size, entry.reserve_pool_size, settings.reserve_pool_size);
+  rules.reserve_pool_timeout = settings.reserve_pool_timeout;
+  rules.server_lifetime = entry.server_lifetime.value_or(settings.server_lifetime);
+  rules.server_idle_timeout = settings.server_idle_timeout;
+  rules.server_login_retry = settings.server_login_retry;
+  rules.server_check_delay = settings.server_check_query.empty()
+                                 ? std::nullopt
+                                 : std::optional(settings.server_check_delay);
+  rules.round_robin = settings.server_round_robin;
+  rules.forced_user = entry.user.has_value();
+  return rules;
+}
+
+}  // namespace
+
+bool PoolSettings::dirties(const PoolSettings& other) const {
+  return entry.dbname != other.entry.dbname || entry.host != other.entry.host ||
+         entry.port != other.entry.port || entry.connect_query != other.entry.connect_query ||
+         entry.load_balance_hosts != other.entry.load_balance_hosts;
+}
+
+PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
+                          const std::string& server_user) {
+  static const UserEntry nobody;
+  const UserEntry* found = find_user(config, server_user);
+  const UserEntry& user = found ? *found : nobody;
+  const Settings& settings = config.settings;
+  PoolSettings pool;
+  pool.entry = entry;
+  pool.rules = resolve_rules(settings, entry, user);
+  pool.mode = first_of(user.pool_mode, entry.pool_mode, settings.pool_mode);
+  pool.query_timeout = user.query_timeout.value_or(settings.query_timeout);
+  pool.idle_transaction_timeout =
+      user.idle_transaction_timeout.value_or(settings.idle_transaction_timeout);
+  pool.transaction_timeout = user.transaction_timeout.value_or(settings.transaction_timeout);
+  pool.timeout_action = settings.timeout_action;
+  pool.connect_timeout = settings.server_connect_timeout;
+  pool.cancel_wait_timeout = settings.cancel_wait_timeout;
+  // PgBouncer's word for "send an empty query".
+  pool.check_query = settings.server_check_query == "<empty>" ? ";" : settings.server_check_query;
+  pool.reset_query = settings.server_reset_query;
+  pool.reset_always = settings.server_reset_query_always;
+  pool.socket = socket_options(settings);
+  pool.unix_socket_dir = settings.unix_socket_dir;
+  return pool;
+}
+
+ClientTimeouts resolve_client(const Config& config, const DatabaseEntry& entry,
+                              const std::string& name) {
+  const UserEntry* user = find_user(config, name);
+  ClientTimeouts timeouts;
+  timeouts.idle = config.settings.client_idle_timeout;
+  timeouts.query_wait = entry.query_wait_timeout.value_or(config.settings.query_wait_timeout);
+  if (user && user->client_idle_timeout) timeouts.idle = *user->client_idle_timeout;
+  if (user && user->query_wait_timeout) timeouts.query_wait = *user->query_wait_timeout;
+  return timeouts;
+}
+
+SocketOptions socket_options(const Settings& settings) {
+  SocketOptions options;
+  options.keepalive = settings.tcp_keepalive;
+  options.keepcnt = settings.tcp_keepcnt;
+  options.keepidle = settings.tcp_keepidle;
+  options.keepintvl = settings.tcp_keepintvl;
+  options.buffer_bytes = settings.tcp_socket_buffer;
+  options.user_timeout_ms = settings.tcp_user_timeout;
+  return options;
+}
+
+}  // namespace headgate

@@ -1,0 +1,50 @@
+// The settings that hold for one pool and for one client, resolved: user over database over global
+// (PGBOUNCER.md, sections 1.3 and 1.4). Made anew at each reload; immutable in between.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "conf/settings.h"
+#include "pool/pool.h"
+#include "proxy/io.h"
+
+namespace headgate {
+
+/// What holds for the servers of a pool, by its database entry and the user that logs in to the
+/// server.
+struct PoolSettings {
+  DatabaseEntry entry;
+  PoolRules rules;
+  PoolMode mode = PoolMode::session;
+  Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
+  TimeoutAction timeout_action = TimeoutAction::cancel;
+  Duration connect_timeout{}, cancel_wait_timeout{};
+  std::string check_query;  // empty: never check
+  std::string reset_query;  // empty: no reset
+  bool reset_always = false;
+  SocketOptions socket;
+  std::string unix_socket_dir;
+
+  bool has_timeouts() const {
+    return query_timeout.count() + idle_transaction_timeout.count() + transaction_timeout.count() >
+           0;
+  }
+  /// A server made under `other` must not serve clients any more under these settings.
+  bool dirties(const PoolSettings& other) const;
+};
+using PoolSettingsPtr = std::shared_ptr<const PoolSettings>;
+
+PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
+                          const std::string& server_user);
+
+/// What holds for a client, by the user it logged in as.
+struct ClientTimeouts {
+  Duration idle{}, query_wait{};
+};
+ClientTimeouts resolve_client(const Config& config, const DatabaseEntry& entry,
+                              const std::string& user);
+
+SocketOptions socket_options(const Settings& settings);
+
+}  // namespace headgate

@@ -1,0 +1,212 @@
+#include "proxy/pooler.h"
+
+#include <fmt/format.h>
+
+#include "proxy/log.h"
+
+namespace headgate {
+
+Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
+    : config_(std::move(config)),
+      facts_(std::move(facts)),
+      registry_(workers, config_),
+      client_permits_(config_->settings.max_client_conn),
+      sockets_(config_->settings.max_client_conn + max_extra_sockets) {
+  for (size_t id = 0; id < workers; ++id) {
+    workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_));
+  }
+  apply_limits();
+}
+
+Pooler::~Pooler() = default;
+
+void Pooler::post_to_all(const std::function<void(Worker&)>& open) {
+  for (const auto& worker : workers_) worker->post(open);
+}
+
+void Pooler::post(std::function<void(Pooler&)> open) {
+  workers_[0]->post([this, open = std::move(open)](Worker&) { open(*this); });
+}
+
+// --- new connections
+
+Result<Done> Pooler::listen() {
+  const Settings& settings = config_->settings;
+  ListenOptions options;
+  options.backlog = settings.listen_backlog;
+  options.reuse_port = settings.so_reuseport;
+  options.defer_accept = settings.tcp_defer_accept;
+  options.unix_mode = settings.unix_socket_mode;
+  options.unix_group = settings.unix_socket_group;
+  for (const Address& address : facts_.listen_on) {
+    auto listener = workers_[0]->outside().listen(address, options, *this);
+    if (listener) {
+      const std::string at = address.is_unix() ? "unix:" + address.host
+                                               : fmt::format("{}:{}", address.host, address.port);
+      log(LogLevel::log, "listening on {}", at);
+      listeners_.push_back(std::move(*listener));
+      continue;
+    }
+    if (address.is_unix()) return Error(listener.error());
+    log(LogLevel::warning, "cannot listen on {}:{}: {}", address.host, address.port,
+        listener.error().message);
+  }
+  if (listeners_.empty()) return Error(ErrorCode::config, "nowhere to listen on");
+  return Done{};
+}
+
+void Pooler::on_accept(ParcelPtr connection, bool from_unix) {
+  if (!sockets_.try_take()) return;  // far beyond the limit: not worth a word
+  Worker* least = workers_[0].get();
+  for (const auto& worker : workers_) {
+    if (worker->load() < least->load()) least = worker.get();
+  }
+  least->count_client(1);
+  if (least == workers_[0].get()) {
+    least->begin_event();
+    return least->accept(std::move(connection), from_unix);
+  }
+  least->post([connection = std::move(connection), from_unix](Worker& worker) mutable {
+    worker.accept(std::move(connection), from_unix);
+  });
+}
+
+void Pooler::on_accept_failed(int error) {
+  log(LogLevel::warning,
+      "accept() failed: {}; accepting pauses for a while (this process is out of descriptors or "
+      "memory, the servers are not to blame)",
+      facts_.describe_error(error));
+}
+
+void Pooler::client_gone(Worker& worker) {
+  worker.count_client(-1);
+  sockets_.give_back();
+  check_progress();
+}
+
+// --- cancelling
+
+void Pooler::cancel(const CancelRequest& request, Requester requester) {
+  const uint64_t key = key_of(request);
+  const auto owner = cancel_keys_.find(key);
+  if (!owner) {
+    log(LogLevel::debug, "failed cancel request");
+    return tell_requester(requester);
+  }
+  workers_[owner->worker]->post([this, key, requester](Worker& worker) {
+    const auto still = cancel_keys_.find(key);
+    if (!still || still->worker != worker.id()) return tell_requester(requester);
+    still->client->cancel_requested(requester);
+  });
+}
+
+uint64_t Pooler::key_of(const CancelRequest& request) {
+  if (request.secret.size() != 4) return 0;
+  return static_cast<uint64_t>(static_cast<uint32_t>(request.process)) << 32 |
+         load_u32(request.secret.data());
+}
+
+void Pooler::tell_requester(Requester requester) {
+  if (requester.client == 0) return;
+  workers_[requester.worker]->post(
+      [id = requester.client](Worker& worker) { worker.finish_cancel(id); });
+}
+
+// --- configuration
+
+bool Pooler::reload() {
+  auto config = load_config(config_->path, facts_.read_file, config_.get());
+  if (!config) {
+    const Error& error = config.error();
+    log(LogLevel::error, "{}{}{}", error.message, error.detail.empty() ? "" : "\n", error.detail);
+    if (!error.hint.empty()) log(LogLevel::error, "hint: {}", error.hint);
+    return false;
+  }
+  for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
+  publish(std::make_shared<const Config>(std::move(*config)));
+  facts_.set_up_log(config_->settings);
+  return true;
+}
+
+Result<Done> Pooler::set(const std::string& key, const std::string& value) {
+  auto config = with_setting(*config_, key, value);
+  if (!config) {
+    log(LogLevel::error, "{}", config.error().message);
+    return Error(ErrorCode::admin_command, "SET failed");
+  }
+  for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
+  publish(std::make_shared<const Config>(std::move(*config)));
+  return Done{};
+}
+
+void Pooler::publish(ConfigPtr config) {
+  const ConfigPtr before = std::exchange(config_, std::move(config));
+  apply_limits();
+  post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
+  for (const auto& [name, entry] : before->databases) {
+    if (config_->databases.contains(name)) continue;
+    log(LogLevel::warning,
+        "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
+    post_to_all([name = name](Worker& worker) {
+      worker.kill_database(name, ErrorCode::database_removed);
+    });
+  }
+}
+
+void Pooler::apply_limits() {
+  const Settings& settings = config_->settings;
+  client_permits_.set_limit(settings.max_client_conn);
+  sockets_.set_limit(settings.max_client_conn + max_extra_sockets);
+  registry_.set_limits(config_);
+}
+
+// --- statistics
+
+void Pooler::start() {
+  stats_period_.emplace(
+      workers_[0]->deadlines(),
+      [](void* self, Instant) { static_cast<Pooler*>(self)->end_stats_period(); }, this);
+  workers_[0]->post([this](Worker& worker) {
+    end_stats_period();
+    for (const auto& [name, entry] : config_->databases) {
+      if (entry.user) worker.pool(registry_.pool(name, *entry.user)).tend();
+    }
+  });
+}
+
+void Pooler::end_stats_period() {
+  snapshot([this](Snapshot now) {
+    const bool first = !stats_.advance(now, workers_[0]->now());
+    if (!first && config_->settings.log_stats) log(LogLevel::log, "{}", stats_.line());
+  });
+  stats_period_->arm(workers_[0]->now() + std::max<Duration>(config_->settings.stats_period, seconds(1)));
+}
+
+void Pooler::snapshot(std::function<void(Snapshot)> done) {
+  struct Gathering {
+    Snapshot sum;
+    size_t missing;
+    std::function<void(Snapshot)> done;
+  };
+  auto gathering = std::make_shared<Gathering>();
+  gathering->missing = workers_.size();
+  gathering->done = std::move(done);
+  post_to_all([this, gathering](Worker& worker) {
+    auto part = std::make_shared<Snapshot>(worker.snapshot());
+    post([gathering, part](Pooler& pooler) {
+      merge(gathering->sum, std::move(*part));
+      if (--gathering->missing > 0) return;
+      pooler.add_totals(gathering->sum);
+      gathering->done(std::move(gathering->sum));
+    });
+  });
+}
+
+void Pooler::add_totals(Snapshot& snapshot) {
+  registry_.describe(*config_, snapshot);
+  snapshot.paused = paused();
+  snapshot.peers = static_cast<uint32_t>(config_->peers.size());
+  stats_.fill(snapshot, workers_[0]->now());
+}
+
+}  // namespace headgate

@@ -1,0 +1,90 @@
+// What the process knows of databases and users, as rows for an operator.
+#include "admin/snapshot.h"
+#include "proxy/registry.h"
+
+namespace headgate {
+
+namespace {
+
+const char* mode_name(PoolMode mode) {
+  switch (mode) {
+    case PoolMode::session:
+      return "session";
+    case PoolMode::transaction:
+      return "transaction";
+    case PoolMode::statement:
+      return "statement";
+  }
+  return "";
+}
+
+DatabaseRow describe(const DatabaseEntry& entry, const Settings& settings) {
+  DatabaseRow row;
+  row.name = entry.name;
+  row.host = entry.host;
+  row.port = entry.port;
+  row.dbname = entry.dbname;
+  row.force_user = entry.user.value_or("");
+  row.pool_size = entry.pool_size.value_or(settings.default_pool_size);
+  row.min_pool_size = entry.min_pool_size.value_or(settings.min_pool_size);
+  row.reserve_pool_size = entry.reserve_pool_size.value_or(settings.reserve_pool_size);
+  const Duration lifetime = entry.server_lifetime.value_or(settings.server_lifetime);
+  row.server_lifetime = static_cast<int>(std::chrono::duration_cast<seconds>(lifetime).count());
+  if (entry.pool_mode) row.pool_mode = mode_name(*entry.pool_mode);
+  if (entry.host.find(',') != std::string::npos) {
+    row.load_balance_hosts =
+        entry.load_balance_hosts == LoadBalance::disable ? "disable" : "round-robin";
+  }
+  return row;
+}
+
+DatabaseRow describe_console(const Settings& settings) {
+  DatabaseRow row;
+  row.name = row.dbname = row.force_user = "pgbouncer";
+  row.port = settings.listen_port;
+  row.pool_size = 2;
+  row.pool_mode = "statement";
+  return row;
+}
+
+}  // namespace
+
+void Registry::describe(const Config& config, Snapshot& snapshot) {
+  std::map<std::string, DatabaseEntry> entries(config.databases.begin(), config.databases.end());
+  for (const DatabaseState* state : databases()) {
+    const auto entry = config.find_database(state->name);  // those made from `*`, too
+    if (entry) entries.emplace(state->name, *entry);
+  }
+  for (const auto& [name, entry] : entries) {
+    DatabaseRow row = headgate::describe(entry, config.settings);
+    const DatabaseState& state = database(name);
+    row.max_connections = state.servers.limit();
+    row.current_connections = state.servers.used();
+    row.max_client_connections = state.clients.limit();
+    row.current_client_connections = state.clients.used();
+    row.paused = state.paused.load();
+    row.disabled = state.disabled.load();
+    snapshot.databases.push_back(std::move(row));
+  }
+  snapshot.databases.push_back(describe_console(config.settings));
+
+  for (const auto& [name, secret] : config.user_list.all()) user(name);
+  for (const auto& [name, entry] : config.users) user(name);
+  for (const UserState* state : users()) {
+    if (state->name.empty()) continue;  // those whom no file names
+    UserRow row;
+    row.name = state->name;
+    if (const auto entry = config.users.find(state->name); entry != config.users.end()) {
+      row.pool_size = entry->second.pool_size.value_or(-1);
+      row.reserve_pool_size = entry->second.reserve_pool_size.value_or(-1);
+      if (entry->second.pool_mode) row.pool_mode = mode_name(*entry->second.pool_mode);
+    }
+    row.max_connections = state->servers.limit();
+    row.current_connections = state->servers.used();
+    row.max_client_connections = state->clients.limit();
+    row.current_client_connections = state->clients.used();
+    snapshot.users.push_back(std::move(row));
+  }
+}
+
+}  // namespace headgate

@@ -1,0 +1,228 @@
+#include "proxy/relay.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "proxy/client.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+namespace {
+
+// How long a server has to answer a cancel of ours before both connections are closed.
+constexpr Duration cancel_grace = seconds(5);
+
+enum class Meaning : uint8_t { unknown, request, copy_data, copy_end, flush, goodbye };
+
+struct FrontendRow {
+  char tag;
+  Meaning meaning;
+  Asked asked;
+};
+
+// What a client may say while it is linked; all else breaks the protocol.
+constexpr FrontendRow frontend_rows[] = {
+    {'Q', Meaning::request, Asked::query},
+    {'F', Meaning::request, Asked::function_call},
+    {'P', Meaning::request, Asked::parse},
+    {'B', Meaning::request, Asked::bind},
+    {'D', Meaning::request, Asked::describe_statement},  // or a portal: allows more answers
+    {'E', Meaning::request, Asked::execute},
+    {'C', Meaning::request, Asked::close},
+    {'S', Meaning::request, Asked::sync},
+    {'H', Meaning::flush, Asked::sync},
+    {'d', Meaning::copy_data, Asked::sync},
+    {'c', Meaning::copy_end, Asked::copy_end},
+    {'f', Meaning::copy_end, Asked::copy_end},
+    {'X', Meaning::goodbye, Asked::sync},
+};
+
+constexpr auto frontend_table = [] {
+  std::array<FrontendRow, 128> table{};
+  for (const FrontendRow& row : frontend_rows) table[static_cast<size_t>(row.tag)] = row;
+  return table;
+}();
+
+}  // namespace
+
+struct Relay::Input {
+  Relay& relay;
+
+  Treat on_header(char tag, uint32_t body_size) {
+    const auto index = static_cast<unsigned char>(tag);
+    const FrontendRow row = index < frontend_table.size() ? frontend_table[index] : FrontendRow{};
+    if (relay.client_.packet_too_large(body_size)) return broken(ErrorCode::packet_too_large);
+    switch (row.meaning) {
+      case Meaning::request:
+        if (tag == 'Q' && relay.client_.worker().config().settings.disable_pqexec) {
+          return broken(ErrorCode::pqexec_disallowed);
+        }
+        if (relay.server_.exchange().owed() >= max_owed) {
+          relay.full_ = true;
+          return Treat::stop;
+        }
+        relay.asked(row.asked);
+        return Treat::pass;
+      case Meaning::copy_end:
+        relay.server_.exchange().sent(Asked::copy_end);
+        return Treat::pass;
+      case Meaning::copy_data:
+      case Meaning::flush:
+        return Treat::pass;
+      case Meaning::goodbye:
+        relay.goodbye_ = true;
+        return Treat::stop;
+      case Meaning::unknown:
+        break;
+    }
+    return broken(ErrorCode::unknown_packet);
+  }
+
+  void on_pass(View bytes, bool lent) {
+    if (relay.untouched_) relay.keep_for_replay(bytes);
+    Link& to = relay.server_.link();
+    lent ? to.lend(bytes) : to.send(bytes);
+  }
+
+  bool on_message(char, View, bool) { return true; }  // nothing is gathered from clients
+
+  Treat broken(ErrorCode code) {
+    relay.client_error_.emplace(code);
+    return Treat::bad;
+  }
+};
+
+bool Relay::is_request(char tag) {
+  const auto index = static_cast<unsigned char>(tag);
+  return index < frontend_table.size() && frontend_table[index].meaning != Meaning::unknown;
+}
+
+Relay::Relay(Client& client, Server& server, Instant now)
+    : client_(client),
+      server_(server),
+      settings_(server.pool().settings()),
+      transaction_since_(now),
+      written_before_(server.link().stream().written()) {
+  server.replay_memory().clear();
+}
+
+size_t Relay::from_client(View in) {
+  full_ = false;
+  Input input{*this};
+  const size_t taken = client_.framer().feed(in, input);
+  if (client_.framer().broken() && !client_error_) client_error_.emplace(ErrorCode::bad_packet);
+  client_.worker().outbox().flush();
+  return taken;
+}
+
+void Relay::asked(Asked what) {
+  const Instant now = client_.worker().now();
+  if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
+  if (!query_since_) query_since_ = now;
+  idle_since_.reset();
+  server_.exchange().sent(what);
+  server_.arm_for_relay();
+  PoolStats& stats = server_.pool().stats();
+  if (what == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
+  if (what == Asked::bind) ++stats.bind_count;
+}
+
+// The copy is made only until the first answer, and costs no allocation in the long run: the memory
+// belongs to the server and is kept.
+void Relay::keep_for_replay(View bytes) {
+  Bytes& kept = server_.replay_memory();
+  if (kept.size() + bytes.size() > max_replay) {
+    untouched_ = false;
+    return;
+  }
+  kept.append(bytes);
+}
+
+bool Relay::room_again() const { return server_.exchange().owed() < max_owed / 2; }
+
+void Relay::query_ended(TransactionStatus status) {
+  const Instant now = client_.worker().now();
+  PoolStats& stats = server_.pool().stats();
+  ++stats.query_count;
+  if (query_since_) stats.query_time += static_cast<uint64_t>((now - *query_since_).count());
+  query_since_.reset();
+  grace_until_.reset();
+  overdue_error_.reset();
+  if (!server_.exchange().over()) query_since_ = now;
+  in_transaction_ = status != TransactionStatus::idle;
+  if (in_transaction_) {
+    if (!query_since_) idle_since_ = now;
+    return;
+  }
+  ++stats.xact_count;
+  stats.xact_time += static_cast<uint64_t>((now - transaction_since_).count());
+  transaction_since_ = now;
+}
+
+bool Relay::rewrite_error(View body) {
+  if (!overdue_error_) return false;
+  auto fields = decode_error_fields(body);
+  if (!fields || fields->sqlstate != "57014") return false;
+  Bytes out;
+  encode_error_with_detail(out, body, overdue_error_->detail);
+  client_.link().send(out);
+  return true;
+}
+
+bool Relay::complete() const {
+  // A message that the client has sent in part belongs to this server.
+  return settings_.mode != PoolMode::session && server_.exchange().clean() &&
+         client_.framer().remaining() == 0;
+}
+
+bool Relay::untouched() const {
+  if (!untouched_) return false;
+  const auto confirmed = server_.link().stream().confirmed();
+  return confirmed && *confirmed <= written_before_;
+}
+
+View Relay::replay() const { return server_.replay_memory(); }
+
+std::optional<Instant> Relay::deadline() const {
+  if (grace_until_) return grace_until_;
+  std::optional<Instant> first;
+  const auto consider = [&](std::optional<Instant> since, Duration limit) {
+    if (since && limit.count() > 0 && (!first || *since + limit < *first)) first = *since + limit;
+  };
+  consider(query_since_, settings_.query_timeout);
+  consider(idle_since_, settings_.idle_transaction_timeout);
+  const bool open = in_transaction_ || query_since_;
+  consider(open ? std::optional(transaction_since_) : std::nullopt, settings_.transaction_timeout);
+  return first;
+}
+
+Relay::Overdue Relay::overdue(Instant now) {
+  const auto passed = [&](std::optional<Instant> since, Duration limit) {
+    return since && limit.count() > 0 && *since + limit <= now;
+  };
+  if (grace_until_) {
+    if (*grace_until_ > now) return Overdue::nothing;
+    overdue_error_.emplace(ErrorCode::query_timeout);
+    return Overdue::close;
+  }
+  if (passed(idle_since_, settings_.idle_transaction_timeout)) {
+    overdue_error_.emplace(ErrorCode::idle_transaction_timeout);
+    return Overdue::close;
+  }
+  if ((in_transaction_ || query_since_) && passed(transaction_since_, settings_.transaction_timeout)) {
+    overdue_error_.emplace(ErrorCode::transaction_timeout);
+    return Overdue::close;
+  }
+  if (!passed(query_since_, settings_.query_timeout)) return Overdue::nothing;
+  overdue_error_.emplace(ErrorCode::query_timeout);
+  if (settings_.timeout_action == TimeoutAction::close) return Overdue::close;
+  overdue_error_->detail = fmt::format("query_timeout: the query ran longer than {:g} s.",
+                                       static_cast<double>(settings_.query_timeout.count()) / 1e6);
+  grace_until_ = now + cancel_grace;
+  return Overdue::cancel;
+}
+
+}  // namespace headgate

@@ -1,0 +1,527 @@
+#include "proxy/server.h"
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "protocol/messages.h"
+#include "proxy/cancel.h"
+#include "proxy/client.h"
+#include "proxy/log.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+Server::Server(Worker& worker, WorkerPool& pool, uint64_t id)
+    : worker_(&worker), pool_(&pool), id_(id), link_(worker, *this) {
+  make_deadline();
+}
+
+Server::~Server() = default;
+
+void Server::make_deadline() {
+  deadline_.emplace(
+      worker_->deadlines(), [](void* self, Instant) { static_cast<Server*>(self)->on_deadline(); },
+      this);
+}
+
+// --- from the connect to the pool
+
+void Server::start() {
+  started_ = worker_->now();
+  connect_wall_ = worker_->outside().wall_microseconds();
+  if (pool_->settings().connect_timeout.count() > 0) {
+    arm(started_ + pool_->settings().connect_timeout);
+  }
+  login_ = std::make_unique<ServerLogin>(*this);
+  login_->start();
+}
+
+void Server::connect_to(const Address& address) {
+  address_ = address;
+  link_.connect(address, pool_->settings().socket);
+}
+
+void Server::on_link_connected() {
+  const Address& local = link_.stream().local();
+  if (local.kind == Address::Kind::ip4 || local.kind == Address::Kind::ip6) {
+    log(LogLevel::log, "{}new connection to server (from {}:{})", log_name(), local.host,
+        local.port);
+  } else {
+    log(LogLevel::log, "{}new connection to server", log_name());
+  }
+  login_->connected();
+}
+
+void Server::login_progressed(ServerLogin::Progress progress) {
+  if (task_ != Task::login) return;
+  switch (progress) {
+    case ServerLogin::Progress::goes_on:
+      return;
+    case ServerLogin::Progress::failed:
+      return login_failed(login_->error());
+    case ServerLogin::Progress::done:
+      break;
+  }
+  const std::unique_ptr<ServerLogin> login = std::move(login_);
+  process_ = login->process();
+  secret_ = login->secret();
+  values_ = login->welcome()->tracked;
+  pool_->login_worked(login->welcome());
+  if (pool_->settings().entry.connect_query) {
+    task_ = Task::connect_query;
+    return inject(*pool_->settings().entry.connect_query);
+  }
+  enter_pool();
+}
+
+void Server::enter_pool() {
+  arm(std::nullopt);
+  task_ = Task::idle;
+  settle(pool_->share().opened(*this, worker_->now()));
+}
+
+void Server::login_failed(const Error& error) {
+  log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
+  pool_->share().login_failed(worker_->now());
+  close(error.code == ErrorCode::server_connect_failed ? error.message : "login failed");
+  pool_->login_has_failed(error);
+}
+
+// --- what the server says
+
+struct Server::Input {
+  Server& server;
+  View in;
+
+  Client* client() { return server.relay_ ? &server.relay_->client() : nullptr; }
+  bool lent(View bytes) const {
+    return bytes.data() >= in.data() && bytes.data() < in.data() + in.size();
+  }
+
+  Treat on_header(char tag, uint32_t body_size) {
+    Exchange& exchange = server.exchange_;
+    if (server.relay_) server.relay_->answered();
+    switch (tag) {
+      case backend::ready_for_query:
+        return body_size == 1 ? Treat::gather : Treat::bad;
+      case backend::authentication:
+      case backend::backend_key_data:
+      case backend::negotiate_protocol_version:
+        return Treat::bad;
+      default:
+        break;
+    }
+    answer_ = exchange.received(tag);
+    if (answer_.unexpected && tag != backend::error_response) return Treat::bad;
+    const bool looked_at =
+        tag == backend::error_response || tag == backend::parameter_status;
+    if (looked_at && body_size <= max_gather) return Treat::gather;
+    return answer_.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+  }
+
+  void on_pass(View bytes, bool is_lent) {
+    Client* to = client();
+    if (!to) return;
+    server.pool_->stats().bytes_sent += bytes.size();
+    is_lent ? to->link().lend(bytes) : to->link().send(bytes);
+  }
+
+  // The whole message is handed on, header included, which stands in front of the body.
+  void hand_on(View body) {
+    on_pass(View(body.data() - header_size, body.size() + header_size), lent(body));
+  }
+
+  bool on_message(char tag, View body, bool) {
+    Fate fate = answer_.fate;
+    bool rewritten = false;
+    if (tag == backend::ready_for_query) {
+      const Answer answer = server.exchange_.received_ready(body[0]);
+      fate = answer.fate;
+      server.broken_ |= answer.unexpected;
+    } else if (tag == backend::parameter_status) {
+      server.take_parameter(body);
+    } else {
+      rewritten = server.take_error(body, answer_);
+    }
+    if (fate == Fate::forward && server.relay_ && !rewritten) hand_on(body);
+    if (tag == backend::ready_for_query) server.take_ready(fate);
+    return !server.broken_;
+  }
+
+  Answer answer_{};
+};
+
+void Server::on_link_bytes(View bytes) {
+  if (!login_) return feed(bytes);
+  const size_t taken = login_->bytes(bytes);
+  login_progressed(login_->progress());
+  if (!login_ && taken < bytes.size()) feed(bytes.substr(taken));
+}
+
+void Server::feed(View bytes) {
+  if (task_ == Task::closing) return;  // only the end is awaited
+  Input input{*this, bytes};
+  framer_.feed(bytes, input);
+  if (values_failed_) return fail_values();
+  if (framer_.broken() || broken_ || exchange_.lost()) {
+    return lost(task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server");
+  }
+  if (task_ == Task::idle && dirty_) return close("idle server got dirty");
+  if (relay_) {
+    Client& client = relay_->client();
+    worker_->outbox().flush();
+    if (client.link().slow()) link_.pause(Link::Pause::receiver_slow);
+    if (relay_->full() && relay_->room_again()) client.room_again();
+  }
+  advance();
+}
+
+void Server::take_parameter(View body) {
+  auto status = decode<backend::ParameterStatus>(body);
+  if (!status) {
+    broken_ = true;
+    return;
+  }
+  Tracked parameter;
+  if (!find_tracked(status->parameter, parameter)) return;
+  values_.set(parameter, intern(status->value));
+  if (relay_) relay_->client().values().set(parameter, values_.get(parameter));
+}
+
+// True: the client has been told in other words.
+bool Server::take_error(View body, Answer answer) {
+  const auto fields = decode_error_fields(body);
+  if (!fields) {
+    broken_ = true;
+    return false;
+  }
+  if (answer.unexpected) dirty_ = true;
+  if (answer.fate == Fate::swallow) injected_failed_ = true;
+  const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
+  if (!relay_) {
+    if (fatal) log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
+    return false;
+  }
+  if (fatal) relay_->fatal_passed();
+  return answer.fate == Fate::forward && relay_->rewrite_error(body);
+}
+
+void Server::take_ready(Fate fate) {
+  ++ready_count_;
+  if (!relay_) return;
+  if (fate == Fate::forward) {
+    relay_->query_ended(exchange_.status());
+    return arm_for_relay();
+  }
+  if (!std::exchange(values_sent_, false)) return;
+  values_failed_ = injected_failed_;
+  // The server's spelling is the client's from now on ("ISO, MDY" for "ISO"), so that the same
+  // value is not set again and again.
+  TrackedValues agreed = values_;
+  agreed.fill_from(relay_->client().values());
+  relay_->client().values() = agreed;
+}
+
+void Server::fail_values() {
+  Client& client = relay_->client();
+  relay_.reset();
+  client.unlinked();
+  close("var change failed");
+  client.fail(Error(ErrorCode::invalid_server_parameter));
+}
+
+void Server::on_link_drained() {
+  if (relay_) relay_->client().link().resume(Link::Pause::receiver_slow);
+}
+
+// --- lending
+
+Relay& Server::lend_to(Client& client) {
+  MUST(!relay_ && exchange_.clean());
+  task_ = Task::relay;
+  ++pool_->stats().server_assignment_count;
+  relay_.emplace(client, *this, worker_->now());
+  const std::string difference = client.values().difference(values_);
+  if (!difference.empty()) {
+    inject(difference);
+    values_sent_ = true;
+  }
+  return *relay_;
+}
+
+void Server::arm_for_relay() {
+  if (pool_->settings().has_timeouts()) arm(relay_->deadline());
+}
+
+void Server::inject(View sql) {
+  Bytes message;
+  encode(message, frontend::Query{sql});
+  exchange_.sent(Asked::query, Fate::swallow);
+  injected_failed_ = false;
+  link_.send(message);
+}
+
+void Server::advance() {
+  if (task_ == Task::cleanup && exchange_.copying_in() && !copy_failed_) fail_copy();
+  if (exchange_.unsure() && exchange_.owed() == 0) return settle_doubt();
+  if (!exchange_.over() || !framer_.at_boundary()) return;
+  switch (task_) {
+    case Task::relay:
+      return advance_relay();
+    case Task::cleanup:
+      if (!cancels_.empty()) return;
+      if (exchange_.status() != TransactionStatus::idle) return inject("ROLLBACK");
+      return after_lease();
+    case Task::connect_query:
+      if (!exchange_.clean()) return inject("ROLLBACK");
+      return enter_pool();
+    case Task::reset:
+    case Task::check:
+      return test_over();
+    case Task::login:
+    case Task::idle:
+    case Task::closing:
+      return;
+  }
+}
+
+void Server::advance_relay() {
+  const bool statement_mode = pool_->settings().mode == PoolMode::statement;
+  if (statement_mode && exchange_.status() != TransactionStatus::idle) {
+    return part(Error(ErrorCode::statement_mode_transaction));
+  }
+  if (relay_->complete()) finish_relay();
+}
+
+void Server::test_over() {
+  if (injected_failed_ || !exchange_.clean()) {
+    return close(task_ == Task::reset ? "reset query failed" : "test query failed");
+  }
+  arm(std::nullopt);
+  task_ = Task::idle;
+  settle(pool_->share().tested(*this, worker_->now()));
+}
+
+// Ends the relay with an error for the client; the server is brought back to a clean state.
+void Server::part(const Error& error) {
+  Client& client = relay_->client();
+  client.unlinked();
+  client_left();
+  client.fail(error);
+}
+
+void Server::finish_relay() {
+  Client& client = relay_->client();
+  relay_.reset();
+  link_.resume(Link::Pause::receiver_slow);
+  arm(std::nullopt);
+  task_ = Task::cleanup;
+  client.relay_over();
+  advance();
+  client.go_on();
+}
+
+void Server::client_left() {
+  MUST(relay_);
+  const bool cut_off = relay_->client().framer().remaining() > 0;
+  relay_.reset();
+  task_ = Task::cleanup;
+  link_.resume(Link::Pause::receiver_slow);
+  if (cut_off) return close("client disconnect while server was not ready");
+  arm(worker_->now() + cleanup_time);
+  exchange_.swallow_all();
+  if (exchange_.owed() > 0) cancel(Requester{});
+  if (exchange_.batch_open() && !exchange_.copying_in()) send_sync();
+  advance();
+}
+
+// The client of a COPY has gone: fail it, and end its batch if it is one.
+void Server::fail_copy() {
+  copy_failed_ = true;
+  const bool batch = exchange_.batch_open();
+  Bytes message;
+  encode(message, frontend::CopyFail{"client disconnected"});
+  exchange_.sent(Asked::copy_end, Fate::swallow);
+  link_.send(message);
+  if (batch) send_sync();
+}
+
+void Server::send_sync() {
+  Bytes message;
+  encode(message, frontend::Sync{});
+  exchange_.sent(Asked::sync, Fate::swallow);
+  link_.send(message);
+}
+
+// Close of a statement that nobody has, and Sync: its answer shows where the server stands.
+void Server::settle_doubt() {
+  Bytes message;
+  encode(message, frontend::Close{frontend::Target::statement, "headgate_none"});
+  exchange_.sent(Asked::close, Fate::swallow);
+  link_.send(message);
+  send_sync();
+}
+
+void Server::after_lease() {
+  copy_failed_ = false;
+  arm(std::nullopt);
+  const PoolSettings& settings = pool_->settings();
+  const bool reset = settings.mode == PoolMode::session || settings.reset_always;
+  const Instant now = worker_->now();
+  if (reset && !settings.reset_query.empty() && !close_needed()) {
+    pool_->share().start_test(*this, now);
+    task_ = Task::reset;
+    arm(now + cleanup_time);
+    return inject(settings.reset_query);
+  }
+  task_ = Task::idle;
+  settle(pool_->share().give_back(*this, now));
+}
+
+void Server::start_check() {
+  task_ = Task::check;
+  arm(worker_->now() + cleanup_time);
+  inject(pool_->settings().check_query);
+}
+
+void Server::not_wanted() { settle(pool_->share().give_back(*this, worker_->now())); }
+
+void Server::settle(Grant grant) { pool_->settle(*this, grant); }
+
+void Server::arm(std::optional<Instant> at) {
+  if (at) {
+    deadline_->arm(*at);
+  } else {
+    deadline_->disarm();
+  }
+}
+
+void Server::on_deadline() {
+  switch (task_) {
+    case Task::login:
+      return login_failed(Error(ErrorCode::server_connect_failed, "connect timeout"));
+    case Task::connect_query:
+      return close("connect timeout");
+    case Task::relay:
+      return relay_overdue();
+    case Task::cleanup:
+      return close("client disconnect while server was not ready");
+    case Task::reset:
+      return close("reset query failed");
+    case Task::check:
+      return close("test query failed");
+    case Task::closing:
+      return gone();
+    case Task::idle:
+      return;
+  }
+}
+
+void Server::relay_overdue() {
+  switch (relay_->overdue(worker_->now())) {
+    case Relay::Overdue::cancel:
+      cancel(Requester{});
+      [[fallthrough]];
+    case Relay::Overdue::nothing:
+      return arm(relay_->deadline());
+    case Relay::Overdue::close:
+      return part(Error(*relay_->overdue_error()));
+  }
+}
+
+// --- cancelling
+
+void Server::cancel(Requester requester) {
+  auto canceller = std::make_unique<Canceller>(*worker_, *this, requester);
+  cancels_.push_back(canceller.get());
+  worker_->cancellers().add(std::move(canceller)).start(pool_->settings().cancel_wait_timeout);
+}
+
+void Server::cancel_done(Canceller& canceller) {
+  std::erase(cancels_, &canceller);
+  advance();
+}
+
+// --- the end
+
+void Server::close(std::string_view reason) {
+  if (task_ == Task::closing) return;
+  MUST(!relay_);
+  log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
+      std::chrono::duration_cast<seconds>(worker_->now() - started_).count());
+  const bool logging_in = task_ == Task::login;
+  const bool running = exchange_.owed() > 0 && process_ != 0;
+  task_ = Task::closing;
+  pool_->share().close(*this, worker_->now());
+  if (ended_ || logging_in) return gone();
+  if (running) cancel(Requester{});  // or it would finish its query before it hears us
+  Bytes goodbye;
+  encode(goodbye, frontend::Terminate{});
+  link_.send(goodbye);
+  link_.resume(Link::Pause::receiver_slow);
+  arm(worker_->now() + goodbye_time);
+}
+
+// The connection has ended or broken the protocol, and its client, if any, has to know.
+void Server::lost(std::string_view reason) {
+  if (!relay_) return close(reason);
+  Client& client = relay_->client();
+  const bool untouched = ended_ && relay_->untouched();
+  const bool told = relay_->fatal_was_passed();
+  const Bytes request(relay_->replay());
+  relay_.reset();
+  client.unlinked();
+  close(reason);
+  if (untouched) return client.serve_again(request);
+  if (told) return client.close(reason);
+  client.fail(Error(ErrorCode::server_crashed));
+}
+
+void Server::on_link_end(int) {
+  ended_ = true;
+  if (task_ == Task::closing) return gone();
+  if (task_ == Task::login) return login_failed(Error(ErrorCode::server_connect_failed));
+  lost("server conn crashed?");
+}
+
+// The connection is closed here and, as far as can be known, there.
+void Server::gone() {
+  if (std::exchange(gone_, true)) return;
+  link_.close(false);
+  arm(std::nullopt);
+  for (Canceller* canceller : cancels_) canceller->forget_server();
+  cancels_.clear();
+  pool_->server_gone(*this);
+}
+
+void Server::abandon() {
+  relay_.reset();
+  pool_->share().close(*this, worker_->now());
+  pool_->share().gone(*this);
+  link_.close(false);
+  deadline_->disarm();
+  worker_->bury(*this);
+}
+
+// --- moving
+
+ParcelPtr Server::unmount() {
+  MUST(task_ == Task::idle && cancels_.empty() && exchange_.clean());
+  deadline_.reset();
+  return link_.detach();
+}
+
+void Server::mount(Worker& worker, WorkerPool& pool, ParcelPtr parcel) {
+  worker_ = &worker;
+  pool_ = &pool;
+  link_.rehome(worker);
+  make_deadline();
+  link_.attach(std::move(parcel), pool.settings().socket);
+}
+
+std::string Server::log_name() const {
+  const std::string port = address_.is_unix() ? "unix" : address_.host;
+  return fmt::format("S-{:#x}: {}/{}@{}:{} ", reinterpret_cast<uintptr_t>(this),
+                     pool_->entry().database.name, pool_->entry().user.name, port, address_.port);
+}
+
+}  // namespace headgate

@@ -1,0 +1,168 @@
+// A connection to PostgreSQL: from the connect to the last goodbye. It knows what it owes and to
+// whom, and goes back to its pool only when it is provably clean: ReadyForQuery 'I', nothing owed,
+// no byte unread, no cancel under way. Owned by the worker it is on; moves to another only idle.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/deadlines.h"
+#include "pool/pool.h"
+#include "protocol/exchange.h"
+#include "protocol/framer.h"
+#include "proxy/herd.h"
+#include "proxy/link.h"
+#include "proxy/parameters.h"
+#include "proxy/relay.h"
+#include "proxy/server_login.h"
+
+namespace headgate {
+
+class Canceller;
+struct Requester;
+class Client;
+class Worker;
+class WorkerPool;
+
+class Server final : public LinkUser, public PooledServer, public HerdMember {
+ public:
+  /// What it is busy with.
+  enum class Task : uint8_t {
+    login,          // connecting, logging in
+    connect_query,  // the setting connect_query, before the first client
+    idle,           // in the pool
+    relay,          // linked to a client
+    cleanup,        // its client has gone or its lease is over: bring it back to a clean state
+    reset,          // server_reset_query
+    check,          // server_check_query
+    closing,        // said goodbye, waiting for the server to close
+  };
+  /// How long a server gets to come clean after its client has gone, and to close after goodbye.
+  static constexpr Duration cleanup_time = seconds(10);
+  static constexpr Duration goodbye_time = seconds(5);
+  /// The largest error or parameter message that is looked at; larger ones pass unseen.
+  static constexpr uint32_t max_gather = 64 * 1024;
+
+  Server(Worker& worker, WorkerPool& pool, uint64_t id);
+  ~Server();
+
+  /// Starts the connection; what follows comes back through the pool.
+  void start();
+
+  // --- lending
+  /// Begins a relay. The caller then hands over the client's messages.
+  Relay& lend_to(Client& client);
+  /// The relay's client has something to say about its end: see Relay.
+  void client_left();
+  /// Asks for the next step when something may have come to an end.
+  void advance();
+  /// Runs the check query; the pool has put the server into state tested.
+  void start_check();
+
+  /// It was lent to a client that only wanted to know that it is there.
+  void not_wanted();
+
+  /// Says goodbye and closes; the reason is PgBouncer's word for the log.
+  void close(std::string_view reason);
+
+  /// Drops the connection; the worker is at its end.
+  void abandon();
+
+  // --- cancelling
+  /// Sends a cancel request for what it is doing now; the requester is told when it has reached the
+  /// server or has become pointless.
+  void cancel(Requester requester);
+  void cancel_done(Canceller& canceller);
+
+  // --- moving to another worker
+  ParcelPtr unmount();
+  void mount(Worker& worker, WorkerPool& pool, ParcelPtr parcel);
+
+  // --- what others read
+  Task task() const { return task_; }
+  Worker& worker() { return *worker_; }
+  WorkerPool& pool() { return *pool_; }
+  Link& link() { return link_; }
+  Exchange& exchange() { return exchange_; }
+  Relay* relay() { return relay_ ? &*relay_ : nullptr; }
+  const TrackedValues& values() const { return values_; }
+  Bytes& replay_memory() { return replay_memory_; }
+  uint64_t id() const { return id_; }
+  int32_t process() const { return process_; }
+  const Bytes& secret() const { return secret_; }
+  const Address& address() const { return address_; }
+  size_t cancels() const { return cancels_.size(); }
+  /// How many ReadyForQuery it has sent: tells one query from the next.
+  uint64_t ready_count() const { return ready_count_; }
+  int64_t connect_wall() const { return connect_wall_; }
+  /// The relay's deadlines have changed.
+  void arm_for_relay();
+
+  // --- for ServerLogin
+  void connect_to(const Address& address);
+  void login_progressed(ServerLogin::Progress progress);
+
+ private:
+  struct Input;
+
+  void on_link_connected() override;
+  void on_link_bytes(View bytes) override;
+  void on_link_drained() override;
+  void on_link_end(int error) override;
+  void on_deadline();
+
+  void make_deadline();
+  void login_failed(const Error& error);
+  void enter_pool();
+  void feed(View bytes);
+  void take_parameter(View body);
+  bool take_error(View body, Answer answer);
+  void take_ready(Fate fate);
+  void fail_values();
+  void advance_relay();
+  void test_over();
+  void part(const Error& error);
+  void finish_relay();
+  void relay_overdue();
+  void after_lease();
+  void settle(Grant grant);
+  void settle_doubt();
+  void fail_copy();
+  void send_sync();
+  void inject(View sql);
+  void arm(std::optional<Instant> at);
+  void lost(std::string_view reason);
+  void gone();
+  std::string log_name() const;
+
+  Worker* worker_;
+  WorkerPool* pool_;
+  const uint64_t id_;
+  Link link_;
+  Framer framer_;
+  Exchange exchange_;
+  Task task_ = Task::login;
+  bool broken_ = false;           // the server broke the protocol
+  bool dirty_ = false;            // it said something that nobody asked for
+  bool ended_ = false;            // the connection is no more
+  bool gone_ = false;
+  bool injected_failed_ = false;  // an error answered what was injected
+  bool values_sent_ = false;      // the client's parameters are on their way
+  bool values_failed_ = false;
+  bool copy_failed_ = false;      // CopyFail was sent in place of the client that has gone
+  std::optional<Relay> relay_;
+  std::unique_ptr<ServerLogin> login_;
+  std::optional<Deadline> deadline_;
+  std::vector<Canceller*> cancels_;
+  TrackedValues values_;
+  Address address_;
+  int32_t process_ = 0;
+  Bytes secret_;
+  Bytes replay_memory_;
+  uint64_t ready_count_ = 0;
+  int64_t connect_wall_ = 0;
+  Instant started_{};
+};
+
+}  // namespace headgate

@@ -1,0 +1,178 @@
+#include "proxy/server_login.h"
+
+#include <fmt/format.h>
+
+#include "protocol/messages.h"
+#include "protocol/startup.h"
+#include "proxy/pooler.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+struct ServerLogin::Input {
+  ServerLogin& login;
+  Treat on_header(char, uint32_t body_size) {
+    return body_size <= max_message ? Treat::gather : Treat::bad;
+  }
+  void on_pass(View, bool) {}
+  bool on_message(char tag, View body, bool) {
+    login.message(tag, body);
+    return login.progress_ == Progress::goes_on;
+  }
+};
+
+ServerLogin::ServerLogin(Server& server)
+    : server_(server), learning_(std::make_unique<Welcome>()) {}
+
+std::string ServerLogin::pick_host() {
+  const PoolSettings& settings = server_.pool().settings();
+  const std::string& hosts = settings.entry.host;
+  if (hosts.empty()) return settings.unix_socket_dir;
+  const size_t count = 1 + static_cast<size_t>(std::count(hosts.begin(), hosts.end(), ','));
+  std::atomic<uint32_t>& next = server_.pool().entry().database.next_host;
+  const bool rotate = settings.entry.load_balance_hosts == LoadBalance::round_robin;
+  size_t number = (rotate ? next.fetch_add(1) : next.load()) % count;
+  size_t begin = 0;
+  while (number-- > 0) begin = hosts.find(',', begin) + 1;
+  return hosts.substr(begin, hosts.find(',', begin) - begin);
+}
+
+void ServerLogin::start() {
+  const auto port = static_cast<uint16_t>(server_.pool().settings().entry.port);
+  std::string host = pick_host();
+  if (host.starts_with('/')) host += fmt::format("/.s.PGSQL.{}", port);
+  server_.worker().outside().resolve(
+      host, port, [this, alive = std::weak_ptr(alive_)](Result<std::vector<Address>> addresses) {
+        if (alive.expired()) return;
+        server_.worker().begin_event();
+        resolved(std::move(addresses));
+        server_.login_progressed(progress_);
+      });
+}
+
+void ServerLogin::resolved(Result<std::vector<Address>> addresses) {
+  if (!addresses || addresses->empty()) {
+    return fail(Error(ErrorCode::server_connect_failed, "server DNS lookup failed"));
+  }
+  server_.connect_to((*addresses)[server_.id() % addresses->size()]);
+}
+
+void ServerLogin::connected() {
+  const DatabaseEntry& entry = server_.pool().settings().entry;
+  const std::string& user = server_.pool().entry().user.name;
+  std::vector<std::pair<std::string, std::string>> parameters = {
+      {"user", user}, {"database", entry.dbname.empty() ? entry.name : entry.dbname}};
+  for (const auto& parameter : entry.startup_parameters) parameters.push_back(parameter);
+  Bytes packet;
+  encode_startup(packet, parameters);
+  server_.link().send(packet);
+
+  ServerAuth::Who who;
+  who.user = user;
+  if (entry.password) {
+    who.secret = Secret(*entry.password);
+  } else if (const Secret* known = server_.worker().config().user_list.find(user)) {
+    who.secret = *known;
+  }
+  who.keys = server_.pool().entry().keys();
+  who.random.resize(24);
+  server_.worker().outside().random(std::span(who.random.data(), who.random.size()));
+  auth_ = std::make_unique<ServerAuth>(std::move(who), server_.worker().pooler().key_cache());
+}
+
+size_t ServerLogin::bytes(View in) {
+  Input input{*this};
+  const size_t taken = framer_.feed(in, input);
+  if (framer_.broken() && progress_ == Progress::goes_on) fail(Error(ErrorCode::server_protocol));
+  return taken;
+}
+
+void ServerLogin::message(char tag, View body) {
+  switch (tag) {
+    case backend::authentication:
+      return authentication(body);
+    case backend::parameter_status:
+      return take_parameter(body);
+    case backend::backend_key_data:
+      return take_key(body);
+    case backend::error_response:
+      return take_error(body);
+    case backend::notice_response:
+    case backend::negotiate_protocol_version:
+      return;
+    case backend::ready_for_query:
+      return finish();
+    default:
+      return fail(Error(ErrorCode::server_protocol));
+  }
+}
+
+void ServerLogin::authentication(View body) {
+  if (authenticated_) return fail(Error(ErrorCode::server_protocol));
+  if (decode<backend::AuthenticationOk>(body)) {
+    authenticated_ = true;
+    return take_step(auth_->ok());
+  }
+  take_step(auth_->request(body));
+}
+
+void ServerLogin::take_step(AuthStep step) {
+  if (!step.out.empty()) server_.link().send(step.out);
+  if (step.next == AuthStep::Next::failed) return fail(std::move(*step.error));
+  if (step.next != AuthStep::Next::work) return;
+  server_.link().pause(Link::Pause::not_now);
+  Worker& worker = server_.worker();
+  worker.outside().aside(std::move(step.work), [this, alive = std::weak_ptr(alive_), &worker] {
+    if (alive.expired()) return;
+    worker.begin_event();
+    server_.link().resume(Link::Pause::not_now);
+    take_step(auth_->worked());
+    server_.login_progressed(progress_);  // may be the end of this object
+    worker.outbox().flush();
+  });
+}
+
+void ServerLogin::take_parameter(View body) {
+  const auto status = decode<backend::ParameterStatus>(body);
+  if (!status || learning_->parameters.size() >= max_parameters) {
+    return fail(Error(ErrorCode::server_protocol));
+  }
+  learning_->parameters.emplace_back(status->parameter, status->value);
+  Tracked tracked;
+  if (find_tracked(status->parameter, tracked)) {
+    learning_->tracked.set(tracked, intern(status->value));
+  }
+}
+
+void ServerLogin::take_key(View body) {
+  const auto key = decode<backend::BackendKeyData>(body);
+  if (!key) return fail(Error(ErrorCode::server_protocol));
+  process_ = key->process;
+  secret_ = key->secret.bytes;
+}
+
+// Waiting clients get the server's own message and SQLSTATE.
+void ServerLogin::take_error(View body) {
+  Error error(ErrorCode::server_login_failed);
+  if (const auto fields = decode_error_fields(body)) {
+    if (!fields->message.empty()) error.message = fields->message;
+    error.detail = fields->detail;
+    error.hint = fields->hint;
+    if (fields->sqlstate.size() == 5) error.sqlstate_override = fields->sqlstate;
+  }
+  fail(std::move(error));
+}
+
+void ServerLogin::finish() {
+  if (!authenticated_) return fail(Error(ErrorCode::server_protocol));
+  welcome_ = std::move(learning_);
+  progress_ = Progress::done;
+}
+
+void ServerLogin::fail(Error error) {
+  error_ = std::move(error);
+  progress_ = Progress::failed;
+}
+
+}  // namespace headgate

@@ -1,0 +1,42 @@
+// A listening socket in a loop: hands every new connection on as a parcel, and pauses for a second
+// where the system has no descriptor or memory left (the clients wait in the backlog meanwhile).
+//
+// Owned by who asked for it; may be destroyed within its own callbacks.
+#pragma once
+
+#include <uv.h>
+
+#include "proxy/io.h"
+#include "proxy/uv/descriptor.h"
+#include "proxy/uv/unix_path.h"
+
+namespace headgate {
+
+/// Binds and listens; errors read "cannot listen on ADDRESS: STEP(): REASON".
+Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
+                                            const ListenOptions& options, ListenerUser& user);
+
+class UvListener final : public Listener {
+ public:
+  static constexpr int most_accepts_at_once = 64;
+  static constexpr uint64_t pause_ms = 1000;
+
+  UvListener(Address address, UnixPath path)
+      : address_(std::move(address)), path_(std::move(path)) {}
+  ~UvListener() override;
+  UvListener(const UvListener&) = delete;
+  UvListener& operator=(const UvListener&) = delete;
+
+  /// Starts to accept; 0 or an errno.
+  int start(uv_loop_t& loop, Descriptor socket, ListenerUser& user);
+  const Address& address() const override { return address_; }
+
+ private:
+  struct Handles;
+
+  Address address_;
+  UnixPath path_;
+  Handles* handles_ = nullptr;  // they live until libuv lets them go
+};
+
+}  // namespace headgate

@@ -1,0 +1,312 @@
+#include "proxy/uv/stream.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "proxy/uv/lingering.h"
+#include "proxy/uv/sockets.h"
+
+namespace headgate {
+
+namespace {
+
+constexpr size_t slices_at_once = 64;  // one sendmsg; more slices take another
+constexpr int last_reads = 16;         // of what had come before a write failed
+
+bool try_again(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+
+}  // namespace
+
+StreamPtr UvStream::connect(LoopState& state, const Address& to, const SocketOptions& options,
+                            StreamUser& user) {
+  StreamPtr owner;
+  auto* stream = new UvStream(state, user);
+  owner.reset(stream);
+  stream->state_ = State::connecting;
+  stream->dialled_ = true;
+  stream->peer_ = to;
+  if (int error = stream->dial(to, options)) stream->fail(error);
+  return owner;
+}
+
+StreamPtr UvStream::attach(LoopState& state, UvParcel& parcel, const SocketOptions& options,
+                           StreamUser& user) {
+  StreamPtr owner;
+  auto* stream = new UvStream(state, user);
+  owner.reset(stream);
+  stream->descriptor_ = std::move(parcel.descriptor);
+  stream->peer_ = std::move(parcel.peer);
+  stream->local_ = std::move(parcel.local);
+  stream->written_ = parcel.written;
+  stream->dialled_ = parcel.dialled;
+  if (!parcel.configured && !stream->peer_.is_unix())
+    set_tcp_options(stream->descriptor_.number(), options);
+  int error = stream->enter_loop();
+  if (parcel.error != 0) error = parcel.error;
+  if (error != 0) stream->fail(error);
+  return owner;
+}
+
+int UvStream::dial(const Address& to, const SocketOptions& options) {
+  auto address = to_system(to);
+  if (!address) return EINVAL;
+  descriptor_ = open_socket(to.kind);
+  if (!descriptor_.valid()) return errno;
+  if (!to.is_unix()) set_tcp_options(descriptor_.number(), options);
+  // A connection made at once (unix sockets) is heard of like any other: the socket is writable.
+  if (::connect(descriptor_.number(), address->get(), address->size) < 0 && errno != EINPROGRESS)
+    return errno;
+  return enter_loop();
+}
+
+int UvStream::enter_loop() {
+  if (int error = uv_poll_init(&loop_.loop, &poll_, descriptor_.number())) return -error;
+  poll_.data = this;
+  handle_ = Handle::watched;
+  watch_what_is_wanted();
+  return 0;
+}
+
+// Events of this descriptor that the loop has fetched already are dropped by libuv.
+void UvStream::leave_loop() {
+  if (handle_ != Handle::watched) return;
+  handle_ = Handle::closing;
+  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), [](uv_handle_t* handle) {
+    auto* stream = static_cast<UvStream*>(handle->data);
+    stream->handle_ = Handle::gone;
+    if (stream->state_ == State::closed) delete stream;
+  });
+}
+
+// A pause is not told to epoll before a byte comes in spite of it: most pauses are over by then.
+void UvStream::read(bool wanted) {
+  reading_ = wanted;
+  if (!wanted) return;
+  hangup_seen_ = false;
+  if ((watched_ & UV_READABLE) == 0) watch_what_is_wanted();
+}
+
+int UvStream::wanted_events() const {
+  if (state_ == State::connecting) return UV_WRITABLE;
+  if (state_ != State::open) return 0;
+  int input = reading_ ? UV_READABLE : hangup_seen_ ? 0 : UV_DISCONNECT;
+  return input | (queue_.empty() ? 0 : UV_WRITABLE);
+}
+
+void UvStream::watch_what_is_wanted() {
+  int wanted = wanted_events();
+  if (wanted == watched_ || handle_ != Handle::watched) return;
+  watched_ = static_cast<uint8_t>(wanted);
+  if (wanted == 0) {
+    uv_poll_stop(&poll_);
+    return;
+  }
+  int error = uv_poll_start(&poll_, wanted, [](uv_poll_t* handle, int status, int events) {
+    static_cast<UvStream*>(handle->data)->on_poll(status, events);
+  });
+  MUST(error == 0);  // it fails only for a descriptor that somebody else watches in this loop
+}
+
+void UvStream::on_poll(int status, int events) {
+  if (status < 0) {  // the socket has an error, and libuv has stopped watching it
+    watched_ = 0;
+    events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
+  }
+  if (error_ != 0) return;  // on_end() comes at the end of the turn
+  if (state_ == State::connecting) return finish_connect();
+  if ((events & UV_WRITABLE) != 0 && !queue_.empty()) flush();
+  if (state_ == State::open && error_ == 0 && (events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+    if (reading_) {
+      receive();
+    } else if ((events & UV_DISCONNECT) != 0) {
+      look_at_hangup();
+    }
+  }
+  watch_what_is_wanted();
+}
+
+void UvStream::finish_connect() {
+  if (int error = take_error(descriptor_.number())) return end(error);
+  state_ = State::open;
+  watch_what_is_wanted();
+  user_->on_connected();
+}
+
+void UvStream::receive() {
+  char* buffer = loop_.read_buffer.get();
+  ssize_t got = recv(descriptor_.number(), buffer, LoopState::read_buffer_bytes, 0);
+  if (got > 0) return user_->on_bytes(View(buffer, static_cast<size_t>(got)));
+  if (got == 0) return end(0);
+  if (!try_again(errno)) end(errno);
+}
+
+// epoll goes on reporting the hangup until it is told not to. What is unread must not be lost: then
+// the end waits until reading is resumed. A peer that has only said that it sends no more can wait
+// as well; one that is gone is reported at once.
+void UvStream::look_at_hangup() {
+  int descriptor = descriptor_.number();
+  if (unread_bytes(descriptor) == 0 && hung_up(descriptor)) return end(take_error(descriptor));
+  hangup_seen_ = true;
+}
+
+void UvStream::write(std::span<const View> slices) {
+  MUST(state_ != State::connecting && !finishing_);
+  if (state_ != State::open || error_ != 0) return;
+  size_t taken = queue_.empty() ? send_now(slices) : 0;
+  if (error_ != 0) return;
+  for (View slice : slices) {
+    size_t skip = std::min(taken, slice.size());
+    taken -= skip;
+    if (skip < slice.size()) queue_.append(slice.substr(skip));
+  }
+  watch_what_is_wanted();
+}
+
+// Sends what the system takes at once; returns how many bytes that were.
+size_t UvStream::send_now(std::span<const View> slices) {
+  size_t total = 0;
+  while (!slices.empty()) {
+    std::array<iovec, slices_at_once> pieces;
+    size_t count = std::min(slices.size(), pieces.size());
+    size_t asked = 0;
+    for (size_t i = 0; i < count; ++i) {
+      pieces[i] = {const_cast<char*>(slices[i].data()), slices[i].size()};
+      asked += slices[i].size();
+    }
+    slices = slices.subspan(count);
+    if (asked == 0) continue;
+    ssize_t sent;
+    if (count == 1) {
+      sent = send(descriptor_.number(), pieces[0].iov_base, asked, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = pieces.data();
+      message.msg_iovlen = count;
+      sent = sendmsg(descriptor_.number(), &message, MSG_NOSIGNAL);
+    }
+    if (sent < 0 && !try_again(errno)) fail(errno);
+    size_t taken = sent < 0 ? 0 : static_cast<size_t>(sent);
+    total += taken;
+    written_ += taken;
+    if (taken < asked) break;
+  }
+  return total;
+}
+
+void UvStream::flush() {
+  View waiting = queue_.view();
+  size_t taken = send_now({&waiting, 1});
+  if (error_ != 0) return;
+  queue_.consume(taken);
+  if (!queue_.empty()) return;
+  if (finishing_) shutdown(descriptor_.number(), SHUT_WR);
+  user_->on_drained();
+}
+
+void UvStream::finish_writing() {
+  if (state_ != State::open || finishing_) return;
+  finishing_ = true;
+  if (queue_.empty()) shutdown(descriptor_.number(), SHUT_WR);
+}
+
+// Nothing may be called from within a call to the stream, so the user hears of it a little later.
+void UvStream::fail(int error) {
+  error_ = error;
+  queue_.clear();
+  loop_.failed.push_back(*this);
+}
+
+void UvStream::deliver_failure() {
+  if (handle_ == Handle::watched && state_ == State::open) receive_the_last();
+  if (state_ != State::open && state_ != State::connecting) return;
+  // A unix peer that had not read everything leaves this behind; confirmed() needs to know.
+  if (descriptor_.valid() && take_error(descriptor_.number()) == ECONNRESET) error_ = ECONNRESET;
+  end(error_);
+}
+
+// A peer that refuses our bytes may have said why before: a server that shuts down.
+void UvStream::receive_the_last() {
+  for (int i = 0; i < last_reads && state_ == State::open && reading_; ++i) {
+    char* buffer = loop_.read_buffer.get();
+    ssize_t got = recv(descriptor_.number(), buffer, LoopState::read_buffer_bytes, 0);
+    if (got < 0 && errno == ECONNRESET) error_ = ECONNRESET;
+    if (got <= 0) return;
+    user_->on_bytes(View(buffer, static_cast<size_t>(got)));
+  }
+}
+
+// on_end() is the last thing done: without a handle the stream may be gone when it returns.
+void UvStream::end(int error) {
+  error_ = error;
+  state_ = State::ended;
+  queue_.clear();
+  watch_what_is_wanted();
+  user_->on_end(error);
+}
+
+// What a peer has not got before it closed its side, it cannot have acted upon; closing its side
+// and going on reading is nothing that a database server does.
+//
+// TCP: the peer's FIN acknowledges all that had arrived by then (ours has been a FIN if the end was
+// clean, or if later bytes were answered by a reset, EPIPE). Without a FIN nothing is proven: bytes
+// that were acted upon may not have been acknowledged yet.
+// Unix sockets: what was written is in the peer's queue at once. A peer that closes without having
+// read its queue to the end makes that a reset; then at least the last byte was not read.
+std::optional<uint64_t> UvStream::confirmed() const {
+  if (state_ != State::ended) return std::nullopt;
+  if (peer_.is_unix()) {
+    if (error_ == 0 || error_ == EPIPE) return written_;
+    if (error_ == ECONNRESET) return written_ == 0 ? 0 : written_ - 1;
+    return std::nullopt;
+  }
+  if (error_ != 0 && error_ != EPIPE) return std::nullopt;
+  auto acknowledged = acknowledged_bytes(descriptor_.number(), dialled_);
+  if (!acknowledged) return std::nullopt;
+  return std::min(*acknowledged, written_);  // our own FIN would count as a byte
+}
+
+const Address& UvStream::local() const {
+  if (local_.kind == Address::Kind::none && descriptor_.valid())
+    local_ = local_address(descriptor_.number());
+  return local_;
+}
+
+std::optional<Stream::PeerProcess> UvStream::peer_process() const {
+  if (!peer_.is_unix() || !descriptor_.valid()) return std::nullopt;
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (getsockopt(descriptor_.number(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+    return std::nullopt;
+  return PeerProcess{static_cast<uint32_t>(credentials.pid), credentials.uid};
+}
+
+ParcelPtr UvStream::detach() {
+  MUST(state_ == State::open && queue_.empty());
+  if (linked()) loop_.failed.remove(*this);
+  leave_loop();
+  auto parcel = std::make_unique<UvParcel>(std::move(descriptor_), peer_);
+  parcel->local = local_;
+  parcel->written = written_;
+  parcel->error = error_;
+  parcel->dialled = dialled_;
+  parcel->configured = true;
+  state_ = State::detached;
+  return parcel;
+}
+
+void UvStream::close(bool linger) {
+  linger = linger && state_ == State::open && error_ == 0;
+  user_ = nullptr;
+  state_ = State::closed;
+  if (linked()) loop_.failed.remove(*this);
+  leave_loop();
+  if (linger) Lingering::start(loop_, std::move(descriptor_), std::move(queue_));
+  descriptor_ = {};
+  if (handle_ != Handle::closing) delete this;
+}
+
+}  // namespace headgate

@@ -1,0 +1,85 @@
+// A Stream on a non-blocking socket of ours, watched by uv_poll_t: one recv for each readable
+// event, one send or sendmsg for each write. It owns no memory for bytes but for those that the
+// system did not take at once, and changes what epoll watches only when it must (libuv pays two
+// system calls for that).
+//
+// Owned through StreamPtr. Its memory outlives close() until libuv has let go of the handle, so
+// that a user may close any stream within any callback.
+#pragma once
+
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "proxy/io.h"
+#include "proxy/uv/loop_state.h"
+#include "proxy/uv/parcel.h"
+
+namespace headgate {
+
+class UvStream final : public Stream, public ListNode<UvStream> {
+ public:
+  static StreamPtr connect(LoopState& state, const Address& to, const SocketOptions& options,
+                           StreamUser& user);
+  static StreamPtr attach(LoopState& state, UvParcel& parcel, const SocketOptions& options,
+                          StreamUser& user);
+
+  void read(bool wanted) override;
+  void write(std::span<const View> slices) override;
+  size_t queued() const override { return queue_.size(); }
+  uint64_t written() const override { return written_; }
+  /// Known only after on_end(), and only where the way in which the peer ended proves it.
+  std::optional<uint64_t> confirmed() const override;
+  const Address& peer() const override { return peer_; }
+  const Address& local() const override;
+  std::optional<PeerProcess> peer_process() const override;
+  void finish_writing() override;
+  /// The StreamPtr is still to be dropped afterwards.
+  ParcelPtr detach() override;
+  void close(bool linger) override;
+
+  /// At the end of the turn, for a stream that has left LoopState::failed.
+  void deliver_failure();
+
+ private:
+  enum class State : uint8_t { connecting, open, ended, detached, closed };
+  enum class Handle : uint8_t { none, watched, closing, gone };
+
+  UvStream(LoopState& state, StreamUser& user) : loop_(state), user_(&user) {}
+
+  int dial(const Address& to, const SocketOptions& options);
+  int enter_loop();
+  void leave_loop();
+  void on_poll(int status, int events);
+  void finish_connect();
+  void receive();
+  void flush();
+  void look_at_hangup();
+  size_t send_now(std::span<const View> slices);
+  void fail(int error);
+  void receive_the_last();
+  void end(int error);
+  void watch_what_is_wanted();
+  int wanted_events() const;
+
+  uv_poll_t poll_;
+  LoopState& loop_;
+  StreamUser* user_;  // null from close() on
+  Buffer queue_;
+  uint64_t written_ = 0;
+  Address peer_;
+  mutable Address local_;  // asked for when needed first
+  Descriptor descriptor_;
+  int error_ = 0;        // what the stream has failed with, or ended with
+  uint8_t watched_ = 0;  // what libuv has been asked to watch
+  State state_ = State::open;
+  Handle handle_ = Handle::none;
+  bool reading_ = true;
+  bool finishing_ = false;    // no more will be written
+  bool hangup_seen_ = false;  // while reading was paused: not to be watched for again
+  bool dialled_ = false;
+};
+
+// Ten thousand clients: what one costs while it is idle.
+static_assert(sizeof(UvStream) <= 384);
+
+}  // namespace headgate

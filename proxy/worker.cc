@@ -1,0 +1,122 @@
+#include "proxy/worker.h"
+
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+
+namespace headgate {
+
+Worker::Worker(Pooler& pooler, WorkerId id, ConfigPtr config)
+    : pooler_(pooler), id_(id), config_(std::move(config)) {}
+
+Worker::~Worker() = default;
+
+void Worker::post(Letter letter) {
+  if (mailbox_.put(std::move(letter))) outside_->wake();
+}
+
+void Worker::on_mail() {
+  begin_event();
+  for (Letter& letter : mailbox_.take()) letter.open(*this);
+  outbox_.flush();
+}
+
+void Worker::on_time(Instant now) {
+  now_ = now;
+  woken_at_.reset();
+  deadlines_.expire(now);
+  outbox_.flush();
+}
+
+// The dead of this turn are buried, and the loop's one timer is set for the next deadline.
+void Worker::on_turn_end() {
+  dead_cancellers_.clear();
+  dead_servers_.clear();
+  dead_clients_.clear();
+  const auto next = deadlines_.next();
+  if (next == woken_at_) return;
+  woken_at_ = next;
+  outside_->wake_at(next);
+}
+
+// --- sessions
+
+void Worker::accept(ParcelPtr connection, bool from_unix) {
+  Client& client = clients_.add(std::make_unique<Client>(*this, pooler_.next_id()));
+  client.start(std::move(connection), from_unix);
+}
+
+void Worker::bury(Client& client) { dead_clients_.push_back(clients_.take(client)); }
+void Worker::bury(Server& server) { dead_servers_.push_back(servers_.take(server)); }
+void Worker::bury(Canceller& canceller) {
+  dead_cancellers_.push_back(cancellers_.take(canceller));
+}
+
+void Worker::finish_cancel(uint64_t requester) {
+  const auto found = cancel_requesters_.find(requester);
+  if (found != cancel_requesters_.end()) found->second->cancel_finished();
+}
+
+// --- pools
+
+WorkerPool& Worker::pool(PoolEntry& entry) {
+  const uint32_t id = entry.shared.id;
+  if (pools_.size() <= id) pools_.resize(id + 1);
+  if (!pools_[id]) {
+    pools_[id] = std::make_unique<WorkerPool>(*this, entry, settings_for(entry));
+  }
+  return *pools_[id];
+}
+
+WorkerPool* Worker::find_pool(uint32_t pool_id) {
+  return pool_id < pools_.size() ? pools_[pool_id].get() : nullptr;
+}
+
+WorkerPool& Worker::pool_by_id(uint32_t pool_id) {
+  if (WorkerPool* known = find_pool(pool_id)) return *known;
+  return pool(*pooler_.registry().pools()[pool_id]);
+}
+
+// A database that is no longer configured keeps its name as its only setting until it is killed.
+PoolSettingsPtr Worker::settings_for(const PoolEntry& entry) const {
+  auto database = config_->find_database(entry.database.name);
+  if (!database) {
+    database.emplace();
+    database->name = database->dbname = entry.database.name;
+  }
+  return std::make_shared<const PoolSettings>(
+      resolve_pool(*config_, *database, entry.user.name));
+}
+
+void Worker::look_again_everywhere() {
+  for_each_pool([](WorkerPool& pool) { pool.look_again(); });
+}
+
+void Worker::change_config(ConfigPtr config) {
+  config_ = std::move(config);
+  for_each_pool([this](WorkerPool& pool) { pool.change_settings(settings_for(pool.entry())); });
+}
+
+void Worker::apply_pauses() {
+  for_each_pool([](WorkerPool& pool) { pool.apply_pause(); });
+}
+
+void Worker::kill_database(const std::string& database, ErrorCode why) {
+  clients_.for_each([&](Client& client) {
+    if (client.pool() && client.pool()->entry().database.name == database) {
+      client.fail(Error(why));
+    }
+  });
+  servers_.for_each([&](Server& server) {
+    if (server.pool().entry().database.name == database) server.close(error_row(why).text);
+  });
+}
+
+void Worker::close_everything() {
+  clients_.for_each([](Client& client) { client.abandon(); });
+  servers_.for_each([](Server& server) { server.abandon(); });
+  cancellers_.for_each([this](Canceller& canceller) { bury(canceller); });
+  pools_.clear();
+  on_turn_end();
+}
+
+}  // namespace headgate

@@ -1,0 +1,117 @@
+// One thread: a loop, its clients, its servers, its shares of the pools. Nothing of it is touched by
+// another thread but its mailbox. It owns every session on it and buries the dead at the end of each
+// turn.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "admin/snapshot.h"
+#include "base/deadlines.h"
+#include "conf/settings.h"
+#include "proxy/cancel.h"
+#include "proxy/client.h"
+#include "proxy/herd.h"
+#include "proxy/io.h"
+#include "proxy/mailbox.h"
+#include "proxy/outbox.h"
+#include "proxy/server.h"
+#include "proxy/worker_pool.h"
+
+namespace headgate {
+
+class Pooler;
+
+class Worker final : public LoopUser {
+ public:
+  Worker(Pooler& pooler, WorkerId id, ConfigPtr config);
+  ~Worker();
+
+  /// The loop this worker runs on; before anything else.
+  void set_outside(Outside& outside) { outside_ = &outside; }
+
+  WorkerId id() const { return id_; }
+  Pooler& pooler() { return pooler_; }
+  Outside& outside() { return *outside_; }
+  Outbox& outbox() { return outbox_; }
+  Deadlines& deadlines() { return deadlines_; }
+  const Config& config() const { return *config_; }
+  /// The time of the event that is being handled.
+  Instant now() const { return now_; }
+  void begin_event() { now_ = outside_->now(); }
+
+  /// For another worker: opens the letter on this worker's thread. From any thread.
+  void post(Letter letter);
+  /// How many clients it has, those on their way included. From any thread.
+  int load() const { return load_.load(std::memory_order_relaxed); }
+  void count_client(int change) { load_.fetch_add(change); }
+
+  // --- sessions
+  void accept(ParcelPtr connection, bool from_unix);
+  Herd<Client>& clients() { return clients_; }
+  Herd<Server>& servers() { return servers_; }
+  Herd<Canceller>& cancellers() { return cancellers_; }
+  /// Takes a dead session out; its memory goes at the end of the turn.
+  void bury(Client& client);
+  void bury(Server& server);
+  void bury(Canceller& canceller);
+  /// The connections that brought cancel requests, by their ids.
+  std::unordered_map<uint64_t, Client*>& cancel_requesters() { return cancel_requesters_; }
+  void finish_cancel(uint64_t requester);
+
+  // --- pools
+  /// This worker's end of a pool; made on first use.
+  WorkerPool& pool(PoolEntry& entry);
+  WorkerPool* find_pool(uint32_t pool_id);
+  /// The same by the number of its entry, for letters.
+  WorkerPool& pool_by_id(uint32_t pool_id);
+  template <class Visit>
+  void for_each_pool(Visit&& visit) {
+    for (const auto& pool : pools_) {
+      if (pool) visit(*pool);
+    }
+  }
+  /// All pools look again: a shared limit has room.
+  void look_again_everywhere();
+
+  /// A new configuration is in force.
+  void change_config(ConfigPtr config);
+  /// Databases were paused or resumed.
+  void apply_pauses();
+  /// Clients and servers of a database are closed.
+  void kill_database(const std::string& database, ErrorCode why);
+  /// Drops every session without a word; the loop has ended.
+  void close_everything();
+
+  /// This worker's part of a snapshot.
+  Snapshot snapshot();
+
+ private:
+  void on_time(Instant now) override;
+  void on_mail() override;
+  void on_turn_end() override;
+  PoolSettingsPtr settings_for(const PoolEntry& entry) const;
+
+  Pooler& pooler_;
+  const WorkerId id_;
+  Outside* outside_ = nullptr;
+  ConfigPtr config_;
+  Instant now_{};
+  Outbox outbox_;
+  Deadlines deadlines_;
+  std::optional<Instant> woken_at_;
+  Mailbox mailbox_;
+  std::atomic<int> load_{0};
+  std::vector<std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
+  std::unordered_map<uint64_t, Client*> cancel_requesters_;
+  Herd<Client> clients_;
+  Herd<Server> servers_;
+  Herd<Canceller> cancellers_;
+  std::vector<std::unique_ptr<Client>> dead_clients_;
+  std::vector<std::unique_ptr<Server>> dead_servers_;
+  std::vector<std::unique_ptr<Canceller>> dead_cancellers_;
+};
+
+}  // namespace headgate

@@ -1,0 +1,257 @@
+#include "proxy/worker_pool.h"
+
+#include <fmt/format.h>
+
+#include "proxy/client.h"
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+namespace {
+
+Server& as_server(PooledServer& server) { return static_cast<Server&>(server); }
+Client& as_client(Waiter& waiter) { return static_cast<Client&>(waiter); }
+
+}  // namespace
+
+WorkerPool::WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr settings)
+    : worker_(worker),
+      entry_(entry),
+      settings_(std::move(settings)),
+      share_(entry.shared, worker.id(), settings_->rules),
+      tend_(
+          worker.deadlines(), [](void* self, Instant) { static_cast<WorkerPool*>(self)->tend(); },
+          this) {
+  apply_pause();
+}
+
+void WorkerPool::client_came() {
+  ++clients_;
+  arm_tend();
+}
+
+void WorkerPool::change_settings(PoolSettingsPtr settings) {
+  const bool dirty = settings->dirties(*settings_);
+  settings_ = std::move(settings);
+  share_.set_rules(settings_->rules);
+  if (dirty) {
+    entry_.set_welcome(nullptr);
+    reconnect();
+  }
+  tend();
+}
+
+void WorkerPool::apply_pause() {
+  share_.set_paused(worker_.pooler().paused(entry_.database));
+  if (worker_.pooler().waits_for_servers()) fail_all_waiters(Error(ErrorCode::server_shutting_down));
+  tend();
+}
+
+void WorkerPool::reconnect() {
+  share_.for_each_server([](PooledServer& server) {
+    if (server.state() != ServerState::closing) server.set_close_needed();
+  });
+  tend();
+}
+
+// --- finding servers for those who wait
+
+void WorkerPool::look_again() {
+  if (auto failure = fast_failure(); failure && !share_.waiters().empty()) fail_waiters();
+  while (true) {
+    const Wish wish = share_.wish(worker_.now());
+    switch (wish.want) {
+      case Wish::Want::nothing:
+        return arm_tend();
+      case Wish::Want::lend:
+        as_client(*wish.waiter).serve(as_server(*wish.server));
+        break;
+      case Wish::Want::test:
+        as_server(*wish.server).start_check();
+        break;
+      case Wish::Want::open:
+        if (wish.reserve) log(LogLevel::warning, "taking connection from reserve_pool");
+        open_server();
+        break;
+      case Wish::Want::fetch:
+        worker_.pooler().worker(wish.from).post(
+            [pool = entry_.shared.id, asker = worker_.id()](Worker& worker) {
+              worker.pool_by_id(pool).fetch_for(asker);
+            });
+        break;
+      case Wish::Want::evict_database:
+      case Wish::Want::evict_user:
+        make_room(wish.want);
+        break;
+    }
+  }
+}
+
+void WorkerPool::open_server() {
+  Server& server = worker_.servers().add(
+      std::make_unique<Server>(worker_, *this, worker_.pooler().next_id()));
+  share_.opening(server, worker_.now());
+  server.start();
+}
+
+void WorkerPool::fetch_for(WorkerId asker) {
+  Worker& other = worker_.pooler().worker(asker);
+  PooledServer* server = share_.hand_over(worker_.now());
+  if (server) return send_server(as_server(*server), asker, true);
+  other.post([pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).fetch_failed(); });
+}
+
+void WorkerPool::send_server(Server& server, WorkerId to, bool fetched) {
+  ParcelPtr parcel = server.unmount();
+  worker_.pooler().worker(to).post(
+      [pool = entry_.shared.id, fetched, moving = worker_.servers().take(server),
+       parcel = std::move(parcel)](Worker& worker) mutable {
+        worker.pool_by_id(pool).server_arrives(std::move(moving), std::move(parcel), fetched);
+      });
+}
+
+void WorkerPool::server_arrives(std::unique_ptr<Server> arriving, ParcelPtr parcel, bool fetched) {
+  Server& server = worker_.servers().add(std::move(arriving));
+  server.mount(worker_, *this, std::move(parcel));
+  settle(server, share_.arrived(server, fetched, worker_.now()));
+}
+
+void WorkerPool::fetch_failed() {
+  share_.fetch_failed();
+  look_again();
+}
+
+// A limit shared with other pools is in the way: an idle server of another pool gives way.
+void WorkerPool::make_room(Wish::Want want) {
+  const auto shares_limit = [&](const PoolEntry& other) {
+    if (&other == &entry_) return false;
+    return want == Wish::Want::evict_database ? &other.database == &entry_.database
+                                              : &other.user == &entry_.user;
+  };
+  for (PoolEntry* other : worker_.pooler().registry().pools()) {
+    if (!shares_limit(*other)) continue;
+    WorkerPool* here = worker_.find_pool(other->shared.id);
+    if (here && here->evict_one()) return;
+    const WorkerId holder = other->shared.find_idle(worker_.id());
+    if (holder == worker_.id()) continue;
+    worker_.pooler().worker(holder).post(
+        [pool = other->shared.id](Worker& worker) { worker.pool_by_id(pool).evict_one(); });
+    return;
+  }
+}
+
+bool WorkerPool::evict_one() {
+  PooledServer* server = share_.most_idle();
+  if (!server) return false;
+  as_server(*server).close("evicted");
+  return true;
+}
+
+// --- what becomes of a free server
+
+void WorkerPool::settle(Server& server, Grant grant) {
+  tell_to_look_again(grant.look_again);
+  switch (grant.to) {
+    case Grant::To::idle:
+      return arm_tend();
+    case Grant::To::waiter:
+      return as_client(*grant.waiter).serve(server);
+    case Grant::To::worker:
+      return send_server(server, grant.worker, false);
+    case Grant::To::close:
+      return server.close(grant.reason);
+  }
+}
+
+void WorkerPool::tend() {
+  std::vector<Pool::Retired> retired;
+  share_.retire(worker_.now(), retired);
+  for (const Pool::Retired& one : retired) as_server(*one.server).close(one.reason);
+  while (share_.wants_minimum(clients_ > 0, worker_.now())) open_server();
+  look_again();
+}
+
+// One deadline does for all that time brings about in this pool.
+void WorkerPool::arm_tend() {
+  const auto at = share_.deadline(worker_.now());
+  if (!at) return tend_.disarm();
+  if (!tend_.armed() || tend_.at() != *at) tend_.arm(*at);
+}
+
+// --- failures
+
+std::optional<Error> WorkerPool::fast_failure() const {
+  if (!entry_.shared.failing() || entry_.shared.open() > 0) return std::nullopt;
+  auto failure = entry_.last_failure();
+  if (!failure) return std::nullopt;
+  constexpr std::string_view starting_up = "57P03";  // the server will be there soon
+  if (failure->sqlstate() == starting_up) return std::nullopt;
+  if (failure->code == ErrorCode::server_login_failed && !failure->sqlstate_override.empty()) {
+    return failure;
+  }
+  constexpr size_t longest = 99;
+  return Error(ErrorCode::login_failing,
+               fmt::format("server login has been failing, cached error: {} (server_login_retry)",
+                           failure->message.substr(0, longest)));
+}
+
+void WorkerPool::fail_waiters() {
+  if (auto failure = fast_failure()) fail_all_waiters(*failure);
+}
+
+void WorkerPool::fail_all_waiters(const Error& error) {
+  while (!share_.waiters().empty()) {
+    Client& client = as_client(const_cast<Waiter&>(share_.waiters().front()));
+    client.fail_waiting(error);
+    MUST(!client.waiting());
+  }
+}
+
+void WorkerPool::login_has_failed(const Error& error) {
+  entry_.set_last_failure(error);
+  if (!fast_failure()) return look_again();
+  worker_.pooler().post_to_all(
+      [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).fail_waiters(); });
+}
+
+void WorkerPool::login_worked(const WelcomePtr& welcome) {
+  entry_.shared.login_worked();
+  entry_.set_last_failure(std::nullopt);
+  if (entry_.welcome()) return;
+  entry_.set_welcome(welcome);
+  worker_.pooler().post_to_all(
+      [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).welcome_known(); });
+}
+
+void WorkerPool::welcome_known() {
+  std::vector<Client*> clients;
+  share_.waiters().for_each([&](const Waiter& waiter) {
+    clients.push_back(static_cast<Client*>(const_cast<Waiter*>(&waiter)));
+  });
+  for (Client* client : clients) client->welcome_known();
+}
+
+void WorkerPool::tell_to_look_again(WorkerMask workers) {
+  for (WorkerId other = 0; workers != 0; ++other, workers >>= 1) {
+    if ((workers & 1) == 0 || other == worker_.id()) continue;
+    worker_.pooler().worker(other).post(
+        [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).look_again(); });
+  }
+}
+
+void WorkerPool::server_gone(Server& server) {
+  const SharedPool::Freed freed = share_.gone(server);
+  worker_.bury(server);
+  Pooler& pooler = worker_.pooler();
+  tell_to_look_again(freed.hungry);
+  if (freed.others) {
+    pooler.post_to_all([](Worker& worker) { worker.look_again_everywhere(); });
+  }
+  look_again();
+  pooler.check_progress();
+}
+
+}  // namespace headgate

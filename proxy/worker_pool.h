@@ -1,0 +1,85 @@
+// One worker's end of one pool: carries out what its share (pool/pool.h) decides. Opens servers,
+// hands them to waiting clients, passes them to other workers, closes what is too old. Owned by its
+// worker.
+#pragma once
+
+#include <memory>
+
+#include "base/deadlines.h"
+#include "pool/pool.h"
+#include "pool/stats.h"
+#include "proxy/pool_settings.h"
+#include "proxy/registry.h"
+
+namespace headgate {
+
+class Client;
+class Server;
+class Worker;
+
+class WorkerPool {
+ public:
+  WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr settings);
+
+  Worker& worker() { return worker_; }
+  PoolEntry& entry() { return entry_; }
+  Pool& share() { return share_; }
+  const PoolSettings& settings() const { return *settings_; }
+  PoolSettingsPtr settings_snapshot() const { return settings_; }
+  PoolStats& stats() { return stats_; }
+  /// Logged-in clients of this pool on this worker.
+  size_t clients() const { return clients_; }
+  void client_came();
+  void client_left() { --clients_; }
+
+  /// New settings; servers that no longer fit are closed when they come back.
+  void change_settings(PoolSettingsPtr settings);
+  /// The database was paused or resumed.
+  void apply_pause();
+  /// Closes all servers as they become free (RECONNECT).
+  void reconnect();
+
+  /// Does what the share wishes for: after anything that may leave a waiter without a server.
+  void look_again();
+  /// Carries out what has been decided about a free server.
+  void settle(Server& server, Grant grant);
+  /// Closes what is due, opens what min_pool_size lacks, fails waiters that wait in vain.
+  void tend();
+
+  // --- letters from other workers
+  void fetch_for(WorkerId asker);
+  void server_arrives(std::unique_ptr<Server> server, ParcelPtr parcel, bool fetched);
+  void fetch_failed();
+  /// Closes the server that has been idle longest, to make room under a shared limit.
+  bool evict_one();
+  /// Nobody here will be served: the last log-in failed and no server is left.
+  void fail_waiters();
+  /// A first server has told how it introduces itself: those who log in may go on.
+  void welcome_known();
+
+  /// The error for clients when the last log-in failed and no server is left; nothing otherwise.
+  std::optional<Error> fast_failure() const;
+
+  // --- told by servers
+  void login_worked(const WelcomePtr& welcome);
+  void login_has_failed(const Error& error);
+  void server_gone(Server& server);
+
+ private:
+  void open_server();
+  void make_room(Wish::Want want);
+  void tell_to_look_again(WorkerMask workers);
+  void send_server(Server& server, WorkerId to, bool fetched);
+  void fail_all_waiters(const Error& error);
+  void arm_tend();
+
+  Worker& worker_;
+  PoolEntry& entry_;
+  PoolSettingsPtr settings_;
+  Pool share_;
+  PoolStats stats_;
+  Deadline tend_;
+  size_t clients_ = 0;
+};
+
+}  // namespace headgate

@@ -1,0 +1,184 @@
+#include "proxy/log.h"
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+namespace headgate {
+
+namespace {
+
+/// A log file of the test's own; afterwards the log is as it was at the start.
+struct LogFile {
+  std::string folder, path;
+
+  explicit LogFile(int verbose = 0) {
+    char name[] = "/tmp/headgate-log-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    folder = name;
+    path = folder + "/headgate.log";
+    REQUIRE(set_up_log({.to_stderr = false, .file = path, .verbose = verbose}));
+  }
+  ~LogFile() {
+    set_up_log({});
+    std::filesystem::remove_all(folder);
+  }
+  std::string content(const std::string& of = "") const {
+    std::ifstream file(of.empty() ? path : of);
+    std::stringstream all;
+    all << file.rdbuf();
+    return all.str();
+  }
+  /// The lines without what changes from run to run.
+  std::string messages() const {
+    std::string all;
+    std::istringstream lines(content());
+    for (std::string line; std::getline(lines, line);) all += without_head(line) + "\n";
+    return all;
+  }
+  /// A line that does not begin with time, zone and process stays as it is.
+  static std::string without_head(const std::string& line) {
+    size_t zone = std::strlen("2026-01-31 12:00:00.123 "), process = line.find(" [", zone),
+           end = line.find("] ", zone);
+    bool has_head =
+        shape(line.substr(0, zone)) == "9999-99-99 99:99:99.999 " && process != line.npos &&
+        process > zone && end != line.npos &&
+        shape(line.substr(process, end - process)).find_first_not_of(" [9") == line.npos;
+    return has_head ? line.substr(end + 2) : line;
+  }
+  static std::string shape(std::string text) {
+    for (char& c : text) c = c >= '0' && c <= '9' ? '9' : c;
+    return text;
+  }
+};
+
+std::vector<std::string> redirected;
+
+}  // namespace
+
+TEST_CASE("log: a line has time, zone, process, level and text") {
+  LogFile file;
+  log(LogLevel::log, "closing because: {} (age={}s)", "client close request", 12);
+  const std::string text = "LOG closing because: client close request (age=12s)\n";
+  CHECK(file.messages() == text);
+  CHECK(file.content().ends_with(" [" + std::to_string(getpid()) + "] " + text));
+}
+
+TEST_CASE("log: every level has PgBouncer's name, and verbosity decides") {
+  auto all_levels = [](int verbose) {
+    LogFile file(verbose);
+    for (auto level : {LogLevel::fatal, LogLevel::error, LogLevel::warning, LogLevel::log,
+                       LogLevel::debug, LogLevel::noise})
+      log(level, "x");
+    return file.messages();
+  };
+  const std::string usual = "FATAL x\nERROR x\nWARNING x\nLOG x\n";
+  CHECK(all_levels(0) == usual);
+  CHECK(all_levels(1) == usual + "DEBUG x\n");
+  CHECK(all_levels(2) == usual + "DEBUG x\nNOISE x\n");
+}
+
+TEST_CASE("log: a message of several lines cannot look like several messages") {
+  LogFile file;
+  log(LogLevel::log, "one\n{}", "2026-01-31 12:00:00.123 UTC [1] FATAL forged");
+  CHECK(file.messages() == "LOG one\n\t2026-01-31 12:00:00.123 UTC [1] FATAL forged\n");
+}
+
+TEST_CASE("log: setting it up again opens the file anew, as log rotation needs") {
+  LogFile file;
+  log(LogLevel::log, "before");
+  std::filesystem::rename(file.path, file.path + ".1");
+  log(LogLevel::log, "still the old one");
+  REQUIRE(set_up_log({.to_stderr = false, .file = file.path}));
+  log(LogLevel::log, "after");
+  CHECK(file.messages() == "LOG after\n");
+  CHECK(file.content(file.path + ".1").find("still the old one\n") != std::string::npos);
+  REQUIRE(set_up_log({.to_stderr = false, .file = file.path}));
+  log(LogLevel::log, "appended");
+  CHECK(file.messages() == "LOG after\nLOG appended\n");
+}
+
+TEST_CASE("log: a file that cannot be opened leaves the old one in use, with the reason in it") {
+  LogFile file;
+  CHECK_FALSE(set_up_log({.to_stderr = false, .file = file.folder + "/none/x.log", .verbose = 2}));
+  log(LogLevel::log, "goes on");
+  log(LogLevel::noise, "unheard");
+  CHECK(file.messages() == "ERROR cannot open log file \"" + file.folder +
+                               "/none/x.log\": No such file or directory\nLOG goes on\n");
+}
+
+TEST_CASE("log: lines go to stderr too, each with one write, however long") {
+  LogFile file;
+  int ends[2];
+  // Keeps apart what was written apart.
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+  int usual = dup(STDERR_FILENO);
+  dup2(ends[0], STDERR_FILENO);
+  CHECK(set_up_log({.to_stderr = true, .file = file.path}));
+  const std::string text(20'000, 'x');
+  log(LogLevel::log, "{}", text);
+  log(LogLevel::log, "second");
+  dup2(usual, STDERR_FILENO);
+  std::string first(30'000, '\0'), second(30'000, '\0');
+  first.resize(static_cast<size_t>(recv(ends[1], first.data(), first.size(), 0)));
+  second.resize(static_cast<size_t>(recv(ends[1], second.data(), second.size(), 0)));
+  CHECK(first.ends_with("] LOG " + text + "\n"));
+  CHECK(second.ends_with("] LOG second\n"));
+  CHECK((file.messages() == "LOG " + text + "\nLOG second\n"));
+  for (int descriptor : {usual, ends[0], ends[1]}) close(descriptor);
+}
+
+TEST_CASE("log: no line is lost when the process ends at once") {
+  LogFile file;
+  pid_t child = fork();
+  if (child == 0) {
+    log(LogLevel::fatal, "last words");
+    _exit(1);
+  }
+  waitpid(child, nullptr, 0);
+  CHECK(file.messages() == "FATAL last words\n");
+  CHECK(file.content().find("[" + std::to_string(child) + "]") != std::string::npos);
+}
+
+TEST_CASE("log: lines of many threads stay whole, also while the file is opened anew") {
+  LogFile file;
+  constexpr int threads = 4, each = 200;
+  const std::string text(300, 'x');
+  std::vector<std::thread> writers;
+  for (int i = 0; i < threads; ++i) {
+    writers.emplace_back([&] {
+      for (int j = 0; j < each; ++j) log(LogLevel::log, "{}", text);
+    });
+  }
+  for (int i = 0; i < 20; ++i) CHECK(set_up_log({.to_stderr = false, .file = file.path}));
+  for (auto& writer : writers) writer.join();
+  std::string expected;
+  for (int i = 0; i < threads * each; ++i) expected += "LOG " + text + "\n";
+  CHECK((file.messages() == expected));
+}
+
+TEST_CASE("log: a simulator gets every line instead") {
+  LogFile file;
+  redirected.clear();
+  redirect_log([](LogLevel level, std::string_view text) {
+    redirected.push_back(std::to_string(static_cast<int>(level)) + std::string(text));
+  });
+  log(LogLevel::warning, "seen");
+  log(LogLevel::debug, "not asked for");
+  redirect_log(nullptr);
+  log(LogLevel::log, "written");
+  CHECK(redirected == std::vector<std::string>{"2seen"});
+  CHECK(file.messages() == "LOG written\n");
+}
+
+}  // namespace headgate
