@@ -1,0 +1,131 @@
+"""What the benchmark compares: each peer is something pgbench can connect to.
+
+All peers run side by side for the whole benchmark and lead to the same PostgreSQL; an idle
+one costs nothing, so rounds can be interleaved without starting anything anew.
+"""
+
+import os
+import shutil
+import signal
+import socket
+
+from lib import processes
+from lib.headgate import PROGRAM, REPOSITORY, Headgate
+from lib.processes import free_port, wait_until
+
+RELAY = os.path.join(REPOSITORY, "build/release/bench/relay")
+HAPROXY_CONFIG = """
+global
+    nbthread 1
+    maxconn 2000
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+listen postgres
+    bind 127.0.0.1:{port}
+    server primary 127.0.0.1:{server_port}
+"""
+
+
+class Peer:
+    """`pid` is None where there is no process between client and server."""
+
+    is_pooler = False  # can hold more clients than servers
+
+    def __init__(self, name, port, pid=None):
+        self.name = name
+        self.port = port
+        self.pid = pid
+
+    def cpu_nanoseconds(self):
+        return processes.cpu_nanoseconds(self.pid) if self.pid else 0
+
+    def rss_bytes(self):
+        return processes.rss_bytes(self.pid) if self.pid else 0
+
+    def stop(self):
+        """Nothing to end."""
+
+
+class Program(Peer):
+    """A plain program (relay, haproxy) with a log file in a directory of its own."""
+
+    def __init__(self, name, port, command, directory):
+        self._process = processes.spawn(command, os.path.join(directory, "log"))
+        self._directory = directory
+        super().__init__(name, port, self._process.pid)
+        wait_until(self._answers, 10, f"{name} answers")
+
+    def _answers(self):
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended, see {self._directory}/log")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self):
+        processes.stop(self._process, signal.SIGTERM)
+        processes.remove_directory(self._directory)
+
+
+class Pooler(Peer):
+    """Headgate or PgBouncer, with the same settings."""
+
+    is_pooler = True
+
+    def __init__(self, name, program, postgres, options, **extra):
+        self._pooler = Headgate(
+            {"app": {"host": "127.0.0.1", "port": postgres.port, "dbname": "app"}},
+            program=program,
+            pool_mode="transaction",
+            default_pool_size=options.pool_size,
+            max_client_conn=options.idle + 1000,
+            listen_backlog=4096,
+            log_connections=0,
+            log_disconnections=0,
+            **extra,
+        ).start()
+        super().__init__(name, self._pooler.port, self._pooler.pid)
+
+    def stop(self):
+        self._pooler.remove()
+
+
+def direct(postgres, _options):
+    return Peer("direct", postgres.port)
+
+
+def relay(postgres, _options):
+    port = free_port()
+    command = [os.environ.get("HEADGATE_RELAY", RELAY), str(port), str(postgres.port)]
+    return Program("relay", port, command, processes.make_directory("relay"))
+
+
+def haproxy(postgres, _options):
+    directory, port = processes.make_directory("haproxy"), free_port()
+    config = os.path.join(directory, "haproxy.cfg")
+    processes.write_file(config, HAPROXY_CONFIG.format(port=port, server_port=postgres.port))
+    program = shutil.which("haproxy") or "/usr/sbin/haproxy"
+    return Program("haproxy", port, [program, "-db", "-f", config], directory)
+
+
+def pgbouncer(postgres, options):
+    return Pooler("pgbouncer", shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", postgres, options)
+
+
+def headgate_with(workers):
+    def start(postgres, options):
+        return Pooler(f"headgate-{workers}", PROGRAM, postgres, options, workers=workers)
+
+    return start
+
+
+ALL = {
+    "headgate-1": headgate_with(1),
+    "headgate-2": headgate_with(2),
+    "pgbouncer": pgbouncer,
+    "relay": relay,
+    "haproxy": haproxy,
+    "direct": direct,
+}

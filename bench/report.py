@@ -1,0 +1,96 @@
+"""Medians over the rounds, ratios to PgBouncer and to the relay, as markdown tables."""
+
+import dataclasses
+import os
+import statistics
+
+from measure import Sample
+
+NUMBERS = [field.name for field in dataclasses.fields(Sample) if field.name != "failure"]
+
+
+def median(samples):
+    """The median of each number; a Sample with a failure if any round failed."""
+    for sample in samples:
+        if sample.failure:
+            return sample
+    return Sample(**{name: statistics.median(getattr(s, name) for s in samples) for name in NUMBERS})
+
+
+def ratio(medians, name, of, field="cpu"):
+    """How often the figure of `of` goes into that of `name`; a dash where there is none."""
+    base, own = medians.get(of), medians.get(name)
+    if not base or not own or base.failure or not getattr(base, field) or not getattr(own, field):
+        return "-"
+    return f"{getattr(own, field) / getattr(base, field):.2f}"
+
+
+def latency(value):
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def row_of(name, medians):
+    sample = medians[name]
+    if sample.failure:
+        return [name, f"fails: {sample.failure}"] + [""] * 9
+    has_process = sample.rss_mb > 0
+    return [
+        name,
+        f"{sample.tps:.0f}",
+        latency(sample.p50),
+        latency(sample.p95),
+        latency(sample.p99),
+        f"{sample.cpu:.2f}" if has_process else "-",
+        ratio(medians, name, "pgbouncer"),
+        ratio(medians, name, "relay"),
+        ratio(medians, name, "pgbouncer", "p99"),
+        f"{sample.postgres_cpu:.1f}",
+        f"{sample.rss_mb:.1f}" if has_process else "-",
+    ]
+
+
+def table(rows):
+    widths = [max(len(row[i]) for row in rows if len(row[i]) < 40) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def workload_section(workload, results, options):
+    """`results`: peer name -> list of Samples. The section of one workload, as markdown."""
+    medians = {name: median(samples) for name, samples in results.items() if samples}
+    unit = workload.unit
+    head = ["peer", "TPS", "p50 ms", "p95 ms", "p99 ms", f"CPU us/{unit}", "CPU / pgbouncer",
+            "CPU / relay", "p99 / pgbouncer", f"PostgreSQL us/{unit}", "RSS MB"]
+    title = f"## {workload.name}: {workload.title}"
+    clients = workload.clients or options.clients
+    idle = f", {options.idle} idle clients beside them" if workload.idle_clients else ""
+    return "\n".join([title, "", f"{clients} clients{idle}", "",
+                      table([head] + [row_of(name, medians) for name in medians]), ""])
+
+
+def machine():
+    model = "unknown"
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        for line in cpuinfo:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{os.cpu_count()} x {model}, Linux {os.uname().release}"
+
+
+def document(sections, options, command, versions):
+    return "\n".join([
+        "# Benchmark results",
+        "",
+        f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each (the order of the"
+        " peers rotates). The machine is shared and noisy: only ratios within one run count.",
+        "CPU is user and system time of all threads of the peer; PostgreSQL's that of all its processes.",
+        "",
+        f"- command: `{command}`",
+        f"- machine: {machine()}",
+        *[f"- {name}: {version}" for name, version in versions.items()],
+        f"- transaction mode, {options.pool_size} servers; relay and haproxy: one server for each client",
+        "",
+        *sections,
+    ])

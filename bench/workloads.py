@@ -1,0 +1,44 @@
+"""What pgbench does through each peer, and in which unit its cost is told."""
+
+from dataclasses import dataclass, field
+
+FIVE_MB = "SELECT repeat('x', 5 * 1024 * 1024);\n"
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    title: str
+    flags: list = field(default_factory=list)
+    script: str = ""  # a pgbench script of our own
+    clients: int = 0  # 0: as asked on the command line
+    sampling: float = 0.2  # part of the transactions whose latency is logged
+    megabytes: float = 0  # per transaction: cost is then told per MB
+    idle_clients: bool = False
+    poolers_only: bool = False
+
+    @property
+    def unit(self):
+        return "MB" if self.megabytes else "tx"
+
+    @property
+    def units_per_transaction(self):
+        return self.megabytes or 1
+
+
+ALL = [
+    Workload("select-simple", "select-only, simple protocol", ["-S", "-M", "simple"]),
+    Workload("select-extended", "select-only, extended protocol", ["-S", "-M", "extended"]),
+    Workload("select-prepared", "select-only, prepared statements", ["-S", "-M", "prepared"]),
+    Workload("tpcb", "TPC-B, simple protocol", ["-M", "simple"], sampling=1),
+    Workload("connect", "a connection for each transaction (-C), select-only", ["-S", "-C"], sampling=1),
+    Workload("result-5mb", "one row of 5 MB", script=FIVE_MB, clients=4, sampling=1, megabytes=5),
+    Workload(
+        "idle-clients",
+        "select-only simple, beside many logged-in idle clients",
+        ["-S", "-M", "simple"],
+        idle_clients=True,
+        poolers_only=True,
+    ),
+]
+BY_NAME = {workload.name: workload for workload in ALL}

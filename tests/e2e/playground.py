@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+"""A playground: a primary, a streaming replica and Headgate in front of both.
+
+Sends a short pgbench run through Headgate, shows the pools, prints how to connect with
+psql, and stays until Ctrl-C or SIGTERM; then everything is gone again.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lib import processes  # noqa: E402
+from lib.headgate import PROGRAM, Headgate  # noqa: E402
+from lib.postgres import Postgres, User, program  # noqa: E402
+
+APP = User("app", "app-secret", "scram-sha-256")
+ADMIN_PASSWORD = "admin-secret"
+SHOWN_COLUMNS = ["database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used",
+                 "maxwait", "pool_mode"]
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def start_headgate(primary, replica, port):
+    def behind(server):
+        return {"host": "127.0.0.1", "port": server.port, "dbname": "app"}
+
+    headgate = Headgate(
+        {"app": behind(primary), "app_ro": behind(replica)},
+        userlist={APP.name: APP.password, "admin": ADMIN_PASSWORD},
+        auth_type="scram-sha-256",
+        pool_mode="transaction",
+        max_client_conn=1000,
+        default_pool_size=20,
+    )
+    headgate.port = headgate.settings["listen_port"] = processes.free_port(preferred=port)
+    return headgate.start()
+
+
+def pgbench(headgate, *arguments):
+    command = [program("pgbench"), "-h", "127.0.0.1", "-p", str(headgate.port), "-U", APP.name, *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, "PGPASSWORD": APP.password}, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"pgbench failed:\n{done.stdout}")
+    return done.stdout
+
+
+def show_traffic(headgate, seconds, scale):
+    say("filling pgbench's tables through Headgate ...")
+    pgbench(headgate, "-i", "-q", "-s", str(scale), "app")
+    for database, flags in (("app", []), ("app_ro", ["-S"])):
+        say(f"pgbench with 32 clients on {database} for {seconds} s ...")
+        report = pgbench(headgate, "-n", "-c", "32", "-j", "2", "-T", str(seconds), *flags, database)
+        for line in report.splitlines():
+            if line.startswith(("tps", "latency average", "number of failed")):
+                say("    " + line)
+
+
+def show_pools(headgate):
+    with headgate.console(password=ADMIN_PASSWORD) as console:
+        rows = console.execute("SHOW POOLS").fetchall()
+    table = [SHOWN_COLUMNS] + [[str(row[column] or 0) for column in SHOWN_COLUMNS] for row in rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(SHOWN_COLUMNS))]
+    say("\nSHOW POOLS")
+    for row in table:
+        say("    " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)))
+
+
+def print_how_to_connect(headgate, primary, replica):
+    def command(user, password, database):
+        return f"PGPASSWORD={password} psql -h 127.0.0.1 -p {headgate.port} -U {user} {database}"
+
+    say(f"""
+Headgate (pid {headgate.pid}) listens on 127.0.0.1:{headgate.port}, unix socket in {headgate.directory}
+    user app, password {APP.password}; configuration {headgate.path("headgate.ini")}, log {headgate.path("log")}
+    primary (database app):    {command(APP.name, APP.password, "app")}
+    replica (database app_ro): {command(APP.name, APP.password, "app_ro")}
+    admin console:             {command("admin", ADMIN_PASSWORD, "pgbouncer")}
+Behind it, directly: primary on port {primary.port}, replica on port {replica.port} (same user and password)
+""")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--once", action="store_true", help="end after the traffic")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each pgbench run")
+    parser.add_argument("--scale", type=int, default=5, help="pgbench's scale")
+    parser.add_argument("--port", type=int, default=6432, help="where to listen if it is free")
+    options = parser.parse_args()
+
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: (done.set(), sys.exit(0)))
+
+    processes.raise_file_limit()
+    say(f"starting a primary, a replica and {PROGRAM} ...")
+    with Postgres.primary([APP], max_connections=100) as primary, Postgres.replica_of(primary) as replica:
+        with start_headgate(primary, replica, options.port) as headgate:
+            show_traffic(headgate, options.seconds, options.scale)
+            show_pools(headgate)
+            print_how_to_connect(headgate, primary, replica)
+            if options.once:
+                return
+            say("Ctrl-C ends it and cleans up.")
+            while headgate.running and not done.wait(0.5):
+                pass
+            raise SystemExit("Headgate ended on its own: see above")
+
+
+if __name__ == "__main__":
+    main()
