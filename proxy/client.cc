@@ -51,8 +51,12 @@ void Client::rearm() {
   const Settings& settings = worker_.config().settings;
   switch (state_) {
     case ClientState::login:
-    case ClientState::login_waiting:
       return arm_after(settings.client_login_timeout);
+    case ClientState::login_waiting: {
+      const Duration login = settings.client_login_timeout;
+      const Duration wait = timeouts_.query_wait;
+      return arm_after(wait.count() > 0 && (login.count() == 0 || wait < login) ? wait : login);
+    }
     case ClientState::idle:
       return arm_after(timeouts_.idle);
     case ClientState::waiting:
@@ -85,6 +89,7 @@ void Client::on_deadline() {
     case ClientState::login:
       return fail(Error(ErrorCode::client_login_timeout));
     case ClientState::login_waiting:
+      if (wait_is_over()) return fail(Error(ErrorCode::query_wait_timeout));
       return fail(Error(ErrorCode::client_login_timeout_server_down));
     case ClientState::idle:
       return fail(Error(ErrorCode::client_idle_timeout));
@@ -99,12 +104,17 @@ void Client::on_deadline() {
   }
 }
 
+bool Client::wait_is_over() const {
+  const Duration limit = timeouts_.query_wait;
+  return limit.count() > 0 && request_since_ + limit <= worker_.now();
+}
+
 void Client::waited_long() {
   const Instant now = worker_.now();
   const auto passed = [&](Duration limit) {
     return limit.count() > 0 && request_since_ + limit <= now;
   };
-  if (passed(timeouts_.query_wait)) return fail(Error(ErrorCode::query_wait_timeout));
+  if (wait_is_over()) return fail(Error(ErrorCode::query_wait_timeout));
   if (passed(pool_->settings().query_timeout)) {
     return fail(Error(ErrorCode::query_timeout_waiting));
   }
@@ -127,7 +137,8 @@ void Client::on_link_bytes(View bytes) {
     case ClientState::idle:
       if (pending_.empty()) return while_idle(bytes);
       pending_.append(bytes);
-      return go_on();
+      if (pending_.size() >= wanted_) go_on();
+      return;
     case ClientState::active:
       if (!pending_.empty()) return hold(bytes);
       return to_relay(bytes);
@@ -165,7 +176,10 @@ struct IdleInput {
   bool discarding = false;  // all up to Sync, which is to be answered
   bool synced = false;
 
-  Treat on_header(char tag, uint32_t) {
+  uint32_t body_size = 0;  // of the message that wants a server
+
+  Treat on_header(char tag, uint32_t size) {
+    body_size = size;
     if (tag == frontend::terminate) {
       goodbye = true;
       return Treat::stop;
@@ -198,7 +212,13 @@ void Client::while_idle(View in) {
   if (input.synced) send_ready();
   if (framer_.broken()) return fail(Error(ErrorCode::unknown_packet));
   if (input.goodbye) return close("client close request");
-  if (input.wants_server) ask_for_server(in.substr(taken));
+  if (!input.wants_server) return;
+  // No server is taken for a message that is not there yet, unless it is too long to be kept.
+  const size_t there = framer_.held().size() + in.size() - taken;
+  const size_t whole = header_size + size_t{input.body_size};
+  if (there >= whole || input.body_size > Relay::max_whole) return ask_for_server(in.substr(taken));
+  wanted_ = whole - framer_.held().size();
+  pending_.append(in.substr(taken));
 }
 
 void Client::send_ready() {
@@ -209,6 +229,7 @@ void Client::send_ready() {
 
 void Client::ask_for_server(View request) {
   if (worker_.pooler().waits_for_servers()) return fail(Error(ErrorCode::server_shutting_down));
+  if (const auto failure = pool_->fast_failure()) return fail(*failure);
   request_since_ = worker_.now();
   Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) {
@@ -287,8 +308,18 @@ void Client::count_wait() {
 
 void Client::relay_over() {
   server_ = nullptr;
+  if (!framer_.at_boundary()) unread_held();
   link_.resume(Link::Pause::receiver_slow);
   move_to(ClientState::idle);
+}
+
+// The beginning of the next request, gathered for the server that is gone, is to be seen afresh.
+void Client::unread_held() {
+  Buffer again;
+  again.append(framer_.held());
+  again.append(pending_.view());
+  std::swap(pending_, again);
+  framer_ = Framer();
 }
 
 void Client::go_on() {
@@ -301,12 +332,11 @@ void Client::go_on() {
 }
 
 void Client::serve_again(View request) {
+  unread_held();
   Buffer again;
   again.append(request);
-  again.append(framer_.held());
   again.append(pending_.view());
   std::swap(pending_, again);
-  framer_ = Framer();
   move_to(ClientState::waiting);
   pool_->share().ask_again(*this, request_since_);
   pool_->look_again();

@@ -109,6 +109,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   void move_to(ClientState state);
   void rearm();
   std::optional<Instant> wait_deadline() const;
+  bool wait_is_over() const;
   void waited_long();
   void login_bytes(View bytes);
   void hold(View bytes);
@@ -119,6 +120,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   void to_relay(View in);
   void take_pending();
   void count_wait();
+  void unread_held();
   void answer_canceled();
   void drop_first_message();
   void join_pool();
@@ -137,6 +139,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   Link link_;
   Framer framer_;
   Buffer pending_;  // said while no server could hear it
+  size_t wanted_ = 0;  // while idle: so much must be pending before it is worth another look
   ClientState state_ = ClientState::login;
   bool from_unix_ = false;
   bool counted_ = false;     // holds a permit of max_client_conn

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "protocol/frontend.h"
 #include "proxy/client.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
@@ -46,39 +47,45 @@ constexpr auto frontend_table = [] {
   return table;
 }();
 
+FrontendRow row_of(char tag) {
+  const auto index = static_cast<unsigned char>(tag);
+  return index < frontend_table.size() ? frontend_table[index] : FrontendRow{};
+}
+
 }  // namespace
 
 struct Relay::Input {
   Relay& relay;
+  View in;
 
   Treat on_header(char tag, uint32_t body_size) {
-    const auto index = static_cast<unsigned char>(tag);
-    const FrontendRow row = index < frontend_table.size() ? frontend_table[index] : FrontendRow{};
     if (relay.client_.packet_too_large(body_size)) return broken(ErrorCode::packet_too_large);
-    switch (row.meaning) {
+    switch (row_of(tag).meaning) {
       case Meaning::request:
-        if (tag == 'Q' && relay.client_.worker().config().settings.disable_pqexec) {
+        if (tag == frontend::query && relay.settings_.disable_pqexec) {
           return broken(ErrorCode::pqexec_disallowed);
         }
         if (relay.server_.exchange().owed() >= max_owed) {
           relay.full_ = true;
           return Treat::stop;
         }
-        relay.asked(row.asked);
-        return Treat::pass;
+        break;
       case Meaning::copy_end:
-        relay.server_.exchange().sent(Asked::copy_end);
-        return Treat::pass;
-      case Meaning::copy_data:
       case Meaning::flush:
+        break;
+      case Meaning::copy_data:
         return Treat::pass;
       case Meaning::goodbye:
         relay.goodbye_ = true;
         return Treat::stop;
       case Meaning::unknown:
-        break;
+        return broken(ErrorCode::unknown_packet);
     }
-    return broken(ErrorCode::unknown_packet);
+    // A server gets a message only when it is there, so that a client which stalls or vanishes in
+    // the middle of one spoils nothing; but for large ones, which nobody wants to keep.
+    if (body_size <= max_whole) return Treat::gather;
+    relay.asked(tag);
+    return Treat::pass;
   }
 
   void on_pass(View bytes, bool lent) {
@@ -87,7 +94,12 @@ struct Relay::Input {
     lent ? to.lend(bytes) : to.send(bytes);
   }
 
-  bool on_message(char, View, bool) { return true; }  // nothing is gathered from clients
+  bool on_message(char tag, View body, bool) {
+    relay.asked(tag);
+    const View whole(body.data() - header_size, body.size() + header_size);
+    on_pass(whole, whole.data() >= in.data() && whole.data() < in.data() + in.size());
+    return true;
+  }
 
   Treat broken(ErrorCode code) {
     relay.client_error_.emplace(code);
@@ -95,10 +107,7 @@ struct Relay::Input {
   }
 };
 
-bool Relay::is_request(char tag) {
-  const auto index = static_cast<unsigned char>(tag);
-  return index < frontend_table.size() && frontend_table[index].meaning != Meaning::unknown;
-}
+bool Relay::is_request(char tag) { return row_of(tag).meaning != Meaning::unknown; }
 
 Relay::Relay(Client& client, Server& server, Instant now)
     : client_(client),
@@ -111,23 +120,28 @@ Relay::Relay(Client& client, Server& server, Instant now)
 
 size_t Relay::from_client(View in) {
   full_ = false;
-  Input input{*this};
+  Input input{*this, in};
   const size_t taken = client_.framer().feed(in, input);
   if (client_.framer().broken() && !client_error_) client_error_.emplace(ErrorCode::bad_packet);
   client_.worker().outbox().flush();
   return taken;
 }
 
-void Relay::asked(Asked what) {
+// The message is about to be sent.
+void Relay::asked(char tag) {
+  const FrontendRow row = row_of(tag);
+  Exchange& exchange = server_.exchange();
+  if (row.meaning == Meaning::copy_end) return exchange.sent(Asked::copy_end);
+  if (row.meaning != Meaning::request) return;
   const Instant now = client_.worker().now();
-  if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
+  if (!in_transaction_ && exchange.over()) transaction_since_ = now;
   if (!query_since_) query_since_ = now;
   idle_since_.reset();
-  server_.exchange().sent(what);
-  server_.arm_for_relay();
+  exchange.sent(row.asked);
+  if (settings_.has_timeouts()) server_.arm_for_relay();
   PoolStats& stats = server_.pool().stats();
-  if (what == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
-  if (what == Asked::bind) ++stats.bind_count;
+  if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
+  if (row.asked == Asked::bind) ++stats.bind_count;
 }
 
 // The copy is made only until the first answer, and costs no allocation in the long run: the memory

@@ -25,6 +25,8 @@ class Relay {
  public:
   /// The most answers that a server may owe a client; more requests wait unread.
   static constexpr size_t max_owed = 4096;
+  /// Messages up to this size reach a server whole or not at all.
+  static constexpr uint32_t max_whole = 48 * 1024;
   /// Requests up to this size can be sent again to another server when the first turns out dead.
   static constexpr size_t max_replay = 16 * 1024;
 
@@ -69,7 +71,7 @@ class Relay {
  private:
   struct Input;
 
-  void asked(Asked what);
+  void asked(char tag);
   void keep_for_replay(View bytes);
 
   Client& client_;

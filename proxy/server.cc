@@ -142,9 +142,10 @@ struct Server::Input {
     } else {
       rewritten = server.take_error(body, answer_);
     }
-    if (fate == Fate::forward && server.relay_ && !rewritten) hand_on(body);
+    const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
+    if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);
-    return !server.broken_;
+    return !server.broken_ && !server.values_failed_ && !refused;
   }
 
   Answer answer_{};
@@ -166,6 +167,7 @@ void Server::feed(View bytes) {
     return lost(task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server");
   }
   if (task_ == Task::idle && dirty_) return close("idle server got dirty");
+  if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
   if (relay_) {
     Client& client = relay_->client();
     worker_->outbox().flush();
@@ -266,7 +268,8 @@ void Server::advance() {
   if (!exchange_.over() || !framer_.at_boundary()) return;
   switch (task_) {
     case Task::relay:
-      return advance_relay();
+      if (relay_->complete()) finish_relay();
+      return;
     case Task::cleanup:
       if (!cancels_.empty()) return;
       if (exchange_.status() != TransactionStatus::idle) return inject("ROLLBACK");
@@ -284,12 +287,9 @@ void Server::advance() {
   }
 }
 
-void Server::advance_relay() {
-  const bool statement_mode = pool_->settings().mode == PoolMode::statement;
-  if (statement_mode && exchange_.status() != TransactionStatus::idle) {
-    return part(Error(ErrorCode::statement_mode_transaction));
-  }
-  if (relay_->complete()) finish_relay();
+bool Server::in_forbidden_transaction() const {
+  return relay_ && pool_->settings().mode == PoolMode::statement &&
+         exchange_.status() != TransactionStatus::idle;
 }
 
 void Server::test_over() {
@@ -322,16 +322,45 @@ void Server::finish_relay() {
 
 void Server::client_left() {
   MUST(relay_);
-  const bool cut_off = relay_->client().framer().remaining() > 0;
+  const uint32_t missing = relay_->client().framer().remaining();
   relay_.reset();
   task_ = Task::cleanup;
   link_.resume(Link::Pause::receiver_slow);
-  if (cut_off) return close("client disconnect while server was not ready");
-  arm(worker_->now() + cleanup_time);
+  cleanup_until_ = worker_->now() + cleanup_time;
+  arm(cleanup_until_);
   exchange_.swallow_all();
+  if (missing > 0 && !complete_copy_data(missing)) {
+    return close("client disconnect while server was not ready");
+  }
   if (exchange_.owed() > 0) cancel(Requester{});
-  if (exchange_.batch_open() && !exchange_.copying_in()) send_sync();
+  if (exchange_.batch_open() && !exchange_.copying_in()) abort_batch();
   advance();
+}
+
+// A Sync alone would commit what the client never said the last word on: an error comes first.
+void Server::abort_batch() {
+  Bytes message;
+  encode(message, frontend::Execute{"headgate_none", 0});
+  exchange_.sent(Asked::execute, Fate::swallow);
+  link_.send(message);
+  send_sync();
+}
+
+// A CopyData that the client has sent in part is filled up: the COPY fails anyway. Any other message
+// cannot be completed in the client's place.
+bool Server::complete_copy_data(uint32_t missing) {
+  if (!exchange_.copying_in() || missing > max_gather) return false;
+  link_.send(Bytes(missing, '\n'));
+  return true;
+}
+
+// A cancel ends one query of a pipeline, or may have come between two: once more, until time is up.
+void Server::cleanup_overdue() {
+  if (worker_->now() >= cleanup_until_) {
+    return close("client disconnect while server was not ready");
+  }
+  if (exchange_.owed() > 0 && cancels_.empty()) cancel(Requester{});
+  arm(cleanup_until_);
 }
 
 // The client of a COPY has gone: fail it, and end its batch if it is one.
@@ -400,11 +429,12 @@ void Server::on_deadline() {
     case Task::login:
       return login_failed(Error(ErrorCode::server_connect_failed, "connect timeout"));
     case Task::connect_query:
+      pool_->share().login_failed(worker_->now());
       return close("connect timeout");
     case Task::relay:
       return relay_overdue();
     case Task::cleanup:
-      return close("client disconnect while server was not ready");
+      return cleanup_overdue();
     case Task::reset:
       return close("reset query failed");
     case Task::check:
@@ -438,6 +468,9 @@ void Server::cancel(Requester requester) {
 
 void Server::cancel_done(Canceller& canceller) {
   std::erase(cancels_, &canceller);
+  if (task_ == Task::cleanup && exchange_.owed() > 0 && cancels_.empty()) {
+    arm(worker_->now() + cancel_again);
+  }
   advance();
 }
 
@@ -449,9 +482,11 @@ void Server::close(std::string_view reason) {
   log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
       std::chrono::duration_cast<seconds>(worker_->now() - started_).count());
   const bool logging_in = task_ == Task::login;
+  const bool awaited = task_ == Task::check || task_ == Task::reset;
   const bool running = exchange_.owed() > 0 && process_ != 0;
   task_ = Task::closing;
   pool_->share().close(*this, worker_->now());
+  if (awaited) pool_->look_again();  // somebody may have counted on it
   if (ended_ || logging_in) return gone();
   if (running) cancel(Requester{});  // or it would finish its query before it hears us
   Bytes goodbye;

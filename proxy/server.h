@@ -41,6 +41,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   /// How long a server gets to come clean after its client has gone, and to close after goodbye.
   static constexpr Duration cleanup_time = seconds(10);
   static constexpr Duration goodbye_time = seconds(5);
+  /// While it is brought back to a clean state and something still runs, it is cancelled this often.
+  static constexpr Duration cancel_again = milliseconds(100);
   /// The largest error or parameter message that is looked at; larger ones pass unseen.
   static constexpr uint32_t max_gather = 64 * 1024;
 
@@ -120,7 +122,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool take_error(View body, Answer answer);
   void take_ready(Fate fate);
   void fail_values();
-  void advance_relay();
+  bool in_forbidden_transaction() const;
   void test_over();
   void part(const Error& error);
   void finish_relay();
@@ -128,7 +130,10 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void after_lease();
   void settle(Grant grant);
   void settle_doubt();
+  void cleanup_overdue();
+  bool complete_copy_data(uint32_t missing);
   void fail_copy();
+  void abort_batch();
   void send_sync();
   void inject(View sql);
   void arm(std::optional<Instant> at);
@@ -163,6 +168,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   uint64_t ready_count_ = 0;
   int64_t connect_wall_ = 0;
   Instant started_{};
+  Instant cleanup_until_{};
 };
 
 }  // namespace headgate

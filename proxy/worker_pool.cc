@@ -29,8 +29,7 @@ WorkerPool::WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr setting
 }
 
 void WorkerPool::client_came() {
-  ++clients_;
-  arm_tend();
+  if (++clients_ == 1) tend();  // min_pool_size may hold from now on
 }
 
 void WorkerPool::change_settings(PoolSettingsPtr settings) {
@@ -60,7 +59,6 @@ void WorkerPool::reconnect() {
 // --- finding servers for those who wait
 
 void WorkerPool::look_again() {
-  if (auto failure = fast_failure(); failure && !share_.waiters().empty()) fail_waiters();
   while (true) {
     const Wish wish = share_.wish(worker_.now());
     switch (wish.want) {
@@ -156,14 +154,19 @@ void WorkerPool::settle(Server& server, Grant grant) {
   tell_to_look_again(grant.look_again);
   switch (grant.to) {
     case Grant::To::idle:
-      return arm_tend();
+      arm_tend();
+      break;
     case Grant::To::waiter:
-      return as_client(*grant.waiter).serve(server);
+      as_client(*grant.waiter).serve(server);
+      break;
     case Grant::To::worker:
-      return send_server(server, grant.worker, false);
+      send_server(server, grant.worker, false);
+      break;
     case Grant::To::close:
-      return server.close(grant.reason);
+      server.close(grant.reason);
+      break;
   }
+  if (!share_.waiters().empty()) look_again();
 }
 
 void WorkerPool::tend() {
@@ -183,23 +186,33 @@ void WorkerPool::arm_tend() {
 
 // --- failures
 
+namespace {
+
+// The server will be there soon, or nobody knows: no reason to send away those who wait.
+bool may_pass(const Error& failure) {
+  constexpr std::string_view starting_up = "57P03";
+  return failure.code == ErrorCode::server_connect_failed || failure.sqlstate() == starting_up;
+}
+
+}  // namespace
+
 std::optional<Error> WorkerPool::fast_failure() const {
-  if (!entry_.shared.failing() || entry_.shared.open() > 0) return std::nullopt;
-  auto failure = entry_.last_failure();
-  if (!failure) return std::nullopt;
-  constexpr std::string_view starting_up = "57P03";  // the server will be there soon
-  if (failure->sqlstate() == starting_up) return std::nullopt;
-  if (failure->code == ErrorCode::server_login_failed && !failure->sqlstate_override.empty()) {
-    return failure;
+  const SharedPool& shared = entry_.shared;
+  if (!shared.failing() || shared.open() > 0 || shared.retry_at() <= worker_.now()) {
+    return std::nullopt;
   }
+  const auto failure = entry_.last_failure();
+  if (!failure || failure->sqlstate() == "57P03") return std::nullopt;
   constexpr size_t longest = 99;
   return Error(ErrorCode::login_failing,
                fmt::format("server login has been failing, cached error: {} (server_login_retry)",
                            failure->message.substr(0, longest)));
 }
 
+// Those who wait hear the server's own words.
 void WorkerPool::fail_waiters() {
-  if (auto failure = fast_failure()) fail_all_waiters(*failure);
+  const auto failure = entry_.last_failure();
+  if (failure && !may_pass(*failure) && entry_.shared.open() == 0) fail_all_waiters(*failure);
 }
 
 void WorkerPool::fail_all_waiters(const Error& error) {
@@ -212,13 +225,12 @@ void WorkerPool::fail_all_waiters(const Error& error) {
 
 void WorkerPool::login_has_failed(const Error& error) {
   entry_.set_last_failure(error);
-  if (!fast_failure()) return look_again();
+  if (may_pass(error) || entry_.shared.open() > 0) return look_again();
   worker_.pooler().post_to_all(
       [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).fail_waiters(); });
 }
 
 void WorkerPool::login_worked(const WelcomePtr& welcome) {
-  entry_.shared.login_worked();
   entry_.set_last_failure(std::nullopt);
   if (entry_.welcome()) return;
   entry_.set_welcome(welcome);

@@ -53,7 +53,8 @@ void set_addresses(ConnectionRow& row, const Link& link, int listen_port) {
 ConnectionRow describe(Client& client, Worker& worker) {
   ConnectionRow row;
   row.user = client.user();
-  row.database = client.pool() ? client.pool()->entry().database.name : "pgbouncer";
+  if (client.pool()) row.database = client.pool()->entry().database.name;
+  if (client.state() == ClientState::admin) row.database = "pgbouncer";
   row.state = client_state(client);
   set_addresses(row, client.link(), worker.config().settings.listen_port);
   row.connect_time = client.connect_wall();
@@ -138,9 +139,11 @@ MemoryRow memory_row(const char* name, size_t size, size_t used) {
 Snapshot Worker::snapshot() {
   Snapshot part;
   clients_.for_each([&](Client& client) {
-    const ClientState state = client.state();
-    if (state == ClientState::login || state == ClientState::login_waiting) ++part.login_clients;
-    if (state != ClientState::login) part.clients.push_back(describe(client, *this));
+    if (client.state() == ClientState::login) {
+      ++part.login_clients;
+    } else {
+      part.clients.push_back(describe(client, *this));
+    }
   });
   servers_.for_each([&](Server& server) { part.servers.push_back(describe(server, *this)); });
   for_each_pool([&](WorkerPool& pool) {
