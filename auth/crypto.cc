@@ -91,4 +91,6 @@ Bytes exclusive_or(View left, View right) {
   return result;
 }
 
+View crypto_library() { return OpenSSL_version(OPENSSL_VERSION); }
+
 }  // namespace headgate

@@ -30,6 +30,9 @@ std::optional<Bytes> base64_decode(View text);
 /// Takes a time that depends on the lengths alone, which are no secret.
 bool equal_in_constant_time(View left, View right);
 
+/// The library behind all this, and its version.
+View crypto_library();
+
 /// The bytes of two views of equal size, one by one exclusive-or'ed.
 Bytes exclusive_or(View left, View right);
 

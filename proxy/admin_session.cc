@@ -143,10 +143,8 @@ void AdminSession::pause(const ConsoleCommand& command) {
 
 void AdminSession::on_pooler(const ConsoleCommand& command,
                              std::function<std::optional<Error>(Pooler&)> action) {
-  client_.worker().pooler().post(
-      [command, action = std::move(action), reply = later()](Pooler& pooler) {
-        reply(outcome(command, action(pooler)));
-      });
+  client_.worker().pooler().post([command, action = std::move(action), reply = later()](
+                                     Pooler& pooler) { reply(outcome(command, action(pooler))); });
 }
 
 Bytes AdminSession::outcome(const ConsoleCommand& command, const std::optional<Error>& error) {

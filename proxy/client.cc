@@ -17,8 +17,8 @@ Client::Client(Worker& worker, uint64_t id)
       id_(id),
       link_(worker, *this),
       deadline_(
-          worker.deadlines(), [](void* self, Instant) { static_cast<Client*>(self)->on_deadline(); },
-          this) {}
+          worker.deadlines(),
+          [](void* self, Instant) { static_cast<Client*>(self)->on_deadline(); }, this) {}
 
 Client::~Client() = default;
 
@@ -240,7 +240,7 @@ void Client::ask_for_server(View request) {
   move_to(ClientState::waiting);
   hold(request);
   if (server) return server->start_check();
-  pool_->look_again();
+  pool_->look_soon();
 }
 
 void Client::link_to(Server& server) {
@@ -302,8 +302,7 @@ void Client::serve(Server& server) {
 }
 
 void Client::count_wait() {
-  pool_->stats().wait_time +=
-      static_cast<uint64_t>((worker_.now() - request_since_).count());
+  pool_->stats().wait_time += static_cast<uint64_t>((worker_.now() - request_since_).count());
 }
 
 void Client::relay_over() {
@@ -344,14 +343,6 @@ void Client::serve_again(View request) {
 
 void Client::fail_waiting(const Error& error) {
   if (state_ == ClientState::waiting || state_ == ClientState::login_waiting) fail(error);
-}
-
-void Client::welcome_known() {
-  if (state_ != ClientState::login_waiting) return;
-  const WelcomePtr welcome = login_->pool()->welcome();
-  if (!welcome) return;
-  if (waiting()) leave_queue();
-  enter(*welcome);
 }
 
 // --- cancelling
@@ -397,88 +388,6 @@ void Client::drop_first_message() {
   const size_t taken = framer_.feed(said.view(), input);
   if (framer_.broken()) return fail(Error(ErrorCode::bad_packet));
   pending_.append(said.view().substr(taken));
-}
-
-void Client::cancel_finished() { close("successfully sent cancel request"); }
-
-// --- from the log-in to what it becomes
-
-void Client::login_progressed() {
-  if (!login_ || state_ != ClientState::login) return;
-  switch (login_->progress()) {
-    case ClientLogin::Progress::goes_on:
-      return;
-    case ClientLogin::Progress::leaves:
-      return close("client close request");
-    case ClientLogin::Progress::refused:
-      return fail(Error(login_->error()));
-    case ClientLogin::Progress::cancel:
-      return become_cancel_request();
-    case ClientLogin::Progress::admin:
-      return become_admin();
-    case ClientLogin::Progress::awaits_welcome:
-      return join_pool();
-  }
-}
-
-void Client::join_pool() {
-  pool_ = &worker_.pool(*login_->pool());
-  pool_->client_came();
-  timeouts_ = resolve_client(worker_.config(), login_->entry(), login_->user());
-  if (const WelcomePtr welcome = login_->pool()->welcome()) return enter(*welcome);
-  if (auto failure = pool_->fast_failure()) return fail(*failure);
-  move_to(ClientState::login_waiting);
-  request_since_ = worker_.now();
-  Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
-  MUST(!server || server->state() == ServerState::tested);
-  if (server) return server->start_check();
-  pool_->look_again();
-}
-
-void Client::enter(const Welcome& welcome) {
-  const auto [process, secret] = make_cancel_key();
-  login_->welcome(welcome, process, secret, values_);
-  ++pool_->stats().client_login_count;
-  login_over();
-  move_to(ClientState::idle);
-  go_on();
-}
-
-void Client::become_admin() {
-  const auto [process, secret] = make_cancel_key();
-  login_->welcome_admin(process, secret);
-  admin_ = std::make_unique<AdminSession>(*this, login_->rights());
-  login_over();
-  move_to(ClientState::admin);
-}
-
-// Keeps of the log-in what lasts as long as the client.
-void Client::login_over() {
-  user_name_ = intern(login_->user());
-  take_permits();
-  login_.reset();
-}
-
-void Client::take_permits() {
-  counted_ = login_->holds_client_permit();
-  counted_database_ = login_->counted_database();
-  counted_user_ = login_->counted_user();
-}
-
-std::pair<int32_t, int32_t> Client::make_cancel_key() {
-  do {
-    worker_.outside().random(std::span(reinterpret_cast<char*>(&cancel_key_), sizeof cancel_key_));
-    cancel_key_ &= 0x7fffffffffffffff;
-  } while (cancel_key_ == 0 ||
-           !worker_.pooler().cancel_keys().add(cancel_key_, {worker_.id(), this}));
-  return {static_cast<int32_t>(cancel_key_ >> 32), static_cast<int32_t>(cancel_key_)};
-}
-
-void Client::become_cancel_request() {
-  move_to(ClientState::cancel_request);
-  worker_.cancel_requesters().emplace(id_, this);
-  const CancelRequest& request = login_->cancel_request();
-  worker_.pooler().cancel(request, Requester{worker_.id(), id_});
 }
 
 // --- the end
@@ -529,17 +438,6 @@ void Client::abandon() {
 void Client::leave_queue() {
   pool_->share().withdraw(*this);
   count_wait();
-}
-
-void Client::give_back_permits() {
-  Pooler& pooler = worker_.pooler();
-  if (login_) take_permits();
-  if (cancel_key_ != 0) pooler.cancel_keys().remove(cancel_key_);
-  if (pool_) pool_->client_left();
-  if (counted_user_) counted_user_->clients.give_back();
-  if (counted_database_) counted_database_->clients.give_back();
-  if (counted_) pooler.client_permits().give_back();
-  pooler.client_gone(worker_);
 }
 
 std::string Client::log_name() const {

@@ -1,6 +1,6 @@
-// A client's connection: its whole life on one worker. It is logging in, idle, waiting for a server,
-// linked to one by a relay, or talking to the admin console; one function moves it. It owns no
-// buffer while idle.
+// A client's connection: its whole life on one worker. It is logging in, idle, waiting for a
+// server, linked to one by a relay, or talking to the admin console; one function moves it. It owns
+// no buffer while idle.
 #pragma once
 
 #include <memory>
@@ -138,7 +138,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   const uint64_t id_;
   Link link_;
   Framer framer_;
-  Buffer pending_;  // said while no server could hear it
+  Buffer pending_;     // said while no server could hear it
   size_t wanted_ = 0;  // while idle: so much must be pending before it is worth another look
   ClientState state_ = ClientState::login;
   bool from_unix_ = false;

@@ -1,6 +1,6 @@
 // A client's way in: start-up packets, authentication, limits, the pool's welcome. Until it is
-// through, nothing that the client says reaches a server, and everything is bounded in bytes, number
-// and time. Lives as long as the log-in.
+// through, nothing that the client says reaches a server, and everything is bounded in bytes,
+// number and time. Lives as long as the log-in.
 #pragma once
 
 #include <memory>
@@ -106,7 +106,7 @@ class ClientLogin {
   bool ssl_asked_ = false, gss_asked_ = false;
   bool to_console_ = false;
   bool holds_client_permit_ = false;
-  bool working_ = false;  // a key is being derived
+  bool working_ = false;                                        // a key is being derived
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for work that is done too late
 };
 

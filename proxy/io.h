@@ -1,7 +1,7 @@
 // Everything outside Headgate, as the sessions see it: byte streams, time, names, randomness, slow
 // work put aside. The only door; behind it stand libuv (proxy/uv), the simulator (tests/sim), and
-// perhaps io_uring one day. Hence the completion style: nobody may assume that a stream is ready, or
-// that a write is finished when it was asked for.
+// perhaps io_uring one day. Hence the completion style: nobody may assume that a stream is ready,
+// or that a write is finished when it was asked for.
 //
 // One Outside for each worker, used by that worker's thread alone, except where it says otherwise.
 #pragma once

@@ -16,7 +16,7 @@ void Link::attach(ParcelPtr parcel, const SocketOptions& options) {
 ParcelPtr Link::detach() {
   worker_->outbox().flush(*this);
   ParcelPtr parcel = stream_->detach();
-  stream_.release();  // detach() has closed it as an object
+  stream_.reset();
   paused_ = 0;
   return parcel;
 }

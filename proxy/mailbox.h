@@ -1,5 +1,6 @@
-// How workers talk: a worker posts a letter to another, which opens it on its own thread at the next
-// turn of its loop. Letters of one sender to one receiver keep their order. Post from any thread.
+// How workers talk: a worker posts a letter to another, which opens it on its own thread at the
+// next turn of its loop. Letters of one sender to one receiver keep their order. Post from any
+// thread.
 #pragma once
 
 #include <concepts>
@@ -16,8 +17,8 @@ class Worker;
 class Letter {
  public:
   template <class Open>
-    requires std::invocable<Open&, Worker&>
-  Letter(Open open) : content_(std::make_unique<Content<Open>>(std::move(open))) {}
+  requires std::invocable<Open&, Worker&> Letter(Open open)
+      : content_(std::make_unique<Content<Open>>(std::move(open))) {}
   void open(Worker& worker) { content_->open(worker); }
 
  private:

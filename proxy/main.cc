@@ -1,14 +1,14 @@
 // headgate CONFIG: reads the command line and the configuration, prepares the process, and runs one
 // worker for each CPU until it is told to stop.
+#include <fmt/format.h>
+
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <thread>
 #include <vector>
 
-#include <fmt/format.h>
-#include <openssl/crypto.h>
-
+#include "auth/crypto.h"
 #include "base/version.h"
 #include "conf/cli.h"
 #include "conf/load.h"
@@ -76,7 +76,8 @@ Result<Done> Program::prepare() {
 
 Result<Done> Program::run() {
   const Settings& settings = config_->settings;
-  const size_t wanted = settings.workers > 0 ? static_cast<size_t>(settings.workers) : usable_cpus();
+  const size_t wanted =
+      settings.workers > 0 ? static_cast<size_t>(settings.workers) : usable_cpus();
   const size_t workers = std::min(wanted, max_workers);
   ProcessFacts facts;
   facts.read_file = read_file;
@@ -95,7 +96,7 @@ Result<Done> Program::run() {
   if (auto result = Pidfile::write(settings.pidfile); !result) return result;
   on_signals(*outsides_[0]);
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
-      version, uv_version_string(), workers, OpenSSL_version(OPENSSL_VERSION));
+      version, uv_version_string(), workers, crypto_library());
   pooler_->start();
   std::vector<std::thread> threads;
   for (size_t id = 1; id < workers; ++id) {
@@ -163,7 +164,7 @@ int main(int argc, char** argv) {
       return 0;
     case CommandLine::Task::show_version:
       fmt::print("{}\nlibuv {}\ntls: {}\n", headgate::version_text(), uv_version_string(),
-                 OpenSSL_version(OPENSSL_VERSION));
+                 headgate::crypto_library());
       return 0;
     case CommandLine::Task::check:
     case CommandLine::Task::run:

@@ -11,10 +11,11 @@ namespace headgate {
 namespace {
 
 constexpr std::array<View, tracked_count> names = {
-    "client_encoding", "DateStyle",   "TimeZone",
-    "IntervalStyle",   "standard_conforming_strings", "application_name"};
+    "client_encoding", "DateStyle", "TimeZone", "IntervalStyle", "standard_conforming_strings",
+    "application_name"};
 
-// Entries that nobody holds any more are dropped whenever the table has doubled since the last time.
+// Entries that nobody holds any more are dropped whenever the table has doubled since the last
+// time.
 class Interner {
  public:
   Text intern(View text) {

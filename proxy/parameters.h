@@ -1,6 +1,6 @@
 // The parameters that a server reports and a client may differ in: PgBouncer's five and
-// IntervalStyle (setting track_extra_parameters). Values are interned for the whole process, so that
-// a client and a server are compared by pointers, and ten thousand clients share their texts.
+// IntervalStyle (setting track_extra_parameters). Values are interned for the whole process, so
+// that a client and a server are compared by pointers, and ten thousand clients share their texts.
 #pragma once
 
 #include <array>
@@ -61,9 +61,9 @@ struct Welcome {
 using WelcomePtr = std::shared_ptr<const Welcome>;
 
 /// A value as an SQL string literal, safe whatever it contains and whatever
-/// standard_conforming_strings says. The one place where SQL is built from values. All but printable
-/// ASCII becomes '?', as PostgreSQL itself does with application_name: in some client encodings half
-/// a character looks like a backslash.
+/// standard_conforming_strings says. The one place where SQL is built from values. All but
+/// printable ASCII becomes '?', as PostgreSQL itself does with application_name: in some client
+/// encodings half a character looks like a backslash.
 std::string quote_literal(View value);
 
 }  // namespace headgate

@@ -147,9 +147,8 @@ void Pooler::publish(ConfigPtr config) {
     if (config_->databases.contains(name)) continue;
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
-    post_to_all([name = name](Worker& worker) {
-      worker.kill_database(name, ErrorCode::database_removed);
-    });
+    post_to_all(
+        [name = name](Worker& worker) { worker.kill_database(name, ErrorCode::database_removed); });
   }
 }
 
@@ -179,7 +178,8 @@ void Pooler::end_stats_period() {
     const bool first = !stats_.advance(now, workers_[0]->now());
     if (!first && config_->settings.log_stats) log(LogLevel::log, "{}", stats_.line());
   });
-  stats_period_->arm(workers_[0]->now() + std::max<Duration>(config_->settings.stats_period, seconds(1)));
+  stats_period_->arm(workers_[0]->now() +
+                     std::max<Duration>(config_->settings.stats_period, seconds(1)));
 }
 
 void Pooler::snapshot(std::function<void(Snapshot)> done) {

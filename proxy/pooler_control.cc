@@ -17,7 +17,8 @@ Error refusal(std::string text) { return Error(ErrorCode::admin_command, std::mo
 
 std::optional<Error> Pooler::check_database(const std::string& database, std::string_view verb) {
   if (database.empty()) return std::nullopt;
-  if (database == console_name) return refusal(fmt::format("cannot {} admin db: {}", verb, database));
+  if (database == console_name)
+    return refusal(fmt::format("cannot {} admin db: {}", verb, database));
   if (!config_->find_database(database)) {
     return refusal(fmt::format("no such database: {}", database));
   }

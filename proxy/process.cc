@@ -134,7 +134,8 @@ Result<std::vector<Address>> listen_addresses(const Settings& settings) {
     if (!abstract && access((path + ".lock").c_str(), F_OK) == 0) {
       return Error(ErrorCode::config, fmt::format("{}.lock exists: a PostgreSQL server listens on "
                                                   "this unix socket; change listen_port or "
-                                                  "unix_socket_dir", path));
+                                                  "unix_socket_dir",
+                                                  path));
     }
     all.push_back({Address::Kind::unix_path, static_cast<uint16_t>(settings.listen_port), path});
   }
@@ -167,8 +168,7 @@ Result<Done> Pidfile::check(const std::string& path) {
     unlink(path.c_str());
     return Done{};
   }
-  return Error(ErrorCode::io,
-               fmt::format("pidfile '{}' exists, another instance running?", path));
+  return Error(ErrorCode::io, fmt::format("pidfile '{}' exists, another instance running?", path));
 }
 
 Result<Done> Pidfile::write(const std::string& path) {

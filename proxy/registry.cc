@@ -82,9 +82,8 @@ PoolEntry& Registry::pool(const std::string& database, const std::string& user) 
   const std::lock_guard lock(mutex_);
   PoolEntry*& entry = by_name_[{database, user}];
   if (entry == nullptr) {
-    pools_.push_back(std::make_unique<PoolEntry>(static_cast<uint32_t>(pools_.size()),
-                                                 find_database(database), find_user(user),
-                                                 workers_));
+    pools_.push_back(std::make_unique<PoolEntry>(
+        static_cast<uint32_t>(pools_.size()), find_database(database), find_user(user), workers_));
     entry = pools_.back().get();
   }
   return *entry;

@@ -1,7 +1,7 @@
-// What the process knows of databases, users and pools while it runs: exact counts, switches that the
-// console flips, and what a pool has learnt (its welcome, its credentials, its last failure). Shared
-// by all workers: entries are made under a lock, never removed, and hold atomics or a lock of their
-// own. Only names that authenticated users or the configuration brought in get an entry.
+// What the process knows of databases, users and pools while it runs: exact counts, switches that
+// the console flips, and what a pool has learnt (its welcome, its credentials, its last failure).
+// Shared by all workers: entries are made under a lock, never removed, and hold atomics or a lock
+// of their own. Only names that authenticated users or the configuration brought in get an entry.
 #pragma once
 
 #include <atomic>

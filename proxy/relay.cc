@@ -226,7 +226,8 @@ Relay::Overdue Relay::overdue(Instant now) {
     overdue_error_.emplace(ErrorCode::idle_transaction_timeout);
     return Overdue::close;
   }
-  if ((in_transaction_ || query_since_) && passed(transaction_since_, settings_.transaction_timeout)) {
+  if ((in_transaction_ || query_since_) &&
+      passed(transaction_since_, settings_.transaction_timeout)) {
     overdue_error_.emplace(ErrorCode::transaction_timeout);
     return Overdue::close;
   }

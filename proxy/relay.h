@@ -11,8 +11,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/time.h"
-#include "protocol/exchange.h"
 #include "protocol/error_fields.h"
+#include "protocol/exchange.h"
 #include "protocol/framer.h"
 
 namespace headgate {

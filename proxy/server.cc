@@ -112,8 +112,7 @@ struct Server::Input {
     }
     answer_ = exchange.received(tag);
     if (answer_.unexpected && tag != backend::error_response) return Treat::bad;
-    const bool looked_at =
-        tag == backend::error_response || tag == backend::parameter_status;
+    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
     return answer_.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
   }
@@ -292,15 +291,6 @@ bool Server::in_forbidden_transaction() const {
          exchange_.status() != TransactionStatus::idle;
 }
 
-void Server::test_over() {
-  if (injected_failed_ || !exchange_.clean()) {
-    return close(task_ == Task::reset ? "reset query failed" : "test query failed");
-  }
-  arm(std::nullopt);
-  task_ = Task::idle;
-  settle(pool_->share().tested(*this, worker_->now()));
-}
-
 // Ends the relay with an error for the client; the server is brought back to a clean state.
 void Server::part(const Error& error) {
   Client& client = relay_->client();
@@ -318,98 +308,6 @@ void Server::finish_relay() {
   client.relay_over();
   advance();
   client.go_on();
-}
-
-void Server::client_left() {
-  MUST(relay_);
-  const uint32_t missing = relay_->client().framer().remaining();
-  relay_.reset();
-  task_ = Task::cleanup;
-  link_.resume(Link::Pause::receiver_slow);
-  cleanup_until_ = worker_->now() + cleanup_time;
-  arm(cleanup_until_);
-  exchange_.swallow_all();
-  if (missing > 0 && !complete_copy_data(missing)) {
-    return close("client disconnect while server was not ready");
-  }
-  if (exchange_.owed() > 0) cancel(Requester{});
-  if (exchange_.batch_open() && !exchange_.copying_in()) abort_batch();
-  advance();
-}
-
-// A Sync alone would commit what the client never said the last word on: an error comes first.
-void Server::abort_batch() {
-  Bytes message;
-  encode(message, frontend::Execute{"headgate_none", 0});
-  exchange_.sent(Asked::execute, Fate::swallow);
-  link_.send(message);
-  send_sync();
-}
-
-// A CopyData that the client has sent in part is filled up: the COPY fails anyway. Any other message
-// cannot be completed in the client's place.
-bool Server::complete_copy_data(uint32_t missing) {
-  if (!exchange_.copying_in() || missing > max_gather) return false;
-  link_.send(Bytes(missing, '\n'));
-  return true;
-}
-
-// A cancel ends one query of a pipeline, or may have come between two: once more, until time is up.
-void Server::cleanup_overdue() {
-  if (worker_->now() >= cleanup_until_) {
-    return close("client disconnect while server was not ready");
-  }
-  if (exchange_.owed() > 0 && cancels_.empty()) cancel(Requester{});
-  arm(cleanup_until_);
-}
-
-// The client of a COPY has gone: fail it, and end its batch if it is one.
-void Server::fail_copy() {
-  copy_failed_ = true;
-  const bool batch = exchange_.batch_open();
-  Bytes message;
-  encode(message, frontend::CopyFail{"client disconnected"});
-  exchange_.sent(Asked::copy_end, Fate::swallow);
-  link_.send(message);
-  if (batch) send_sync();
-}
-
-void Server::send_sync() {
-  Bytes message;
-  encode(message, frontend::Sync{});
-  exchange_.sent(Asked::sync, Fate::swallow);
-  link_.send(message);
-}
-
-// Close of a statement that nobody has, and Sync: its answer shows where the server stands.
-void Server::settle_doubt() {
-  Bytes message;
-  encode(message, frontend::Close{frontend::Target::statement, "headgate_none"});
-  exchange_.sent(Asked::close, Fate::swallow);
-  link_.send(message);
-  send_sync();
-}
-
-void Server::after_lease() {
-  copy_failed_ = false;
-  arm(std::nullopt);
-  const PoolSettings& settings = pool_->settings();
-  const bool reset = settings.mode == PoolMode::session || settings.reset_always;
-  const Instant now = worker_->now();
-  if (reset && !settings.reset_query.empty() && !close_needed()) {
-    pool_->share().start_test(*this, now);
-    task_ = Task::reset;
-    arm(now + cleanup_time);
-    return inject(settings.reset_query);
-  }
-  task_ = Task::idle;
-  settle(pool_->share().give_back(*this, now));
-}
-
-void Server::start_check() {
-  task_ = Task::check;
-  arm(worker_->now() + cleanup_time);
-  inject(pool_->settings().check_query);
 }
 
 void Server::not_wanted() { settle(pool_->share().give_back(*this, worker_->now())); }

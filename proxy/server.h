@@ -41,7 +41,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   /// How long a server gets to come clean after its client has gone, and to close after goodbye.
   static constexpr Duration cleanup_time = seconds(10);
   static constexpr Duration goodbye_time = seconds(5);
-  /// While it is brought back to a clean state and something still runs, it is cancelled this often.
+  /// While it is brought back to a clean state and something still runs, it is cancelled this
+  /// often.
   static constexpr Duration cancel_again = milliseconds(100);
   /// The largest error or parameter message that is looked at; larger ones pass unseen.
   static constexpr uint32_t max_gather = 64 * 1024;
@@ -148,14 +149,14 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Framer framer_;
   Exchange exchange_;
   Task task_ = Task::login;
-  bool broken_ = false;           // the server broke the protocol
-  bool dirty_ = false;            // it said something that nobody asked for
-  bool ended_ = false;            // the connection is no more
+  bool broken_ = false;  // the server broke the protocol
+  bool dirty_ = false;   // it said something that nobody asked for
+  bool ended_ = false;   // the connection is no more
   bool gone_ = false;
   bool injected_failed_ = false;  // an error answered what was injected
   bool values_sent_ = false;      // the client's parameters are on their way
   bool values_failed_ = false;
-  bool copy_failed_ = false;      // CopyFail was sent in place of the client that has gone
+  bool copy_failed_ = false;  // CopyFail was sent in place of the client that has gone
   std::optional<Relay> relay_;
   std::unique_ptr<ServerLogin> login_;
   std::optional<Deadline> deadline_;

@@ -27,8 +27,14 @@ void Worker::on_time(Instant now) {
   outbox_.flush();
 }
 
-// The dead of this turn are buried, and the loop's one timer is set for the next deadline.
+// What was left for the end of the turn is done, the dead of this turn are buried, and the loop's
+// one timer is set for the next deadline.
 void Worker::on_turn_end() {
+  if (!looks_due_.empty()) {
+    begin_event();
+    for (WorkerPool* pool : std::exchange(looks_due_, {})) pool->look_again();
+    outbox_.flush();
+  }
   dead_cancellers_.clear();
   dead_servers_.clear();
   dead_clients_.clear();
@@ -47,9 +53,7 @@ void Worker::accept(ParcelPtr connection, bool from_unix) {
 
 void Worker::bury(Client& client) { dead_clients_.push_back(clients_.take(client)); }
 void Worker::bury(Server& server) { dead_servers_.push_back(servers_.take(server)); }
-void Worker::bury(Canceller& canceller) {
-  dead_cancellers_.push_back(cancellers_.take(canceller));
-}
+void Worker::bury(Canceller& canceller) { dead_cancellers_.push_back(cancellers_.take(canceller)); }
 
 void Worker::finish_cancel(uint64_t requester) {
   const auto found = cancel_requesters_.find(requester);
@@ -83,8 +87,7 @@ PoolSettingsPtr Worker::settings_for(const PoolEntry& entry) const {
     database.emplace();
     database->name = database->dbname = entry.database.name;
   }
-  return std::make_shared<const PoolSettings>(
-      resolve_pool(*config_, *database, entry.user.name));
+  return std::make_shared<const PoolSettings>(resolve_pool(*config_, *database, entry.user.name));
 }
 
 void Worker::look_again_everywhere() {
@@ -115,6 +118,7 @@ void Worker::close_everything() {
   clients_.for_each([](Client& client) { client.abandon(); });
   servers_.for_each([](Server& server) { server.abandon(); });
   cancellers_.for_each([this](Canceller& canceller) { bury(canceller); });
+  looks_due_.clear();
   pools_.clear();
   on_turn_end();
 }

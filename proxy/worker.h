@@ -1,6 +1,6 @@
-// One thread: a loop, its clients, its servers, its shares of the pools. Nothing of it is touched by
-// another thread but its mailbox. It owns every session on it and buries the dead at the end of each
-// turn.
+// One thread: a loop, its clients, its servers, its shares of the pools. Nothing of it is touched
+// by another thread but its mailbox. It owns every session on it and buries the dead at the end of
+// each turn.
 #pragma once
 
 #include <atomic>
@@ -73,6 +73,8 @@ class Worker final : public LoopUser {
       if (pool) visit(*pool);
     }
   }
+  /// The pool's look_again() is due at the end of this turn.
+  void look_at_turn_end(WorkerPool& pool) { looks_due_.push_back(&pool); }
   /// All pools look again: a shared limit has room.
   void look_again_everywhere();
 
@@ -105,6 +107,7 @@ class Worker final : public LoopUser {
   Mailbox mailbox_;
   std::atomic<int> load_{0};
   std::vector<std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
+  std::vector<WorkerPool*> looks_due_;
   std::unordered_map<uint64_t, Client*> cancel_requesters_;
   Herd<Client> clients_;
   Herd<Server> servers_;

@@ -45,7 +45,8 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
 
 void WorkerPool::apply_pause() {
   share_.set_paused(worker_.pooler().paused(entry_.database));
-  if (worker_.pooler().waits_for_servers()) fail_all_waiters(Error(ErrorCode::server_shutting_down));
+  if (worker_.pooler().waits_for_servers())
+    fail_all_waiters(Error(ErrorCode::server_shutting_down));
   tend();
 }
 
@@ -58,7 +59,12 @@ void WorkerPool::reconnect() {
 
 // --- finding servers for those who wait
 
+void WorkerPool::look_soon() {
+  if (!std::exchange(looks_soon_, true)) worker_.look_at_turn_end(*this);
+}
+
 void WorkerPool::look_again() {
+  looks_soon_ = false;
   while (true) {
     const Wish wish = share_.wish(worker_.now());
     switch (wish.want) {
@@ -89,8 +95,8 @@ void WorkerPool::look_again() {
 }
 
 void WorkerPool::open_server() {
-  Server& server = worker_.servers().add(
-      std::make_unique<Server>(worker_, *this, worker_.pooler().next_id()));
+  Server& server =
+      worker_.servers().add(std::make_unique<Server>(worker_, *this, worker_.pooler().next_id()));
   share_.opening(server, worker_.now());
   server.start();
 }
@@ -104,11 +110,11 @@ void WorkerPool::fetch_for(WorkerId asker) {
 
 void WorkerPool::send_server(Server& server, WorkerId to, bool fetched) {
   ParcelPtr parcel = server.unmount();
-  worker_.pooler().worker(to).post(
-      [pool = entry_.shared.id, fetched, moving = worker_.servers().take(server),
-       parcel = std::move(parcel)](Worker& worker) mutable {
-        worker.pool_by_id(pool).server_arrives(std::move(moving), std::move(parcel), fetched);
-      });
+  worker_.pooler().worker(to).post([pool = entry_.shared.id, fetched,
+                                    moving = worker_.servers().take(server),
+                                    parcel = std::move(parcel)](Worker& worker) mutable {
+    worker.pool_by_id(pool).server_arrives(std::move(moving), std::move(parcel), fetched);
+  });
 }
 
 void WorkerPool::server_arrives(std::unique_ptr<Server> arriving, ParcelPtr parcel, bool fetched) {

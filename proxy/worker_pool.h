@@ -41,6 +41,9 @@ class WorkerPool {
 
   /// Does what the share wishes for: after anything that may leave a waiter without a server.
   void look_again();
+  /// The same at the end of this turn, for a client that has just begun to wait: most often one of
+  /// this worker's own servers comes back within the turn, and nobody else need be bothered.
+  void look_soon();
   /// Carries out what has been decided about a free server.
   void settle(Server& server, Grant grant);
   /// Closes what is due, opens what min_pool_size lacks, fails waiters that wait in vain.
@@ -80,6 +83,7 @@ class WorkerPool {
   PoolStats stats_;
   Deadline tend_;
   size_t clients_ = 0;
+  bool looks_soon_ = false;
 };
 
 }  // namespace headgate

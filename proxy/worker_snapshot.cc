@@ -1,8 +1,8 @@
 // A worker's part of what an operator sees: copies, made on the worker's own thread.
 #include <array>
 
-#include "proxy/worker.h"
 #include "proxy/pooler.h"
+#include "proxy/worker.h"
 
 namespace headgate {
 
@@ -66,8 +66,8 @@ ConnectionRow describe(Client& client, Worker& worker) {
   row.wait_us = busy ? age : 0;
   row.ptr = reinterpret_cast<uintptr_t>(&client);
   row.link = reinterpret_cast<uintptr_t>(client.server());
-  if (const auto process = client.link().open() ? client.link().stream().peer_process()
-                                                : std::nullopt) {
+  if (const auto process =
+          client.link().open() ? client.link().stream().peer_process() : std::nullopt) {
     row.remote_pid = process->pid;
   }
   if (const Text& name = client.values().get(Tracked::application_name)) {
@@ -85,8 +85,7 @@ ConnectionRow describe(Server& server, Worker& worker) {
   row.state = server_state(server, worker.now());
   set_addresses(row, server.link(), server.address().port);
   row.connect_time = server.connect_wall();
-  row.request_time =
-      worker.outside().wall_microseconds() - (worker.now() - server.since()).count();
+  row.request_time = worker.outside().wall_microseconds() - (worker.now() - server.since()).count();
   row.close_needed = server.close_needed();
   row.ptr = reinterpret_cast<uintptr_t>(&server);
   row.link = server.relay() ? reinterpret_cast<uintptr_t>(&server.relay()->client()) : 0;
@@ -110,7 +109,8 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.servers_login = counts.login;
   const auto& waiters = pool.share().waiters();
   row.clients_waiting = static_cast<uint32_t>(waiters.size());
-  row.clients_active = static_cast<uint32_t>(pool.clients() - std::min(pool.clients(), waiters.size()));
+  row.clients_active =
+      static_cast<uint32_t>(pool.clients() - std::min(pool.clients(), waiters.size()));
   pool.share().for_each_server([&](PooledServer& server) {
     if (static_cast<Server&>(server).cancels() > 0) ++row.servers_being_canceled;
   });

@@ -158,8 +158,8 @@ TEST_CASE("deadlines: next() is never later than the earliest deadline allows") 
     CAPTURE(seed);
     std::mt19937 random(seed);
     Deadlines wheel;
-    std::vector<std::unique_ptr<Waiter>> waiters;
-    for (int i = 0; i < 8; ++i) waiters.push_back(std::make_unique<Waiter>(wheel));
+    std::vector<std::unique_ptr<Waiter>> waiters(8);
+    for (auto& waiter : waiters) waiter = std::make_unique<Waiter>(wheel);
     Instant now = at(static_cast<int64_t>(random() % 200'000));
     wheel.expire(now);
     for (int round = 0; round < 100; ++round) {

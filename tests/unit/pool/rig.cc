@@ -19,7 +19,7 @@ PoolRig::PoolRig(Options options) : options_(options) {
         std::make_unique<SharedPool>(static_cast<uint32_t>(pool), "db" + std::to_string(pool / 2),
                                      "user" + std::to_string(pool % 2), limits, options.workers));
     auto& shares = shares_.emplace_back();
-    for (WorkerId worker = 0; worker < options.workers; ++worker) {
+    for (WorkerId worker = 0; worker < workers(); ++worker) {
       shares.push_back(std::make_unique<RigShare>(shared(pool), worker, pool, options.rules));
     }
   }
@@ -259,9 +259,9 @@ void PoolRig::look_after(RigShare& share) {
 
 void PoolRig::post(Letter letter) { post_.push_back(letter); }
 
-void PoolRig::tell(size_t pool, WorkerMask workers) {
-  for (WorkerId worker = 0; worker < options_.workers; ++worker) {
-    if (workers & mask_of(worker)) {
+void PoolRig::tell(size_t pool, WorkerMask told) {
+  for (WorkerId worker = 0; worker < workers(); ++worker) {
+    if (told & mask_of(worker)) {
       post({.kind = Letter::Kind::look_again, .to = worker, .pool = pool});
     }
   }

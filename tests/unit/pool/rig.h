@@ -103,7 +103,7 @@ class PoolRig {
   Pool& pool(WorkerId worker = 0, size_t pool = 0) { return share(worker, pool).pool; }
   SharedPool& shared(size_t pool = 0) { return *shared_[pool]; }
   size_t pools() const { return shared_.size(); }
-  size_t workers() const { return options_.workers; }
+  WorkerId workers() const { return static_cast<WorkerId>(options_.workers); }
   Permits& database_permits(size_t pool) { return *databases_[pool / 2]; }
   Permits& user_permits(size_t pool) { return *users_[pool % 2]; }
   std::map<std::string, std::unique_ptr<RigClient>>& clients() { return clients_; }
@@ -125,7 +125,7 @@ class PoolRig {
   void carry_out(RigShare& share, RigServer& server, const Grant& grant);
   void lend(RigServer& server, Waiter& waiter);
   void tell(size_t pool, const SharedPool::Freed& freed);
-  void tell(size_t pool, WorkerMask workers);
+  void tell(size_t pool, WorkerMask told);
   void open(RigShare& share, bool reserve);
   void evict(size_t for_pool, bool same_database);
   void close(RigServer& server, const std::string& reason);

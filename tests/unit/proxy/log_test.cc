@@ -155,6 +155,7 @@ TEST_CASE("log: lines of many threads stay whole, also while the file is opened 
   constexpr int threads = 4, each = 200;
   const std::string text(300, 'x');
   std::vector<std::thread> writers;
+  writers.reserve(threads);
   for (int i = 0; i < threads; ++i) {
     writers.emplace_back([&] {
       for (int j = 0; j < each; ++j) log(LogLevel::log, "{}", text);

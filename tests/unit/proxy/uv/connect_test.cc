@@ -170,6 +170,9 @@ TEST_CASE("connect: the socket gets the options that were asked for") {
                         .user_timeout_ms = 12'345};
   start_connect(rig, user, server.address(), options);
   rig.run_until([&] { return user.connected > 0; });
+  auto moving = user.stream->detach();
+  // Where it goes next, it keeps them: new settings are for new sockets.
+  user.stream = rig.outside.attach(std::move(moving), SocketOptions{.keepidle = 99}, user);
   auto parcel = user.stream->detach();
   auto& socket = static_cast<UvParcel&>(*parcel);
   CHECK(option_of(socket, IPPROTO_TCP, TCP_NODELAY) == 1);

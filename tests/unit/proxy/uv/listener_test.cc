@@ -88,7 +88,7 @@ TEST_CASE("listener: connections come from TCP, by IPv4 and IPv6") {
   for (const Address& on : {any_port, Address{Address::Kind::ip6, 0, "::1"}}) {
     Rig rig;
     Door door;
-    if (on.kind == Address::Kind::ip6 && refusal(rig, on) != "") {
+    if (on.kind == Address::Kind::ip6 && !refusal(rig, on).empty()) {
       MESSAGE("no IPv6 here");
       continue;
     }
@@ -196,9 +196,11 @@ TEST_CASE("listener: more clients than one turn takes are all accepted") {
   Door door;
   auto listener =
       open_door(rig, any_port, door, {.backlog = 200, .defer_accept = false, .unix_group = ""});
+  constexpr size_t count = 150;
   std::vector<Peer> clients;
-  for (int i = 0; i < 150; ++i) clients.push_back(dial(listener->address().port));
-  rig.run_until([&] { return door.accepted.size() == clients.size(); });
+  clients.reserve(count);
+  for (size_t i = 0; i < count; ++i) clients.push_back(dial(listener->address().port));
+  rig.run_until([&] { return door.accepted.size() == count; });
   CHECK(door.failures.empty());
 }
 

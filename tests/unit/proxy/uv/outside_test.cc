@@ -81,9 +81,9 @@ TEST_CASE("outside: a user that always asks for a time gone by does not hold up 
   Rig rig;
   int alarms = 0;
   bool mail = false;
-  rig.when_time = [&](Instant now) {
+  rig.when_time = [&](Instant) {
     ++alarms;
-    rig.outside.wake_at(now - milliseconds(1));
+    rig.outside.wake_at(Instant{});
     rig.outside.wake();
   };
   rig.when_mail = [&] { mail = true; };
@@ -101,6 +101,7 @@ TEST_CASE("outside: mail from any thread is heard after it was sent") {
     heard = sent;
   };
   std::vector<std::thread> threads;
+  threads.reserve(senders);
   for (int i = 0; i < senders; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < each; ++j) {
@@ -171,7 +172,7 @@ TEST_CASE("outside: a name that cannot be found is an error with a reason") {
 TEST_CASE("outside: an answer may ask again, also at the turn's end") {
   Rig rig;
   int answers = 0;
-  Outside::Resolved again = [&](Answer) {
+  Outside::Resolved again = [&](const Answer&) {
     if (++answers < 5) rig.outside.resolve("127.0.0.1", 1, again);
   };
   bool asked = false;
@@ -234,8 +235,8 @@ TEST_CASE("outside: run() waits for work that has begun, and reports nothing aft
     rig.outside.run();
     CHECK(finished);
     // Looked up, but nobody is there to hear it.
-    rig.outside.resolve("localhost", 1, [&](Answer) { reported = true; });
-    rig.outside.resolve("127.0.0.1", 1, [&](Answer) { reported = true; });
+    rig.outside.resolve("localhost", 1, [&](const Answer&) { reported = true; });
+    rig.outside.resolve("127.0.0.1", 1, [&](const Answer&) { reported = true; });
   }
   CHECK_FALSE(reported);
 }
