@@ -20,7 +20,8 @@ endif()
 
 if(HEADGATE_SANITIZE)
   target_compile_options(headgate_flags INTERFACE
-    -fsanitize=${HEADGATE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+    -fsanitize=${HEADGATE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+    -Wno-maybe-uninitialized)  # GCC 12 warns falsely about std::variant here
   target_link_options(headgate_flags INTERFACE -fsanitize=${HEADGATE_SANITIZE})
 endif()
 

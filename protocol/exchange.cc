@@ -41,7 +41,8 @@ constexpr auto tag_table = [] {
   table['I'] = {runs, any_of(Asked::execute)};
   table['s'] = {any_of(Asked::execute), any_of(Asked::execute)};
   table['V'] = {any_of(Asked::function_call), 0};
-  for (const char copy : {'G', 'H', 'W', 'd', 'c'}) table[static_cast<size_t>(copy)] = {runs, 0};
+  for (const char copy : {'G', 'H', 'W', 'd', 'c'})
+    table[static_cast<unsigned char>(copy)] = {runs, 0};
   return table;
 }();
 

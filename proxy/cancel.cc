@@ -28,7 +28,7 @@ std::optional<CancelKeys::Owner> CancelKeys::find(uint64_t key) const {
 Canceller::Canceller(Worker& worker, Server& server, Requester requester)
     : worker_(worker),
       server_(&server),
-      requester_(requester),
+      requesters_{requester},
       ready_count_(server.ready_count()),
       link_(worker, *this),
       deadline_(
@@ -61,7 +61,7 @@ void Canceller::finish(std::string_view how) {
   finished_ = true;
   deadline_.disarm();
   link_.close(false);
-  worker_.pooler().tell_requester(requester_);
+  for (const Requester& requester : requesters_) worker_.pooler().tell_requester(requester);
   log(LogLevel::debug, "cancel request: {}", how);
   worker_.bury(*this);
   if (server_) server_->cancel_done(*this);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "base/deadlines.h"
 #include "pool/slots.h"
@@ -49,6 +50,9 @@ class Canceller final : public LinkUser, public HerdMember {
   ~Canceller() = default;
 
   void start(Duration patience);
+  /// Somebody else asks for the very same: one request does for all.
+  void also_for(Requester requester) { requesters_.push_back(requester); }
+  uint64_t ready_count() const { return ready_count_; }
   /// The server has gone: there is nothing left to cancel.
   void forget_server() { server_ = nullptr; }
 
@@ -61,7 +65,7 @@ class Canceller final : public LinkUser, public HerdMember {
 
   Worker& worker_;
   Server* server_;
-  const Requester requester_;
+  std::vector<Requester> requesters_;
   const uint64_t ready_count_;  // the query it is meant for
   Link link_;
   Deadline deadline_;

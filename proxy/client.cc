@@ -254,7 +254,10 @@ void Client::to_relay(View in) {
   pool_->stats().bytes_received += in.size();
   const size_t taken = relay.from_client(in);
   if (relay.client_error()) return fail(Error(*relay.client_error()));
-  if (relay.client_said_goodbye()) return close("client close request");
+  if (relay.client_said_goodbye()) {
+    said_goodbye_ = true;
+    return close("client close request");
+  }
   if (taken < in.size()) {  // too much is owed to go on
     hold(in.substr(taken));
     link_.pause(Link::Pause::queue_full);
@@ -294,6 +297,7 @@ void Client::on_link_drained() {
 void Client::serve(Server& server) {
   count_wait();
   if (state_ == ClientState::login_waiting) {  // it only wanted to know that the server is there
+    pool_->login_worked(server.welcome());
     server.not_wanted();
     return welcome_known();
   }
@@ -420,7 +424,9 @@ void Client::end(std::string_view reason, bool linger) {
   if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
   state_ = ClientState::closed;
   deadline_.disarm();
-  if (Server* server = std::exchange(server_, nullptr)) server->client_left();
+  if (Server* server = std::exchange(server_, nullptr)) {
+    server->client_left(said_goodbye_ ? Server::Leaving::orderly : Server::Leaving::vanished);
+  }
   link_.close(linger);
   give_back_permits();
   worker_.bury(*this);

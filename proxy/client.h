@@ -145,6 +145,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   bool counted_ = false;     // holds a permit of max_client_conn
   bool notified_ = false;    // query_wait_notify was sent for this wait
   bool discarding_ = false;  // after a batch was cancelled while it waited: all up to Sync
+  bool said_goodbye_ = false;
   WorkerPool* pool_ = nullptr;
   Server* server_ = nullptr;
   DatabaseState* counted_database_ = nullptr;

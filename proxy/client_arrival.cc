@@ -36,9 +36,9 @@ void Client::join_pool() {
   move_to(ClientState::login_waiting);
   request_since_ = worker_.now();
   Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
-  MUST(!server || server->state() == ServerState::tested);
+  if (server && server->state() == ServerState::active) return serve(*server);
   if (server) return server->start_check();
-  pool_->look_again();
+  pool_->look_soon();
 }
 
 void Client::welcome_known() {

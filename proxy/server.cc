@@ -64,8 +64,9 @@ void Server::login_progressed(ServerLogin::Progress progress) {
   const std::unique_ptr<ServerLogin> login = std::move(login_);
   process_ = login->process();
   secret_ = login->secret();
-  values_ = login->welcome()->tracked;
-  pool_->login_worked(login->welcome());
+  welcome_ = login->welcome();
+  values_ = welcome_->tracked;
+  pool_->login_worked(welcome_);
   if (pool_->settings().entry.connect_query) {
     task_ = Task::connect_query;
     return inject(*pool_->settings().entry.connect_query);
@@ -271,7 +272,7 @@ void Server::advance() {
       return;
     case Task::cleanup:
       if (!cancels_.empty()) return;
-      if (exchange_.status() != TransactionStatus::idle) return inject("ROLLBACK");
+      if (exchange_.status() != TransactionStatus::idle) return roll_back();
       return after_lease();
     case Task::connect_query:
       if (!exchange_.clean()) return inject("ROLLBACK");
@@ -295,7 +296,7 @@ bool Server::in_forbidden_transaction() const {
 void Server::part(const Error& error) {
   Client& client = relay_->client();
   client.unlinked();
-  client_left();
+  client_left(Leaving::vanished);
   client.fail(error);
 }
 
@@ -359,6 +360,9 @@ void Server::relay_overdue() {
 // --- cancelling
 
 void Server::cancel(Requester requester) {
+  for (Canceller* under_way : cancels_) {
+    if (under_way->ready_count() == ready_count_) return under_way->also_for(requester);
+  }
   auto canceller = std::make_unique<Canceller>(*worker_, *this, requester);
   cancels_.push_back(canceller.get());
   worker_->cancellers().add(std::move(canceller)).start(pool_->settings().cancel_wait_timeout);

@@ -56,8 +56,9 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   // --- lending
   /// Begins a relay. The caller then hands over the client's messages.
   Relay& lend_to(Client& client);
-  /// The relay's client has something to say about its end: see Relay.
-  void client_left();
+  /// The relay's client has gone: its mess is cleaned up.
+  enum class Leaving : uint8_t { vanished, orderly };
+  void client_left(Leaving how);
   /// Asks for the next step when something may have come to an end.
   void advance();
   /// Runs the check query; the pool has put the server into state tested.
@@ -90,6 +91,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Exchange& exchange() { return exchange_; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
   const TrackedValues& values() const { return values_; }
+  /// How it introduced itself when it logged in.
+  const WelcomePtr& welcome() const { return welcome_; }
   Bytes& replay_memory() { return replay_memory_; }
   uint64_t id() const { return id_; }
   int32_t process() const { return process_; }
@@ -135,6 +138,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool complete_copy_data(uint32_t missing);
   void fail_copy();
   void abort_batch();
+  void roll_back();
   void send_sync();
   void inject(View sql);
   void arm(std::optional<Instant> at);
@@ -162,6 +166,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   std::optional<Deadline> deadline_;
   std::vector<Canceller*> cancels_;
   TrackedValues values_;
+  WelcomePtr welcome_;
   Address address_;
   int32_t process_ = 0;
   Bytes secret_;

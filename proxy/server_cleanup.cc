@@ -9,20 +9,28 @@
 
 namespace headgate {
 
-void Server::client_left() {
+// A client that has vanished has its query cancelled. One that said goodbye behind its last request
+// wants it carried out, as a server of its own would do.
+void Server::client_left(Leaving how) {
   MUST(relay_);
   const uint32_t missing = relay_->client().framer().remaining();
   relay_.reset();
   task_ = Task::cleanup;
   link_.resume(Link::Pause::receiver_slow);
-  cleanup_until_ = worker_->now() + cleanup_time;
-  arm(cleanup_until_);
   exchange_.swallow_all();
   if (missing > 0 && !complete_copy_data(missing)) {
     return close("client disconnect while server was not ready");
   }
-  if (exchange_.owed() > 0) cancel(Requester{});
   if (exchange_.batch_open() && !exchange_.copying_in()) abort_batch();
+  if (how == Leaving::orderly) {
+    const Duration limit = pool_->settings().query_timeout;
+    arm(limit.count() > 0 ? std::optional(worker_->now() + limit) : std::nullopt);
+    cleanup_until_ = worker_->now() + limit + cleanup_time;
+  } else {
+    cleanup_until_ = worker_->now() + cleanup_time;
+    arm(cleanup_until_);
+    if (exchange_.owed() > 0) cancel(Requester{});
+  }
   advance();
 }
 
@@ -41,6 +49,12 @@ bool Server::complete_copy_data(uint32_t missing) {
   if (!exchange_.copying_in() || missing > max_gather) return false;
   link_.send(Bytes(missing, '\n'));
   return true;
+}
+
+void Server::roll_back() {
+  cleanup_until_ = worker_->now() + cleanup_time;
+  arm(cleanup_until_);
+  inject("ROLLBACK");
 }
 
 // The client of a COPY has gone: fail it, and end its batch if it is one.
@@ -82,6 +96,7 @@ void Server::cleanup_overdue() {
 void Server::after_lease() {
   copy_failed_ = false;
   arm(std::nullopt);
+  if (dirty_) return close("idle server got dirty");
   const PoolSettings& settings = pool_->settings();
   const bool reset = settings.mode == PoolMode::session || settings.reset_always;
   const Instant now = worker_->now();

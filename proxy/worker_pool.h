@@ -64,6 +64,7 @@ class WorkerPool {
   std::optional<Error> fast_failure() const;
 
   // --- told by servers
+  /// A server has introduced itself.
   void login_worked(const WelcomePtr& welcome);
   void login_has_failed(const Error& error);
   void server_gone(Server& server);
