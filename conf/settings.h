@@ -19,7 +19,8 @@ namespace headgate {
 enum class PoolMode : uint8_t { session, transaction, statement };
 enum class SslMode : uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class LoadBalance : uint8_t { round_robin, disable };
-/// What happens to a query whose time is up: cancel it and keep both connections, or close both.
+/// What happens to a query whose time is up: cancel it and keep both connections, or close the
+/// client's with an error, as PgBouncer does, and have the server cleaned up.
 enum class TimeoutAction : uint8_t { cancel, close };
 
 /// Section [pgbouncer]. Each member is one row of the table in conf/settings_table.cc; a Duration

@@ -66,9 +66,9 @@ constexpr Setting table[] = {
      "Server connections for each database and user; 0 = no limit."},
     {"disable_pqexec", &S::disable_pqexec, "0", restart, now,
      "Refuse simple queries."},
-    {"dns_max_ttl", &S::dns_max_ttl, "15", reload, now,
+    {"dns_max_ttl", &S::dns_max_ttl, "15", reload, later,
      "Remember the addresses of a host for so long."},
-    {"dns_nxdomain_ttl", &S::dns_nxdomain_ttl, "15", reload, now,
+    {"dns_nxdomain_ttl", &S::dns_nxdomain_ttl, "15", reload, later,
      "Remember that a host has no address for so long."},
     {"dns_zone_check_period", Other{"dns_zone_check_period", Type::duration}, "0", reload, later,
      "Look for a new serial of DNS zones so often; 0 = never."},
@@ -175,7 +175,7 @@ constexpr Setting table[] = {
      "TLS towards servers: disable, allow, prefer, require, verify-ca or verify-full."},
     {"service_name", Other{"job_name", Type::name}, nullptr, restart, never,
      "The same as job_name."},
-    {"so_reuseport", &S::so_reuseport, "0", restart, later,
+    {"so_reuseport", &S::so_reuseport, "0", restart, now,
      "Let several processes listen on one port."},
     {"stats_period", &S::stats_period, "60", reload, now,
      "Time over which averages are taken; at least a second.", {1, INT_MAX, true}},
@@ -220,9 +220,9 @@ constexpr Setting table[] = {
 
     // Headgate's own
     {"workers", &S::workers, "0", restart, now,
-     "Threads that move data; 0 = one for each CPU the process may use.", {0, 1024}},
+     "Threads that move data; 0 = one for each CPU the process may use.", {0, 64}},
     {"timeout_action", &S::timeout_action, "cancel", reload, now,
-     "When a timeout hits a running query: cancel it, or close both connections."},
+     "When a timeout hits a running query: cancel it, or close the client's connection."},
     // clang-format on
 };
 

@@ -49,19 +49,23 @@ void Canceller::on_link_connected() {
   Bytes packet;
   encode_cancel_request(packet, server_->process(), server_->secret());
   link_.send(packet);
+  sent_ = true;
 }
 
 // PostgreSQL closes the connection when the signal has been sent.
 void Canceller::on_link_end(int error) {
-  finish(error == 0 ? "successfully sent cancel request" : "failed cancel request");
+  if (error == 0 && sent_) done_ = true;
+  finish(done_ ? "successfully sent cancel request" : "failed cancel request");
 }
 
-void Canceller::finish(std::string_view how) {
+void Canceller::finish(const char* how) {
   if (finished_) return;
   finished_ = true;
+  // Sent, but nobody knows when it strikes: whoever had this server next could be hit.
+  if (server_ && sent_ && !done_) server_->set_close_needed();
   deadline_.disarm();
   link_.close(false);
-  for (const Requester& requester : requesters_) worker_.pooler().tell_requester(requester);
+  for (const Requester& requester : requesters_) worker_.pooler().tell_requester(requester, how);
   log(LogLevel::debug, "cancel request: {}", how);
   worker_.bury(*this);
   if (server_) server_->cancel_done(*this);

@@ -61,7 +61,7 @@ class Canceller final : public LinkUser, public HerdMember {
   void on_link_bytes(View) override {}
   void on_link_drained() override {}
   void on_link_end(int error) override;
-  void finish(std::string_view how);
+  void finish(const char* how);
 
   Worker& worker_;
   Server* server_;
@@ -69,6 +69,8 @@ class Canceller final : public LinkUser, public HerdMember {
   const uint64_t ready_count_;  // the query it is meant for
   Link link_;
   Deadline deadline_;
+  bool sent_ = false;
+  bool done_ = false;  // the server has said that it is done
   bool finished_ = false;
 };
 

@@ -356,7 +356,7 @@ void Client::cancel_requested(Requester requester) {
     return server_->cancel(requester);
   }
   if (state_ == ClientState::waiting) answer_canceled();
-  worker_.pooler().tell_requester(requester);
+  worker_.pooler().tell_requester(requester, "cancel request for idle client");
 }
 
 // As the server would have answered: the error, and ReadyForQuery, now for a simple query and after

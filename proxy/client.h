@@ -98,7 +98,8 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
 
   /// The log-in has come to an end, or not yet.
   void login_progressed();
-  void cancel_finished();
+  /// A new configuration is in force.
+  void settings_changed();
 
  private:
   void on_link_bytes(View bytes) override;

@@ -95,7 +95,12 @@ void Client::become_cancel_request() {
   worker_.pooler().cancel(request, Requester{worker_.id(), id_});
 }
 
-void Client::cancel_finished() { close("successfully sent cancel request"); }
+void Client::settings_changed() {
+  if (!pool_ || state_ == ClientState::closed) return;
+  const View name = login_ ? View(login_->user()) : user();
+  timeouts_ = resolve_client(worker_.config(), pool_->settings().entry, std::string(name));
+  rearm();
+}
 
 void Client::give_back_permits() {
   Pooler& pooler = worker_.pooler();

@@ -10,6 +10,7 @@
 
 #include "auth/crypto.h"
 #include "base/version.h"
+#include "conf/check.h"
 #include "conf/cli.h"
 #include "conf/load.h"
 #include "proxy/log.h"
@@ -85,6 +86,7 @@ Result<Done> Program::run() {
   facts.uid = own_uid();
   facts.mock_key = random_bytes(32);
   facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
+  facts.verbose = command_.verbose;
   facts.describe_error = describe_errno;
   facts.stop = [this] { stop(); };
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
@@ -125,19 +127,15 @@ void Program::stop() {
   for (const auto& outside : outsides_) outside->stop();
 }
 
-int check(const Config& config) {
-  for (const std::string& warning : config.warnings) fmt::print("warning: {}\n", warning);
-  fmt::print("{}: ok, {} databases, {} users\n", config.path, config.databases.size(),
-             config.user_list.all().size());
-  return 0;
-}
-
 int run(const CommandLine& command) {
   set_up_log({!command.quiet, "", command.verbose});
   auto loaded = load_config(command.config_path, read_file, nullptr, command.verbose);
   if (!loaded) return die(loaded.error());
   const auto config = std::make_shared<const Config>(std::move(*loaded));
-  if (command.task == CommandLine::Task::check) return check(*config);
+  if (command.task == CommandLine::Task::check) {
+    fmt::print("{}", report(*config));
+    return 0;
+  }
   if (!set_up_log({!command.quiet, config->settings.logfile, config->settings.verbose})) return 1;
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
   Program program(command, config);
@@ -163,7 +161,7 @@ int main(int argc, char** argv) {
       fmt::print("{}", headgate::help_text());
       return 0;
     case CommandLine::Task::show_version:
-      fmt::print("{}\nlibuv {}\ntls: {}\n", headgate::version_text(), uv_version_string(),
+      fmt::print("{}libuv {}\ntls: {}\n", headgate::version_text(), uv_version_string(),
                  headgate::crypto_library());
       return 0;
     case CommandLine::Task::check:

@@ -90,12 +90,13 @@ void Pooler::cancel(const CancelRequest& request, Requester requester) {
   const uint64_t key = key_of(request);
   const auto owner = cancel_keys_.find(key);
   if (!owner) {
-    log(LogLevel::debug, "failed cancel request");
-    return tell_requester(requester);
+    return tell_requester(requester, "failed cancel request");
   }
   workers_[owner->worker]->post([this, key, requester](Worker& worker) {
     const auto still = cancel_keys_.find(key);
-    if (!still || still->worker != worker.id()) return tell_requester(requester);
+    if (!still || still->worker != worker.id()) {
+      return tell_requester(requester, "failed cancel request");
+    }
     still->client->cancel_requested(requester);
   });
 }
@@ -106,16 +107,16 @@ uint64_t Pooler::key_of(const CancelRequest& request) {
          load_u32(request.secret.data());
 }
 
-void Pooler::tell_requester(Requester requester) {
+void Pooler::tell_requester(Requester requester, const char* outcome) {
   if (requester.client == 0) return;
   workers_[requester.worker]->post(
-      [id = requester.client](Worker& worker) { worker.finish_cancel(id); });
+      [id = requester.client, outcome](Worker& worker) { worker.finish_cancel(id, outcome); });
 }
 
 // --- configuration
 
 bool Pooler::reload() {
-  auto config = load_config(config_->path, facts_.read_file, config_.get());
+  auto config = load_config(config_->path, facts_.read_file, config_.get(), facts_.verbose);
   if (!config) {
     const Error& error = config.error();
     log(LogLevel::error, "{}{}{}", error.message, error.detail.empty() ? "" : "\n", error.detail);
@@ -143,8 +144,9 @@ void Pooler::publish(ConfigPtr config) {
   const ConfigPtr before = std::exchange(config_, std::move(config));
   apply_limits();
   post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
-  for (const auto& [name, entry] : before->databases) {
-    if (config_->databases.contains(name)) continue;
+  for (const DatabaseState* database : registry_.databases()) {
+    const std::string& name = database->name;
+    if (!before->find_database(name) || config_->find_database(name)) continue;
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
     post_to_all(

@@ -26,6 +26,7 @@ struct ProcessFacts {
   uint32_t uid = 0;
   Bytes mock_key;  // random; the salts of unknown users are made from it
   std::function<void(const Settings&)> set_up_log;
+  int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
 };
@@ -59,7 +60,7 @@ class Pooler final : public ListenerUser {
   /// Finds the client with that key, on whatever worker, and has its query cancelled.
   void cancel(const CancelRequest& request, Requester requester);
   /// What the requester came for has been done, or cannot be.
-  void tell_requester(Requester requester);
+  void tell_requester(Requester requester, const char* outcome);
   /// Posts a letter to every worker, the caller's own included.
   void post_to_all(const std::function<void(Worker&)>& open);
   /// Runs `open` on worker 0.

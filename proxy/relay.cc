@@ -62,7 +62,7 @@ struct Relay::Input {
     if (relay.client_.packet_too_large(body_size)) return broken(ErrorCode::packet_too_large);
     switch (row_of(tag).meaning) {
       case Meaning::request:
-        if (tag == frontend::query && relay.settings_.disable_pqexec) {
+        if (tag == frontend::query && relay.settings().disable_pqexec) {
           return broken(ErrorCode::pqexec_disallowed);
         }
         if (relay.server_.exchange().owed() >= max_owed) {
@@ -112,11 +112,12 @@ bool Relay::is_request(char tag) { return row_of(tag).meaning != Meaning::unknow
 Relay::Relay(Client& client, Server& server, Instant now)
     : client_(client),
       server_(server),
-      settings_(server.pool().settings()),
       transaction_since_(now),
       written_before_(server.link().stream().written()) {
   server.replay_memory().clear();
 }
+
+const PoolSettings& Relay::settings() const { return server_.pool().settings(); }
 
 size_t Relay::from_client(View in) {
   full_ = false;
@@ -138,7 +139,7 @@ void Relay::asked(char tag) {
   if (!query_since_) query_since_ = now;
   idle_since_.reset();
   exchange.sent(row.asked);
-  if (settings_.has_timeouts()) server_.arm_for_relay();
+  if (settings().has_timeouts()) server_.arm_for_relay();
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
   if (row.asked == Asked::bind) ++stats.bind_count;
@@ -188,7 +189,7 @@ bool Relay::rewrite_error(View body) {
 
 bool Relay::complete() const {
   // A message that the client has sent in part belongs to this server.
-  return settings_.mode != PoolMode::session && server_.exchange().clean() &&
+  return settings().mode != PoolMode::session && server_.exchange().clean() &&
          client_.framer().remaining() == 0;
 }
 
@@ -206,10 +207,10 @@ std::optional<Instant> Relay::deadline() const {
   const auto consider = [&](std::optional<Instant> since, Duration limit) {
     if (since && limit.count() > 0 && (!first || *since + limit < *first)) first = *since + limit;
   };
-  consider(query_since_, settings_.query_timeout);
-  consider(idle_since_, settings_.idle_transaction_timeout);
+  consider(query_since_, settings().query_timeout);
+  consider(idle_since_, settings().idle_transaction_timeout);
   const bool open = in_transaction_ || query_since_;
-  consider(open ? std::optional(transaction_since_) : std::nullopt, settings_.transaction_timeout);
+  consider(open ? std::optional(transaction_since_) : std::nullopt, settings().transaction_timeout);
   return first;
 }
 
@@ -222,20 +223,20 @@ Relay::Overdue Relay::overdue(Instant now) {
     overdue_error_.emplace(ErrorCode::query_timeout);
     return Overdue::close;
   }
-  if (passed(idle_since_, settings_.idle_transaction_timeout)) {
+  if (passed(idle_since_, settings().idle_transaction_timeout)) {
     overdue_error_.emplace(ErrorCode::idle_transaction_timeout);
     return Overdue::close;
   }
   if ((in_transaction_ || query_since_) &&
-      passed(transaction_since_, settings_.transaction_timeout)) {
+      passed(transaction_since_, settings().transaction_timeout)) {
     overdue_error_.emplace(ErrorCode::transaction_timeout);
     return Overdue::close;
   }
-  if (!passed(query_since_, settings_.query_timeout)) return Overdue::nothing;
+  if (!passed(query_since_, settings().query_timeout)) return Overdue::nothing;
   overdue_error_.emplace(ErrorCode::query_timeout);
-  if (settings_.timeout_action == TimeoutAction::close) return Overdue::close;
+  if (settings().timeout_action == TimeoutAction::close) return Overdue::close;
   overdue_error_->detail = fmt::format("query_timeout: the query ran longer than {:g} s.",
-                                       static_cast<double>(settings_.query_timeout.count()) / 1e6);
+                                       static_cast<double>(settings().query_timeout.count()) / 1e6);
   grace_until_ = now + cancel_grace;
   return Overdue::cancel;
 }

@@ -71,12 +71,12 @@ class Relay {
  private:
   struct Input;
 
+  const PoolSettings& settings() const;  // of now: a reload replaces them
   void asked(char tag);
   void keep_for_replay(View bytes);
 
   Client& client_;
   Server& server_;
-  const PoolSettings& settings_;
   Instant transaction_since_;
   std::optional<Instant> query_since_;  // something is running since
   std::optional<Instant> idle_since_;   // idle in transaction since

@@ -40,7 +40,14 @@ void Server::connect_to(const Address& address) {
   link_.connect(address, pool_->settings().socket);
 }
 
+void Server::host_failed() {
+  if (pool_->settings().entry.load_balance_hosts == LoadBalance::disable) {
+    pool_->entry().database.next_host.fetch_add(1);
+  }
+}
+
 void Server::on_link_connected() {
+  connected_ = true;
   const Address& local = link_.stream().local();
   if (local.kind == Address::Kind::ip4 || local.kind == Address::Kind::ip6) {
     log(LogLevel::log, "{}new connection to server (from {}:{})", log_name(), local.host,
@@ -82,6 +89,7 @@ void Server::enter_pool() {
 
 void Server::login_failed(const Error& error) {
   log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
+  if (error.code == ErrorCode::server_connect_failed) host_failed();
   pool_->share().login_failed(worker_->now());
   close(error.code == ErrorCode::server_connect_failed ? error.message : "login failed");
   pool_->login_has_failed(error);
@@ -152,7 +160,7 @@ struct Server::Input {
 };
 
 void Server::on_link_bytes(View bytes) {
-  if (!login_) return feed(bytes);
+  if (!login_ || task_ == Task::closing) return feed(bytes);
   const size_t taken = login_->bytes(bytes);
   login_progressed(login_->progress());
   if (!login_ && taken < bytes.size()) feed(bytes.substr(taken));
@@ -389,13 +397,17 @@ void Server::close(std::string_view reason) {
   task_ = Task::closing;
   pool_->share().close(*this, worker_->now());
   if (awaited) pool_->look_again();  // somebody may have counted on it
-  if (ended_ || logging_in) return gone();
+  if (ended_ || !connected_) return gone();
+  arm(worker_->now() + goodbye_time);
+  if (logging_in) {
+    link_.resume(Link::Pause::not_now);
+    return link_.stream().finish_writing();
+  }
   if (running) cancel(Requester{});  // or it would finish its query before it hears us
   Bytes goodbye;
   encode(goodbye, frontend::Terminate{});
   link_.send(goodbye);
   link_.resume(Link::Pause::receiver_slow);
-  arm(worker_->now() + goodbye_time);
 }
 
 // The connection has ended or broken the protocol, and its client, if any, has to know.
@@ -456,9 +468,14 @@ void Server::mount(Worker& worker, WorkerPool& pool, ParcelPtr parcel) {
 }
 
 std::string Server::log_name() const {
-  const std::string port = address_.is_unix() ? "unix" : address_.host;
+  if (address_.is_unix()) {
+    return fmt::format("S-{:#x}: {}/{}@unix:{} ", reinterpret_cast<uintptr_t>(this),
+                       pool_->entry().database.name, pool_->entry().user.name,
+                       pool_->settings().entry.port);
+  }
   return fmt::format("S-{:#x}: {}/{}@{}:{} ", reinterpret_cast<uintptr_t>(this),
-                     pool_->entry().database.name, pool_->entry().user.name, port, address_.port);
+                     pool_->entry().database.name, pool_->entry().user.name, address_.host,
+                     address_.port);
 }
 
 }  // namespace headgate

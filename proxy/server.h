@@ -107,6 +107,9 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
 
   // --- for ServerLogin
   void connect_to(const Address& address);
+  /// The host it was to connect to cannot be reached: with load_balance_hosts=disable the next one
+  /// of the list is tried from now on.
+  void host_failed();
   void login_progressed(ServerLogin::Progress progress);
 
  private:
@@ -155,7 +158,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Task task_ = Task::login;
   bool broken_ = false;  // the server broke the protocol
   bool dirty_ = false;   // it said something that nobody asked for
-  bool ended_ = false;   // the connection is no more
+  bool connected_ = false;
+  bool ended_ = false;  // the connection is no more
   bool gone_ = false;
   bool injected_failed_ = false;  // an error answered what was injected
   bool values_sent_ = false;      // the client's parameters are on their way

@@ -41,7 +41,7 @@ std::string ServerLogin::pick_host() {
 void ServerLogin::start() {
   const auto port = static_cast<uint16_t>(server_.pool().settings().entry.port);
   std::string host = pick_host();
-  if (host.starts_with('/')) host += fmt::format("/.s.PGSQL.{}", port);
+  if (host.starts_with('/') || host.starts_with('@')) host += fmt::format("/.s.PGSQL.{}", port);
   server_.worker().outside().resolve(
       host, port, [this, alive = std::weak_ptr(alive_)](Result<std::vector<Address>> addresses) {
         if (alive.expired()) return;

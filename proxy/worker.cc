@@ -55,9 +55,9 @@ void Worker::bury(Client& client) { dead_clients_.push_back(clients_.take(client
 void Worker::bury(Server& server) { dead_servers_.push_back(servers_.take(server)); }
 void Worker::bury(Canceller& canceller) { dead_cancellers_.push_back(cancellers_.take(canceller)); }
 
-void Worker::finish_cancel(uint64_t requester) {
+void Worker::finish_cancel(uint64_t requester, const char* outcome) {
   const auto found = cancel_requesters_.find(requester);
-  if (found != cancel_requesters_.end()) found->second->cancel_finished();
+  if (found != cancel_requesters_.end()) found->second->close(outcome);
 }
 
 // --- pools
@@ -97,6 +97,7 @@ void Worker::look_again_everywhere() {
 void Worker::change_config(ConfigPtr config) {
   config_ = std::move(config);
   for_each_pool([this](WorkerPool& pool) { pool.change_settings(settings_for(pool.entry())); });
+  clients_.for_each([](Client& client) { client.settings_changed(); });
 }
 
 void Worker::apply_pauses() {

@@ -59,7 +59,7 @@ class Worker final : public LoopUser {
   void bury(Canceller& canceller);
   /// The connections that brought cancel requests, by their ids.
   std::unordered_map<uint64_t, Client*>& cancel_requesters() { return cancel_requesters_; }
-  void finish_cancel(uint64_t requester);
+  void finish_cancel(uint64_t requester, const char* outcome);
 
   // --- pools
   /// This worker's end of a pool; made on first use.

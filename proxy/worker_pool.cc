@@ -36,10 +36,7 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
   const bool dirty = settings->dirties(*settings_);
   settings_ = std::move(settings);
   share_.set_rules(settings_->rules);
-  if (dirty) {
-    entry_.set_welcome(nullptr);
-    reconnect();
-  }
+  if (dirty) reconnect();
   tend();
 }
 
@@ -51,6 +48,7 @@ void WorkerPool::apply_pause() {
 }
 
 void WorkerPool::reconnect() {
+  entry_.set_welcome(nullptr);  // the server behind the next connection may be another
   share_.for_each_server([](PooledServer& server) {
     if (server.state() != ServerState::closing) server.set_close_needed();
   });
@@ -204,7 +202,7 @@ bool may_pass(const Error& failure) {
 
 std::optional<Error> WorkerPool::fast_failure() const {
   const SharedPool& shared = entry_.shared;
-  if (!shared.failing() || shared.open() > 0 || shared.retry_at() <= worker_.now()) {
+  if (!shared.failing() || shared.staying() > 0 || shared.retry_at() <= worker_.now()) {
     return std::nullopt;
   }
   const auto failure = entry_.last_failure();
@@ -218,7 +216,7 @@ std::optional<Error> WorkerPool::fast_failure() const {
 // Those who wait hear the server's own words.
 void WorkerPool::fail_waiters() {
   const auto failure = entry_.last_failure();
-  if (failure && !may_pass(*failure) && entry_.shared.open() == 0) fail_all_waiters(*failure);
+  if (failure && !may_pass(*failure) && entry_.shared.staying() == 0) fail_all_waiters(*failure);
 }
 
 void WorkerPool::fail_all_waiters(const Error& error) {
@@ -231,7 +229,7 @@ void WorkerPool::fail_all_waiters(const Error& error) {
 
 void WorkerPool::login_has_failed(const Error& error) {
   entry_.set_last_failure(error);
-  if (may_pass(error) || entry_.shared.open() > 0) return look_again();
+  if (may_pass(error) || entry_.shared.staying() > 0) return look_again();
   worker_.pooler().post_to_all(
       [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).fail_waiters(); });
 }

@@ -25,7 +25,6 @@ class WorkerPool {
   PoolEntry& entry() { return entry_; }
   Pool& share() { return share_; }
   const PoolSettings& settings() const { return *settings_; }
-  PoolSettingsPtr settings_snapshot() const { return settings_; }
   PoolStats& stats() { return stats_; }
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }

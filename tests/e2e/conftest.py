@@ -35,17 +35,12 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def many_files():
     processes.raise_file_limit()
+    processes.clean_up_on_sigterm()
 
 
 @pytest.fixture(scope="session")
 def postgres(many_files):
     with Postgres.primary(USERS, databases=("app", "single"), max_connections=200) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def replica(postgres):
-    with Postgres.replica_of(postgres) as server:
         yield server
 
 

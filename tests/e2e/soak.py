@@ -59,6 +59,7 @@ def main():
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else int(time.time()) % 1_000_000
     processes.raise_file_limit()
+    processes.clean_up_on_sigterm()
     total, rounds, end = ownership.Tally(), 0, time.monotonic() + options.seconds
     with Postgres.primary([User("app")], max_connections=100) as postgres:
         ownership.prepare(postgres, "app")

@@ -1,5 +1,7 @@
 """The admin console shows what PgBouncer's shows: columns, types, rows."""
 
+import re
+
 import psycopg
 import pytest
 
@@ -135,7 +137,8 @@ def test_show_users_mem_version(pooler, traffic):
     assert {"app", "admin"} <= {row["name"] for row in pooler.admin("SHOW USERS")}
     assert "server_cache" in {row["name"] for row in pooler.admin("SHOW MEM")}
     version = pooler.admin("SHOW VERSION")[0]["version"]
-    assert version.lower().startswith("headgate" if is_headgate() else "pgbouncer")
+    assert version.startswith("PgBouncer ")  # exporters look for it
+    assert "Headgate" in version or not is_headgate()
 
 
 @pytest.mark.headgate_only  # newer than 1.18
@@ -151,8 +154,9 @@ def test_show_help_is_a_notice(pooler):
         (notice,) = [message.fields() for message in answer if message.tag == "N"]
         assert notice["M"] == "Console usage"
         assert answer[-2].text() == "SHOW"
-        if is_headgate():
-            assert notice["D"] == HELP
+        shown = set(re.findall(r"\w+", notice["D"]))
+        assert shown <= set(re.findall(r"\w+", HELP)) or not is_headgate()
+        assert {"SHOW", "POOLS", "CONFIG", "PAUSE", "RESUME", "RELOAD", "KILL", "SHUTDOWN", "SET"} <= shown
 
 
 def test_login_to_the_console_tells_its_version(pooler):

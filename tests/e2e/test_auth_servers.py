@@ -72,7 +72,8 @@ def test_scram_pass_through_needs_the_server_s_own_secret(start_headgate, server
         {"app": server}, userlist={"scram_user": scram_secret(PASSWORDS["scram_user"])}, auth_type="scram-sha-256"
     )
     fields = refusal(pooler, "scram_user", PASSWORDS["scram_user"])
-    assert "password authentication failed" in fields["M"]
+    wanted = "wrong password type" if is_headgate() else "password authentication failed"  # it compares the salts
+    assert wanted in fields["M"]
 
 
 @pytest.mark.headgate_only  # 1.18 only says "bouncer config error"
@@ -80,7 +81,7 @@ def test_a_secret_of_the_wrong_kind_is_named(start_headgate, server):
     secret = md5_secret("scram_user", PASSWORDS["scram_user"])
     pooler = start_headgate({"app": server}, userlist={"scram_user": secret}, auth_type="md5")
     fields = refusal(pooler, "scram_user", PASSWORDS["scram_user"])
-    assert fields["M"] == "server login failed: wrong password type"
+    assert "server login failed: wrong password type" in fields["M"]
 
 
 @pytest.mark.parametrize("user", list(PASSWORDS))

@@ -1,6 +1,7 @@
 """Limits hold at every instant, waiting is fair, servers are reused as configured."""
 
 import select
+import time
 
 import pytest
 
@@ -61,19 +62,34 @@ def test_default_pool_size_is_never_exceeded(start_headgate, postgres, client, c
     assert peak.highest == 3
 
 
-def test_the_client_that_has_waited_longest_is_served_first(start_headgate, postgres, client):
+def test_the_pool_fills_up_while_clients_wait(start_headgate, client, count_servers):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=25)
+    clients = [client(pooler) for _ in range(30)]
+    for wire in clients:
+        wire.send(query("BEGIN"))
+    wait_until(lambda: pooler.pool()["sv_active"] == 25, what="25 clients have a server")
+    wait_for_waiting(pooler, 5)
+    assert count_servers() == 25
+
+
+@pytest.mark.parametrize("workers, apart_seconds", [(1, 0), (3, 0.03)])
+def test_the_client_that_has_waited_longest_is_served_first(
+    start_headgate, postgres, client, workers, apart_seconds
+):
+    """Exactly on one worker; over several, those that came a few ms apart may change places."""
     postgres.execute("DROP SEQUENCE IF EXISTS turn", "CREATE SEQUENCE turn",
                      "GRANT ALL ON turn TO public", database="single")  # fmt: skip
-    pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1, **only_headgate(workers=workers))
     holder = client(pooler)
     holder.query("BEGIN")
-    queue = [client(pooler) for _ in range(8)]
+    queue = [client(pooler) for _ in range(9)]
     for place, wire in enumerate(queue, 1):
         wire.send(query("SELECT nextval('turn')"))
         wait_for_waiting(pooler, place)
+        time.sleep(apart_seconds)
     holder.query("COMMIT")
     turns = [first_value(wire.read_until()) for wire in queue]
-    assert turns == [str(place) for place in range(1, 9)]
+    assert turns == [str(place) for place in range(1, 10)]
 
 
 def test_waiting_ends_with_query_wait_timeout(start_headgate, client):

@@ -165,11 +165,14 @@ class Client:
     async def refused_copy(self):
         mine = self._next_id()
         self._wire.send(query("COPY sink FROM STDIN"))
-        first = await self._wire.read_until("GE")
-        if first[-1].tag == "E":
-            raise Wrong(f"COPY refused: {first[-1].fields()}")
-        self._wire.send(copy_fail(mine))
-        await self._expect([], error=mine)
+        first = (await self._wire.read_until("GE"))[-1]
+        if first.tag == "G":
+            self._wire.send(copy_fail(mine))
+            await self._expect([], error=mine)
+        elif not self._is_interruption(first.fields(), may_cancel=False):
+            raise Wrong(f"COPY refused: {first.fields()}")
+        elif self._wire:
+            await self._wire.read_until()
 
     async def cancelled(self):
         mine = self._next_id()

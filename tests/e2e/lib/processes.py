@@ -94,6 +94,15 @@ def stop(process, signal_number=signal.SIGTERM, seconds=20):
     return process.returncode
 
 
+def clean_up_on_sigterm():
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that what was started is ended and removed."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def raise_file_limit(wanted=65536):
     """10,000 clients in one process need as many descriptors; children inherit the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
