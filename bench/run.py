@@ -122,6 +122,7 @@ def run_all(options):
 def main():
     options = parse_arguments()
     processes.raise_file_limit()
+    processes.clean_up_on_sigterm()
     sections = run_all(options)
     if options.write:
         command = " ".join(["./dev bench", *sys.argv[1:]])

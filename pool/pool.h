@@ -197,6 +197,8 @@ class Pool {
   void for_each_server(Visit&& visit) {
     for (auto& list : servers_) list.for_each(visit);
   }
+  /// Servers lent to clients of this share.
+  size_t active() const { return in(ServerState::active).size(); }
   /// Servers that left this share for another worker.
   uint64_t handed_over() const { return handed_over_; }
 

@@ -54,30 +54,35 @@ void Link::close(bool linger) {
   }
 }
 
-// The user may close this link, even bury its session, in any of these calls; the session's memory
-// lives until the end of the turn.
+// The user may close this link in any of these calls, bury its session, or send it to another
+// worker, which may begin with it at once: nothing of this object is touched afterwards. (Memory of
+// the buried lives until the end of the turn.)
 void Link::on_connected() {
-  worker_->begin_event();
+  Worker& worker = *worker_;
+  worker.begin_event();
   user_.on_link_connected();
-  worker_->outbox().flush();
+  worker.outbox().flush();
 }
 
 void Link::on_bytes(View bytes) {
-  worker_->begin_event();
+  Worker& worker = *worker_;
+  worker.begin_event();
   user_.on_link_bytes(bytes);
-  worker_->outbox().flush();
+  worker.outbox().flush();
 }
 
 void Link::on_drained() {
-  worker_->begin_event();
+  Worker& worker = *worker_;
+  worker.begin_event();
   user_.on_link_drained();
-  worker_->outbox().flush();
+  worker.outbox().flush();
 }
 
 void Link::on_end(int error) {
-  worker_->begin_event();
+  Worker& worker = *worker_;
+  worker.begin_event();
   user_.on_link_end(error);
-  worker_->outbox().flush();
+  worker.outbox().flush();
 }
 
 }  // namespace headgate

@@ -58,7 +58,8 @@ void Server::on_link_connected() {
   login_->connected();
 }
 
-void Server::login_progressed(ServerLogin::Progress progress) {
+// `rest` is what the server said right behind the end of its log-in.
+void Server::login_progressed(ServerLogin::Progress progress, View rest) {
   if (task_ != Task::login) return;
   switch (progress) {
     case ServerLogin::Progress::goes_on:
@@ -74,6 +75,8 @@ void Server::login_progressed(ServerLogin::Progress progress) {
   welcome_ = login->welcome();
   values_ = welcome_->tracked;
   pool_->login_worked(welcome_);
+  feed(rest);
+  if (task_ == Task::closing) return;
   if (pool_->settings().entry.connect_query) {
     task_ = Task::connect_query;
     return inject(*pool_->settings().entry.connect_query);
@@ -162,8 +165,7 @@ struct Server::Input {
 void Server::on_link_bytes(View bytes) {
   if (!login_ || task_ == Task::closing) return feed(bytes);
   const size_t taken = login_->bytes(bytes);
-  login_progressed(login_->progress());
-  if (!login_ && taken < bytes.size()) feed(bytes.substr(taken));
+  login_progressed(login_->progress(), bytes.substr(taken));
 }
 
 void Server::feed(View bytes) {
@@ -399,11 +401,12 @@ void Server::close(std::string_view reason) {
   if (awaited) pool_->look_again();  // somebody may have counted on it
   if (ended_ || !connected_) return gone();
   arm(worker_->now() + goodbye_time);
-  if (logging_in) {
+  if (running) cancel(Requester{});  // or it would finish its query before it hears us
+  if (logging_in || cut_off_) {      // an end is all that it can understand
     link_.resume(Link::Pause::not_now);
+    worker_->outbox().flush();
     return link_.stream().finish_writing();
   }
-  if (running) cancel(Requester{});  // or it would finish its query before it hears us
   Bytes goodbye;
   encode(goodbye, frontend::Terminate{});
   link_.send(goodbye);

@@ -110,7 +110,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   /// The host it was to connect to cannot be reached: with load_balance_hosts=disable the next one
   /// of the list is tried from now on.
   void host_failed();
-  void login_progressed(ServerLogin::Progress progress);
+  void login_progressed(ServerLogin::Progress progress, View rest = {});
 
  private:
   struct Input;
@@ -159,7 +159,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool broken_ = false;  // the server broke the protocol
   bool dirty_ = false;   // it said something that nobody asked for
   bool connected_ = false;
-  bool ended_ = false;  // the connection is no more
+  bool cut_off_ = false;  // it was sent a part of a message whose rest will never come
+  bool ended_ = false;    // the connection is no more
   bool gone_ = false;
   bool injected_failed_ = false;  // an error answered what was injected
   bool values_sent_ = false;      // the client's parameters are on their way

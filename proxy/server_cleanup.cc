@@ -19,6 +19,7 @@ void Server::client_left(Leaving how) {
   link_.resume(Link::Pause::receiver_slow);
   exchange_.swallow_all();
   if (missing > 0 && !complete_copy_data(missing)) {
+    cut_off_ = true;
     return close("client disconnect while server was not ready");
   }
   if (exchange_.batch_open() && !exchange_.copying_in()) abort_batch();

@@ -27,18 +27,35 @@ void Worker::on_time(Instant now) {
   outbox_.flush();
 }
 
-// What was left for the end of the turn is done, the dead of this turn are buried, and the loop's
-// one timer is set for the next deadline.
-void Worker::on_turn_end() {
-  if (!looks_due_.empty()) {
-    begin_event();
-    for (WorkerPool* pool : std::exchange(looks_due_, {})) pool->look_again();
-    outbox_.flush();
+// Looks for servers where that is due; returns when the next look is.
+std::optional<Instant> Worker::look_for_those_who_wait() {
+  if (looks_due_.empty()) return std::nullopt;
+  begin_event();
+  std::optional<Instant> next;
+  for (WorkerPool* pool : std::exchange(looks_due_, {})) {
+    const auto due = pool->look_due();
+    if (!due) {
+      pool->forget_look();
+    } else if (*due <= now_) {
+      pool->look_again();
+    } else {
+      looks_due_.push_back(pool);
+      next = next ? std::min(*next, *due) : *due;
+    }
   }
+  outbox_.flush();
+  return next;
+}
+
+// What was left for the end of the turn is done, the dead of this turn are buried, and the loop's
+// one timer is set for what is due next.
+void Worker::on_turn_end() {
+  const auto look = look_for_those_who_wait();
   dead_cancellers_.clear();
   dead_servers_.clear();
   dead_clients_.clear();
-  const auto next = deadlines_.next();
+  auto next = deadlines_.next();
+  if (look && (!next || *look < *next)) next = look;
   if (next == woken_at_) return;
   woken_at_ = next;
   outside_->wake_at(next);

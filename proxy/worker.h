@@ -73,8 +73,8 @@ class Worker final : public LoopUser {
       if (pool) visit(*pool);
     }
   }
-  /// The pool's look_again() is due at the end of this turn.
-  void look_at_turn_end(WorkerPool& pool) { looks_due_.push_back(&pool); }
+  /// The pool's look_again() is due when its look_due() says.
+  void look_soon(WorkerPool& pool) { looks_due_.push_back(&pool); }
   /// All pools look again: a shared limit has room.
   void look_again_everywhere();
 
@@ -94,6 +94,7 @@ class Worker final : public LoopUser {
   void on_time(Instant now) override;
   void on_mail() override;
   void on_turn_end() override;
+  std::optional<Instant> look_for_those_who_wait();
   PoolSettingsPtr settings_for(const PoolEntry& entry) const;
 
   Pooler& pooler_;

@@ -58,7 +58,13 @@ void WorkerPool::reconnect() {
 // --- finding servers for those who wait
 
 void WorkerPool::look_soon() {
-  if (!std::exchange(looks_soon_, true)) worker_.look_at_turn_end(*this);
+  if (!std::exchange(looks_soon_, true)) worker_.look_soon(*this);
+}
+
+std::optional<Instant> WorkerPool::look_due() const {
+  if (!looks_soon_ || share_.waiters().empty()) return std::nullopt;
+  const Instant since = share_.waiters().front().waiting_since();
+  return share_.active() > 0 ? since + patience : since;
 }
 
 void WorkerPool::look_again() {

@@ -40,9 +40,14 @@ class WorkerPool {
 
   /// Does what the share wishes for: after anything that may leave a waiter without a server.
   void look_again();
-  /// The same at the end of this turn, for a client that has just begun to wait: most often one of
-  /// this worker's own servers comes back within the turn, and nobody else need be bothered.
+  /// The same a little later, for a client that has just begun to wait: most often one of this
+  /// worker's own servers comes back before another worker could send one. At the end of the turn
+  /// if none of them is at work, else after `patience`: the bound of promise 4 across workers.
   void look_soon();
+  static constexpr Duration patience = milliseconds(1);
+  /// When that look is due; nothing: there is nothing to look for.
+  std::optional<Instant> look_due() const;
+  void forget_look() { looks_soon_ = false; }
   /// Carries out what has been decided about a free server.
   void settle(Server& server, Grant grant);
   /// Closes what is due, opens what min_pool_size lacks, fails waiters that wait in vain.

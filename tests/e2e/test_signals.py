@@ -166,9 +166,8 @@ def test_a_port_in_use_is_told(pooler):
 
 def test_a_pidfile_is_written_and_removed(start_headgate):
     pooler = start_headgate(before_start=lambda pooler: pooler.settings.update(pidfile=pooler.path("pid")))
-    with open(pooler.path("pid"), encoding="ascii") as file:
-        assert int(file.read()) == pooler.pid
     path = pooler.path("pid")
+    wait_until(lambda: open(path, encoding="ascii").read().strip() == str(pooler.pid), what="the pid is written")
     pooler.stop()
     assert not os.path.exists(path)
 
