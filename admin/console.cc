@@ -15,12 +15,12 @@ namespace {
 constexpr bool from_snapshot = true;
 constexpr bool from_config = false;
 
-void refuse_set(Bytes& out, const Asked&) { encode_notice(out, "SET ignored"); }
+void refuse_set(Bytes& out, const ShowRequest&) { encode_notice(out, "SET ignored"); }
 
 struct AnswerRow {
   ConsoleVerb verb;
   bool needs_snapshot;
-  void (*put)(Bytes& out, const Asked& asked);
+  void (*put)(Bytes& out, const ShowRequest& asked);
 };
 constexpr AnswerRow answer_table[] = {
     {ConsoleVerb::show_clients, from_snapshot, show_clients},

@@ -13,12 +13,33 @@ namespace headgate {
 
 enum class ConsoleVerb : uint8_t {
   // answered from a snapshot or from the configuration
-  show_clients, show_servers, show_pools, show_databases, show_users, show_lists, show_stats,
-  show_stats_totals, show_stats_averages, show_totals, show_config, show_mem, show_state,
-  show_version, show_help, show_parameter,
+  show_clients,
+  show_servers,
+  show_pools,
+  show_databases,
+  show_users,
+  show_lists,
+  show_stats,
+  show_stats_totals,
+  show_stats_averages,
+  show_totals,
+  show_config,
+  show_mem,
+  show_state,
+  show_version,
+  show_help,
+  show_parameter,
   set_ignored,  // nothing to do but to say so
   // carried out by the proxy
-  set, reload, pause, resume, reconnect, kill, disable, enable, shutdown,
+  set,
+  reload,
+  pause,
+  resume,
+  reconnect,
+  kill,
+  disable,
+  enable,
+  shutdown,
 };
 enum class ShutdownMode : uint8_t { immediate, wait_for_servers, wait_for_clients };
 enum class ConsoleRights : uint8_t { none, stats, admin };
@@ -30,20 +51,20 @@ struct ConsoleCommand {
   ShutdownMode mode = ShutdownMode::immediate;
 };
 
-/// Reads one console query. Errors carry PgBouncer's texts (`invalid command '...', use SHOW HELP;`,
-/// `admin access needed`, `a database is required`, `cannot pause admin db: pgbouncer`,
+/// Reads one console query. Errors carry PgBouncer's texts (`invalid command '...', use SHOW
+/// HELP;`, `admin access needed`, `a database is required`, `cannot pause admin db: pgbouncer`,
 /// `bad arguments`); whether a database exists is for the proxy to know.
 Result<ConsoleCommand> parse_console(View query, ConsoleRights rights);
 
-/// What a user may do: by admin_users and stats_users; auth_type any gives everybody SHOW. None: not
-/// even log in.
+/// What a user may do: by admin_users and stats_users; auth_type any gives everybody SHOW. None:
+/// not even log in.
 ConsoleRights console_rights(const Settings& settings, View user);
 
 /// Whether answering needs the workers' parts of a snapshot.
 bool needs_snapshot(ConsoleVerb verb);
 
-/// Appends the rows (or the notice) and the command tag of all that is not carried out by the proxy;
-/// not ReadyForQuery.
+/// Appends the rows (or the notice) and the command tag of all that is not carried out by the
+/// proxy; not ReadyForQuery.
 void answer_show(Bytes& out, const ConsoleCommand& command, const Snapshot& snapshot,
                  const Config& config);
 /// Appends the tag of a command that the proxy has carried out.

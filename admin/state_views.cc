@@ -90,7 +90,7 @@ std::vector<MemoryRow> memory_rows(const Snapshot& snapshot) {
 
 }  // namespace
 
-void show_lists(Bytes& out, const Asked& asked) {
+void show_lists(Bytes& out, const ShowRequest& asked) {
   const auto& [command, snapshot, config] = asked;
   const auto databases =
       with_console(snapshot.databases, console_database_row(snapshot, config.settings)).size();
@@ -115,17 +115,17 @@ void show_lists(Bytes& out, const Asked& asked) {
   put_table<ListRow>(out, list_columns, as_they_are(rows));
 }
 
-void show_config(Bytes& out, const Asked& asked) {
+void show_config(Bytes& out, const ShowRequest& asked) {
   const auto rows = show_settings(asked.config.settings);
   put_table<ShownSetting>(out, config_columns, as_they_are(rows));
 }
 
-void show_mem(Bytes& out, const Asked& asked) {
+void show_mem(Bytes& out, const ShowRequest& asked) {
   const auto rows = memory_rows(asked.snapshot);
   put_table<MemoryRow>(out, memory_columns, as_they_are(rows));
 }
 
-void show_state(Bytes& out, const Asked& asked) {
+void show_state(Bytes& out, const ShowRequest& asked) {
   const Snapshot& snapshot = asked.snapshot;
   const std::vector<StateRow> rows = {
       {"active", !snapshot.paused && !snapshot.suspended},
@@ -136,15 +136,17 @@ void show_state(Bytes& out, const Asked& asked) {
 }
 
 // Scripts look for `PgBouncer X.Y.Z` in front; who reads the rest learns whom he talks to.
-void show_version(Bytes& out, const Asked&) {
+void show_version(Bytes& out, const ShowRequest&) {
   put_value(
       out, "version",
       "PgBouncer " + std::string(compatible_version) + " (Headgate " + std::string(version) + ")");
 }
 
-void show_help(Bytes& out, const Asked&) { encode_notice(out, "Console usage", console_help()); }
+void show_help(Bytes& out, const ShowRequest&) {
+  encode_notice(out, "Console usage", console_help());
+}
 
-void show_parameter(Bytes& out, const Asked& asked) {
+void show_parameter(Bytes& out, const ShowRequest& asked) {
   const FixedParameter* parameter = find_parameter(asked.command.argument);
   MUST(parameter);
   put_value(out, parameter->name, parameter->value);

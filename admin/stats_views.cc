@@ -107,17 +107,19 @@ void add_totals(std::vector<TotalRow>& rows, const std::string& prefix, const Po
 
 }  // namespace
 
-void show_stats(Bytes& out, const Asked& asked) { put_stats(out, asked.snapshot, stats_blocks); }
+void show_stats(Bytes& out, const ShowRequest& asked) {
+  put_stats(out, asked.snapshot, stats_blocks);
+}
 
-void show_stats_totals(Bytes& out, const Asked& asked) {
+void show_stats_totals(Bytes& out, const ShowRequest& asked) {
   put_stats(out, asked.snapshot, totals_blocks);
 }
 
-void show_stats_averages(Bytes& out, const Asked& asked) {
+void show_stats_averages(Bytes& out, const ShowRequest& asked) {
   put_stats(out, asked.snapshot, averages_blocks);
 }
 
-void show_totals(Bytes& out, const Asked& asked) {
+void show_totals(Bytes& out, const ShowRequest& asked) {
   const StatsRow sum = sum_of(asked.snapshot.stats);
   std::vector<TotalRow> rows;
   add_totals(rows, "total_", totals_of(sum));

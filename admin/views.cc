@@ -175,15 +175,15 @@ bool by_name(const Row& a, const Row& b) {
 
 }  // namespace
 
-void show_clients(Bytes& out, const Asked& asked) {
+void show_clients(Bytes& out, const ShowRequest& asked) {
   put_connections(out, asked.snapshot.clients, client_states);
 }
 
-void show_servers(Bytes& out, const Asked& asked) {
+void show_servers(Bytes& out, const ShowRequest& asked) {
   put_connections(out, asked.snapshot.servers, server_states_shown);
 }
 
-void show_pools(Bytes& out, const Asked& asked) {
+void show_pools(Bytes& out, const ShowRequest& asked) {
   const auto less = [](const PoolRow& a, const PoolRow& b) {
     return std::tie(a.database, a.user) < std::tie(b.database, b.user);
   };
@@ -191,13 +191,13 @@ void show_pools(Bytes& out, const Asked& asked) {
   put_table<PoolRow>(out, pool_columns, in_order(rows, less));
 }
 
-void show_databases(Bytes& out, const Asked& asked) {
+void show_databases(Bytes& out, const ShowRequest& asked) {
   const auto rows = with_console(asked.snapshot.databases,
                                  console_database_row(asked.snapshot, asked.config.settings));
   put_table<DatabaseRow>(out, database_columns, in_order(rows, by_name<DatabaseRow>));
 }
 
-void show_users(Bytes& out, const Asked& asked) {
+void show_users(Bytes& out, const ShowRequest& asked) {
   const auto rows = with_console(asked.snapshot.users, console_user_row(asked.config.settings));
   put_table<UserRow>(out, user_columns, in_order(rows, by_name<UserRow>));
 }

@@ -7,33 +7,33 @@
 namespace headgate {
 
 /// What a SHOW is answered from.
-struct Asked {
+struct ShowRequest {
   const ConsoleCommand& command;
   const Snapshot& snapshot;
   const Config& config;
 };
 
 // views.cc
-void show_clients(Bytes& out, const Asked& asked);
-void show_servers(Bytes& out, const Asked& asked);
-void show_pools(Bytes& out, const Asked& asked);
-void show_databases(Bytes& out, const Asked& asked);
-void show_users(Bytes& out, const Asked& asked);
+void show_clients(Bytes& out, const ShowRequest& asked);
+void show_servers(Bytes& out, const ShowRequest& asked);
+void show_pools(Bytes& out, const ShowRequest& asked);
+void show_databases(Bytes& out, const ShowRequest& asked);
+void show_users(Bytes& out, const ShowRequest& asked);
 
 // stats_views.cc
-void show_stats(Bytes& out, const Asked& asked);
-void show_stats_totals(Bytes& out, const Asked& asked);
-void show_stats_averages(Bytes& out, const Asked& asked);
-void show_totals(Bytes& out, const Asked& asked);
+void show_stats(Bytes& out, const ShowRequest& asked);
+void show_stats_totals(Bytes& out, const ShowRequest& asked);
+void show_stats_averages(Bytes& out, const ShowRequest& asked);
+void show_totals(Bytes& out, const ShowRequest& asked);
 
 // state_views.cc
-void show_lists(Bytes& out, const Asked& asked);
-void show_config(Bytes& out, const Asked& asked);
-void show_mem(Bytes& out, const Asked& asked);
-void show_state(Bytes& out, const Asked& asked);
-void show_version(Bytes& out, const Asked& asked);
-void show_help(Bytes& out, const Asked& asked);
-void show_parameter(Bytes& out, const Asked& asked);
+void show_lists(Bytes& out, const ShowRequest& asked);
+void show_config(Bytes& out, const ShowRequest& asked);
+void show_mem(Bytes& out, const ShowRequest& asked);
+void show_state(Bytes& out, const ShowRequest& asked);
+void show_version(Bytes& out, const ShowRequest& asked);
+void show_help(Bytes& out, const ShowRequest& asked);
+void show_parameter(Bytes& out, const ShowRequest& asked);
 
 /// The PgBouncer whose behaviour is promised. Exporters and scripts read it from SHOW VERSION, and
 /// drivers from server_version, to know which columns to expect.

@@ -74,7 +74,7 @@ std::optional<Bytes> base64_decode(View text) {
   Bytes data(text.size() / 4 * 3, '\0');
   if (EVP_DecodeBlock(bytes_of(data), bytes_of(text), int_size(text)) < 0) return std::nullopt;
   const size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  data.resize(data.size() - padding);
+  data.erase(data.size() - padding);
   // OpenSSL forgives blanks, misplaced padding and stray bits; the way back shows them.
   if (base64_encode(data) != text) return std::nullopt;
   return data;

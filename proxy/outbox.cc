@@ -32,7 +32,7 @@ void Outbox::copy(Link& to, View bytes) {
   if (bytes.empty()) return;
   make_room(to);
   if (bytes.size() > scratch_size - scratch_.size()) flush();
-  if (bytes.size() > scratch_size) {  // its caller owns it for now, so it leaves at once
+  if (bytes.size() > scratch_size) {  // it is not ours to keep, so it leaves at once
     add(to, bytes);
     return flush();
   }

@@ -30,8 +30,8 @@ TEST_CASE("error: the texts that clients and scripts match on") {
 }
 
 TEST_CASE("error: an error has its row's text and SQLSTATE unless it brings its own") {
-  const Error plain(ErrorCode::no_such_user);
-  CHECK(plain.message == "no such user");
+  const Error plain(ErrorCode::no_such_database);
+  CHECK(plain.message == "no such database");
   CHECK(plain.sqlstate() == "08P01");
   CHECK(plain.severity() == Severity::fatal);
   Error other(ErrorCode::server_login_failed, "no such database: x");
