@@ -94,6 +94,7 @@ void AdminSession::carry_out(const ConsoleCommand& command) {
     case ConsoleVerb::enable:
       return on_pooler(command, [name](Pooler& pooler) { return pooler.disable(name, false); });
     case ConsoleVerb::shutdown:
+      if (command.mode == ShutdownMode::immediate) return shut_down_now();
       return on_pooler(command, [mode = command.mode](Pooler& pooler) {
         log(LogLevel::log, "SHUTDOWN command issued");
         pooler.shut_down(mode);
@@ -129,6 +130,15 @@ void AdminSession::show(const ConsoleCommand& command) {
     } else {
       answer(Snapshot{});
     }
+  });
+}
+
+// The end of the process is the answer.
+void AdminSession::shut_down_now() {
+  busy_ = true;
+  client_.worker().pooler().post([](Pooler& pooler) {
+    log(LogLevel::log, "SHUTDOWN command issued");
+    pooler.shut_down(ShutdownMode::immediate);
   });
 }
 

@@ -35,6 +35,7 @@ class AdminSession {
   /// Runs `action` where the pooler lives; its result is the answer to the command.
   void on_pooler(const ConsoleCommand& command,
                  std::function<std::optional<Error>(Pooler&)> action);
+  void shut_down_now();
   void pause(const ConsoleCommand& command);
   static Bytes outcome(const ConsoleCommand& command, const std::optional<Error>& error);
   void answer(View out);
