@@ -96,10 +96,16 @@ def direct(postgres, _options):
     return Peer("direct", postgres.port)
 
 
-def relay(postgres, _options):
-    port = free_port()
-    command = [os.environ.get("HEADGATE_RELAY", RELAY), str(port), str(postgres.port)]
-    return Program("relay", port, command, processes.make_directory("relay"))
+def relay_with(threads):
+    name = "relay" if threads == 1 else f"relay-{threads}"
+
+    def start(postgres, _options):
+        port = free_port()
+        binary = os.environ.get("HEADGATE_RELAY", RELAY)
+        command = [binary, str(port), str(postgres.port), str(threads)]
+        return Program(name, port, command, processes.make_directory(name))
+
+    return start
 
 
 def haproxy(postgres, _options):
@@ -125,7 +131,8 @@ ALL = {
     "headgate-1": headgate_with(1),
     "headgate-2": headgate_with(2),
     "pgbouncer": pgbouncer,
-    "relay": relay,
+    "relay": relay_with(1),
+    "relay-2": relay_with(2),
     "haproxy": haproxy,
     "direct": direct,
 }

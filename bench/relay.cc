@@ -1,12 +1,13 @@
 // The yardstick of `./dev bench`: a relay that only moves bytes.
 //
-// One thread, epoll (level-triggered), one server socket for each client socket, one recv
-// and one send for each direction of a round trip through one shared buffer. It looks at
-// nothing, pools nothing and knows no protocol: what it costs for each transaction is what
-// the kernel asks of any proxy. It never keeps bytes but those that a slow reader has not
-// taken, and stops reading from their sender meanwhile.
+// Epoll (level-triggered), one server socket for each client socket, one recv and one send for
+// each direction of a round trip through one shared buffer. It looks at nothing, pools nothing
+// and knows no protocol: what it costs for each transaction is what the kernel asks of any
+// proxy. It never keeps bytes but those that a slow reader has not taken, and stops reading
+// from their sender meanwhile. With several threads, connections are dealt out in turn and
+// the threads share nothing more: what two of them cost above one is the machine's doing.
 //
-// Usage: bench_relay LISTEN_PORT SERVER_PORT   (both on 127.0.0.1)
+// Usage: bench_relay LISTEN_PORT SERVER_PORT [THREADS]   (both on 127.0.0.1)
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,8 +23,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -79,8 +82,12 @@ struct Link {
 
 class Relay {
  public:
-  Relay(uint16_t listen_port, uint16_t server_port)
-      : server_address_(loopback(server_port)), listener_(listen_on(listen_port)) {
+  explicit Relay(uint16_t server_port) : server_address_(loopback(server_port)) {}
+
+  /// Accepts connections and deals them out. Before any of them runs.
+  void listen_for(uint16_t listen_port, std::vector<Relay*> relays) {
+    listener_ = listen_on(listen_port);
+    relays_ = std::move(relays);
     watch(listener_, nullptr, EPOLLIN, EPOLL_CTL_ADD);
   }
 
@@ -105,6 +112,10 @@ class Relay {
   void accept_one() {
     int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (client < 0) return;
+    relays_[next_++ % relays_.size()]->take(client);
+  }
+
+  void take(int client) {
     int server = new_socket();
     if (connect(server, reinterpret_cast<sockaddr*>(&server_address_), sizeof server_address_) <
         0) {
@@ -112,6 +123,7 @@ class Relay {
       close(client);
       return;
     }
+    const std::lock_guard lock(taking_);
     auto& link = *links_.emplace_back(std::make_unique<Link>());
     add(link.client, client, link.server);
     add(link.server, server, link.client);
@@ -164,6 +176,7 @@ class Relay {
   // At the end of a turn and not earlier: a later event of the same turn may point to one.
   void forget_ended_links() {
     if (!some_ended_) return;
+    const std::lock_guard lock(taking_);
     std::erase_if(links_, [](const auto& link) { return link->client.closed; });
     some_ended_ = false;
   }
@@ -175,29 +188,37 @@ class Relay {
 
   int epoll_ = epoll_create1(EPOLL_CLOEXEC);
   sockaddr_in server_address_;
-  int listener_;
+  int listener_ = -1;
+  std::vector<Relay*> relays_;
+  size_t next_ = 0;
+  std::mutex taking_;  // links_ grows by the thread that accepts
   std::array<char, buffer_bytes> buffer_;
   std::vector<std::unique_ptr<Link>> links_;
   bool some_ended_ = false;
 };
 
-uint16_t port_from(std::string_view text) {
-  uint16_t port = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0) {
-    std::fprintf(stderr, "not a port: %.*s\n", static_cast<int>(text.size()), text.data());
+uint16_t number_from(std::string_view text) {
+  uint16_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number == 0) {
+    std::fprintf(stderr, "not a number: %.*s\n", static_cast<int>(text.size()), text.data());
     std::exit(2);
   }
-  return port;
+  return number;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3) {
-    std::fputs("usage: bench_relay LISTEN_PORT SERVER_PORT\n", stderr);
+  if (count < 3 || count > 4) {
+    std::fputs("usage: bench_relay LISTEN_PORT SERVER_PORT [THREADS]\n", stderr);
     return 2;
   }
-  auto relay = std::make_unique<Relay>(port_from(arguments[1]), port_from(arguments[2]));
-  relay->run();
+  std::vector<Relay*> relays;
+  for (int threads = count == 4 ? number_from(arguments[3]) : 1; threads > 0; --threads)
+    relays.push_back(new Relay(number_from(arguments[2])));
+  relays[0]->listen_for(number_from(arguments[1]), relays);
+  for (size_t i = 1; i < relays.size(); ++i)
+    std::thread([relay = relays[i]] { relay->run(); }).detach();
+  relays[0]->run();
 }

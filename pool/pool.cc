@@ -158,34 +158,34 @@ Grant Pool::place(PooledServer& server, Instant now, bool check_first) {
       return Grant{.to = Grant::To::close, .reason = reason};
     }
   }
-  if (WorkerId worker = claim_hungry(!waiters_.empty()); worker != me_) {
-    leave(server);
-    return Grant{.to = Grant::To::worker, .worker = worker};
-  }
   if (!waiters_.empty() && !check_first) {
+    if (WorkerId worker = claim_hungry(true); worker != me_) {
+      leave(server);
+      return Grant{.to = Grant::To::worker, .worker = worker};
+    }
     return Grant{.to = Grant::To::waiter, .waiter = lend_to_first(server, now)};
   }
+  // Published before the looking: somebody may become hungry at this moment.
   shared_.publish_idle(me_, static_cast<uint32_t>(in(ServerState::idle).size()));
-  // Somebody may have become hungry before he could see this server. (Starving, and yet idle: a
-  // server to check first, which is what the next wish is going to be.)
-  if (WorkerId worker = claim_hungry(starving()); worker != me_) {
-    leave(server);
-    publish_fewer();
-    return Grant{.to = Grant::To::worker, .worker = worker};
-  }
-  return Grant{};
+  return Grant{.wanted_elsewhere = others_hungry()};
+}
+
+std::optional<Pool::Passed> Pool::pass_on(Instant now) {
+  if (!others_hungry()) return std::nullopt;
+  PooledServer* server = pick(now);
+  if (!server) return std::nullopt;
+  WorkerId worker = claim_hungry(starving());
+  if (worker == me_) return std::nullopt;
+  leave(*server);
+  publish_fewer();
+  return Passed{server, worker};
 }
 
 // The worker hungry for longest, which will have the server; `me_` if there is none, or if the
 // server is needed here and nobody there is much older.
 WorkerId Pool::claim_hungry(bool needed_here) {
-  if ((shared_.hungry() & others_) == 0) [[likely]]
-    return me_;
-  return claim_hungriest(needed_here ? waiters_.front().waiting_since_ - fairness_bound
-                                     : Instant::max());
-}
-
-WorkerId Pool::claim_hungriest(Instant before) {
+  const Instant before =
+      needed_here ? waiters_.front().waiting_since_ - fairness_bound : Instant::max();
   for (;;) {  // somebody else has got on each time this goes round again
     WorkerId hungriest = me_;
     Instant first = before;

@@ -15,6 +15,7 @@
 //     (arrived() there) or the news that there was none (fetch_failed() there), and "look again at
 //     this pool" to every worker of Grant::look_again and Freed::hungry, itself perhaps among them;
 //     Freed::others says to tell every worker to look again at every pool.
+//   * After a Grant that said wanted_elsewhere: pass_on() at the end of its turn.
 //   * When deadline() has passed: retire(), wants_minimum(), wish().
 #pragma once
 
@@ -109,7 +110,8 @@ struct Grant {
   Waiter* waiter = nullptr;
   WorkerId worker = 0;
   const char* reason = nullptr;
-  WorkerMask look_again = 0;  // opened(): other workers that can open connections again
+  bool wanted_elsewhere = false;  // idle: pass_on() is to be called at the end of this turn
+  WorkerMask look_again = 0;      // opened(): other workers that can open connections again
 };
 
 class Pool {
@@ -159,6 +161,14 @@ class Pool {
   /// Another worker asks: an idle server that no waiter here needs, which has left this share; or
   /// null.
   PooledServer* hand_over(Instant now);
+  /// After a Grant that said wanted_elsewhere, at the end of the turn (most often a client of this
+  /// worker has asked for the server by then): an idle server that has left this share, to be
+  /// posted to `worker`, who did not fetch it. To be called until it returns nothing.
+  struct Passed {
+    PooledServer* server;
+    WorkerId worker;
+  };
+  std::optional<Passed> pass_on(Instant now);
   /// The server is being closed, for whatever reason and in whatever state: it leaves its list, its
   /// permits stay taken. Does nothing to one that is closing already.
   void close(PooledServer& server, Instant now);
@@ -224,8 +234,8 @@ class Pool {
   PooledServer* pick_slowly(Instant now);
   Grant place(PooledServer& server, Instant now, bool check_first = false);
   bool sound(const PooledServer& server, Instant now) const;
+  bool others_hungry() const { return (shared_.hungry() & others_) != 0; }
   WorkerId claim_hungry(bool needed_here);
-  WorkerId claim_hungriest(Instant before);
   Waiter* lend_to_first(PooledServer& server, Instant now);
   void lend(PooledServer& server, Instant now);
   void leave(PooledServer& server);

@@ -27,22 +27,21 @@ void Worker::on_time(Instant now) {
   outbox_.flush();
 }
 
-// Looks for servers where that is due; returns when the next look is.
-std::optional<Instant> Worker::look_for_those_who_wait() {
-  if (looks_due_.empty()) return std::nullopt;
+// Returns when the first of them is to be called again at the latest.
+std::optional<Instant> Worker::end_turn_of_pools() {
+  if (at_turn_end_.empty()) return std::nullopt;
   begin_event();
   std::optional<Instant> next;
-  for (WorkerPool* pool : std::exchange(looks_due_, {})) {
-    const auto due = pool->look_due();
-    if (!due) {
-      pool->forget_look();
-    } else if (*due <= now_) {
-      pool->look_again();
-    } else {
-      looks_due_.push_back(pool);
-      next = next ? std::min(*next, *due) : *due;
+  std::vector<WorkerPool*> again;
+  while (!at_turn_end_.empty()) {
+    for (WorkerPool* pool : std::exchange(at_turn_end_, {})) {
+      const auto due = pool->end_turn();
+      if (!due) continue;
+      again.push_back(pool);
+      if (!next || *due < *next) next = due;
     }
   }
+  at_turn_end_ = std::move(again);
   outbox_.flush();
   return next;
 }
@@ -50,7 +49,7 @@ std::optional<Instant> Worker::look_for_those_who_wait() {
 // What was left for the end of the turn is done, the dead of this turn are buried, and the loop's
 // one timer is set for what is due next.
 void Worker::on_turn_end() {
-  const auto look = look_for_those_who_wait();
+  const auto look = end_turn_of_pools();
   dead_cancellers_.clear();
   dead_servers_.clear();
   dead_clients_.clear();
@@ -136,7 +135,7 @@ void Worker::close_everything() {
   clients_.for_each([](Client& client) { client.abandon(); });
   servers_.for_each([](Server& server) { server.abandon(); });
   cancellers_.for_each([this](Canceller& canceller) { bury(canceller); });
-  looks_due_.clear();
+  at_turn_end_.clear();
   pools_.clear();
   on_turn_end();
 }

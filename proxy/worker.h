@@ -73,8 +73,8 @@ class Worker final : public LoopUser {
       if (pool) visit(*pool);
     }
   }
-  /// The pool's look_again() is due when its look_due() says.
-  void look_soon(WorkerPool& pool) { looks_due_.push_back(&pool); }
+  /// The pool's end_turn() is called once, at the end of this turn.
+  void call_at_turn_end(WorkerPool& pool) { at_turn_end_.push_back(&pool); }
   /// All pools look again: a shared limit has room.
   void look_again_everywhere();
 
@@ -94,7 +94,7 @@ class Worker final : public LoopUser {
   void on_time(Instant now) override;
   void on_mail() override;
   void on_turn_end() override;
-  std::optional<Instant> look_for_those_who_wait();
+  std::optional<Instant> end_turn_of_pools();
   PoolSettingsPtr settings_for(const PoolEntry& entry) const;
 
   Pooler& pooler_;
@@ -108,7 +108,7 @@ class Worker final : public LoopUser {
   Mailbox mailbox_;
   std::atomic<int> load_{0};
   std::vector<std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
-  std::vector<WorkerPool*> looks_due_;
+  std::vector<WorkerPool*> at_turn_end_;
   std::unordered_map<uint64_t, Client*> cancel_requesters_;
   Herd<Client> clients_;
   Herd<Server> servers_;

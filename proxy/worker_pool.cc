@@ -58,13 +58,38 @@ void WorkerPool::reconnect() {
 // --- finding servers for those who wait
 
 void WorkerPool::look_soon() {
-  if (!std::exchange(looks_soon_, true)) worker_.look_soon(*this);
+  looks_soon_ = true;
+  call_at_turn_end();
 }
 
-std::optional<Instant> WorkerPool::look_due() const {
-  if (!looks_soon_ || share_.waiters().empty()) return std::nullopt;
+void WorkerPool::call_at_turn_end() {
+  if (!std::exchange(called_at_turn_end_, true)) worker_.call_at_turn_end(*this);
+}
+
+std::optional<Instant> WorkerPool::end_turn() {
+  called_at_turn_end_ = false;
+  if (std::exchange(passes_on_, false)) {
+    while (const auto passed = share_.pass_on(worker_.now())) {
+      send_server(as_server(*passed->server), passed->worker, false);
+    }
+  }
+  const auto due = look_if_due();
+  if (called_at_turn_end_) return std::nullopt;  // once more in this turn
+  called_at_turn_end_ = due.has_value();
+  return due;
+}
+
+std::optional<Instant> WorkerPool::look_if_due() {
+  if (!looks_soon_) return std::nullopt;
+  if (share_.waiters().empty()) {
+    looks_soon_ = false;
+    return std::nullopt;
+  }
   const Instant since = share_.waiters().front().waiting_since();
-  return share_.active() > 0 ? since + patience : since;
+  const Instant due = share_.active() > 0 ? since + patience : since;
+  if (due > worker_.now()) return due;
+  look_again();
+  return std::nullopt;
 }
 
 void WorkerPool::look_again() {
@@ -164,6 +189,10 @@ void WorkerPool::settle(Server& server, Grant grant) {
   tell_to_look_again(grant.look_again);
   switch (grant.to) {
     case Grant::To::idle:
+      if (grant.wanted_elsewhere) {
+        passes_on_ = true;
+        call_at_turn_end();
+      }
       arm_tend();
       break;
     case Grant::To::waiter:

@@ -45,9 +45,9 @@ class WorkerPool {
   /// if none of them is at work, else after `patience`: the bound of promise 4 across workers.
   void look_soon();
   static constexpr Duration patience = milliseconds(1);
-  /// When that look is due; nothing: there is nothing to look for.
-  std::optional<Instant> look_due() const;
-  void forget_look() { looks_soon_ = false; }
+  /// What was left for the end of the turn. Returns when a look is due that is not due yet: to be
+  /// called again at the end of the next turn, and by then.
+  std::optional<Instant> end_turn();
   /// Carries out what has been decided about a free server.
   void settle(Server& server, Grant grant);
   /// Closes what is due, opens what min_pool_size lacks, fails waiters that wait in vain.
@@ -78,6 +78,8 @@ class WorkerPool {
   void make_room(Wish::Want want);
   void tell_to_look_again(WorkerMask workers);
   void send_server(Server& server, WorkerId to, bool fetched);
+  void call_at_turn_end();
+  std::optional<Instant> look_if_due();
   void fail_all_waiters(const Error& error);
   void arm_tend();
 
@@ -88,7 +90,9 @@ class WorkerPool {
   PoolStats stats_;
   Deadline tend_;
   size_t clients_ = 0;
+  bool called_at_turn_end_ = false;
   bool looks_soon_ = false;
+  bool passes_on_ = false;
 };
 
 }  // namespace headgate

@@ -198,16 +198,15 @@ void PoolRig::carry_out(RigShare& share, RigServer& server, const Grant& grant) 
   switch (grant.to) {
     case Grant::To::idle:
       REQUIRE(server.state() == ServerState::idle);
+      if (grant.wanted_elsewhere) {
+        post({.kind = Letter::Kind::turn_end, .to = share.worker, .pool = share.pool_index});
+      }
       break;
     case Grant::To::waiter:
       lend(server, *grant.waiter);
       break;
     case Grant::To::worker:
-      server.at = nullptr;
-      post({.kind = Letter::Kind::server,
-            .to = grant.worker,
-            .pool = share.pool_index,
-            .server = &server});
+      send(share, server, grant.worker);
       break;
     case Grant::To::close:
       REQUIRE(server.state() == ServerState::closing);
@@ -215,6 +214,11 @@ void PoolRig::carry_out(RigShare& share, RigServer& server, const Grant& grant) 
       break;
   }
   look_after(share);
+}
+
+void PoolRig::send(RigShare& share, RigServer& server, WorkerId to) {
+  server.at = nullptr;
+  post({.kind = Letter::Kind::server, .to = to, .pool = share.pool_index, .server = &server});
 }
 
 void PoolRig::look_after(RigShare& share) {
@@ -297,6 +301,11 @@ void PoolRig::deliver(size_t index) {
       break;
     case Letter::Kind::look_again:
       look_after(at);
+      break;
+    case Letter::Kind::turn_end:
+      while (auto passed = at.pool.pass_on(now)) {
+        send(at, static_cast<RigServer&>(*passed->server), passed->worker);
+      }
       break;
   }
 }

@@ -114,7 +114,7 @@ class PoolRig {
 
  private:
   struct Letter {
-    enum class Kind : uint8_t { server, fetch, none, look_again } kind;
+    enum class Kind : uint8_t { server, fetch, none, look_again, turn_end } kind;
     WorkerId to;
     size_t pool;
     WorkerId from = 0;
@@ -123,6 +123,7 @@ class PoolRig {
   };
   void post(Letter letter);
   void carry_out(RigShare& share, RigServer& server, const Grant& grant);
+  void send(RigShare& share, RigServer& server, WorkerId to);
   void lend(RigServer& server, Waiter& waiter);
   void tell(size_t pool, const SharedPool::Freed& freed);
   void tell(size_t pool, WorkerMask told);

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "pool/pool.h"
 
@@ -74,6 +75,7 @@ class Worker {
   Pool pool_;
   Instant now_{};
   bool done_ = false;
+  bool spare_ = false;  // pass_on() is due
   std::minstd_rand dice_;
   std::array<Client, clients_each> clients_;
   std::mutex mutex_;
@@ -173,6 +175,11 @@ bool Worker::work() {
   bool busy = false;
   for (Client& client : clients_) busy |= serve(client);
   finish_servers();
+  while (const auto passed = std::exchange(spare_, false) ? pool_.pass_on(now_) : std::nullopt) {
+    auto* server = static_cast<Server*>(passed->server);
+    house_.all[passed->worker]->post({.kind = Letter::Kind::server, .server = server});
+    spare_ = true;
+  }
   pool_.for_each_server([&](PooledServer& server) {
     busy |= server.state() != ServerState::idle && server.state() != ServerState::closing;
   });
@@ -245,6 +252,7 @@ void Worker::carry_out(Server& server, const Grant& grant) {
   tell(grant.look_again);
   switch (grant.to) {
     case Grant::To::idle:
+      spare_ |= grant.wanted_elsewhere;
       break;
     case Grant::To::waiter:
       lend(server, *grant.waiter);

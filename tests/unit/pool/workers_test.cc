@@ -35,6 +35,20 @@ TEST_CASE("workers: a server given back where nobody waits goes to the worker th
   CHECK(rig.shared().hungry() == 0);
 }
 
+TEST_CASE("workers: a server given back stays for the client that asks in the same turn") {
+  PoolRig rig(two_workers(1, false));
+  rig.ask("a", 0);
+  rig.finish_logins();
+  rig.ask("b", 1);
+  rig.give_back("a");
+  CHECK(rig.ask("c", 0));
+  rig.deliver_all();
+  CHECK(rig.waiting("b"));
+  rig.give_back("c");
+  rig.deliver_all();
+  CHECK(rig.server_of("b") == 1);
+}
+
 TEST_CASE("workers: of several hungry workers the one hungry for longest is served") {
   PoolRig rig({.workers = 4, .rules = {.pool_size = 1}});
   rig.ask("a", 0);
