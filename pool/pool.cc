@@ -25,15 +25,15 @@ PooledServer* Pool::ask(Waiter& client, Instant now) {
   return server;
 }
 
-void Pool::withdraw(Waiter& client) {
+void Pool::withdraw(Waiter& client, Instant now) {
   waiters_.remove(client);
-  settle_hunger();
+  settle_hunger(now);
 }
 
-void Pool::ask_again(Waiter& client, Instant waiting_since) {
+void Pool::ask_again(Waiter& client, Instant waiting_since, Instant now) {
   client.waiting_since_ = waiting_since;
   waiters_.push_front(client);
-  settle_hunger();
+  settle_hunger(now);
 }
 
 // --- servers that come, are free, and go
@@ -88,12 +88,13 @@ void Pool::fetch_failed() {
 }
 
 PooledServer* Pool::hand_over(Instant now) {
-  PooledServer* server = starving() ? nullptr : pick(now);
+  PooledServer* server = pick(now);
   if (!server) {
     // Whoever asked must not find the same count again, or it would ask again and again.
     shared_.publish_fewer_idle(me_, 0);
     return nullptr;
   }
+  if (starving(now)) return nullptr;  // our own wish takes it
   leave(*server);
   publish_fewer();
   return server;
@@ -174,7 +175,7 @@ std::optional<Pool::Passed> Pool::pass_on(Instant now) {
   if (!others_hungry()) return std::nullopt;
   PooledServer* server = pick(now);
   if (!server) return std::nullopt;
-  WorkerId worker = claim_hungry(starving());
+  WorkerId worker = claim_hungry(starving(now));
   if (worker == me_) return std::nullopt;
   leave(*server);
   publish_fewer();
@@ -204,7 +205,7 @@ WorkerId Pool::claim_hungry(bool needed_here) {
 Waiter* Pool::lend_to_first(PooledServer& server, Instant now) {
   Waiter* client = waiters_.pop_front();
   lend(server, now);
-  settle_hunger();
+  settle_hunger(now);
   return client;
 }
 

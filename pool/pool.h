@@ -5,17 +5,16 @@
 //
 // What the caller owes:
 //   * It calls wish(), carries the answer out, and again until it says `nothing`, after every call
-//   that
-//     may leave a waiter without a server on its way: ask() that returned null, ask_again(),
-//     opened(), tested(), arrived(), fetch_failed(), close() of a server that was not active,
-//     gone(), set_rules(), set_paused(false), a passed deadline(), and when told to look again. It
-//     may call it at any other time. ask() that returned a server, and give_back(), need none.
+//     that may leave a waiter without a server on its way: ask() that did not lend a server,
+//     ask_again(), opened(), tested(), arrived(), fetch_failed(), close() of a server that was not
+//     active, gone(), set_rules(), set_paused(false), hand_over() of null, a passed deadline(), and
+//     when told to look again. It may call it at any other time. ask() that lent a server, and
+//     give_back(), need none.
 //   * It delivers every message to another worker: a fetch (answered by hand_over() there), a
-//   server
-//     (arrived() there) or the news that there was none (fetch_failed() there), and "look again at
-//     this pool" to every worker of Grant::look_again and Freed::hungry, itself perhaps among them;
-//     Freed::others says to tell every worker to look again at every pool.
-//   * After a Grant that said wanted_elsewhere: pass_on() at the end of its turn.
+//     server (arrived() there) or the news that there was none (fetch_failed() there), and "look
+//     again at this pool" to every worker of Grant::look_again and Freed::hungry, itself perhaps
+//     among them; Freed::others says to tell every worker to look again at every pool.
+//   * After a Grant or a Wish that said wanted_elsewhere: pass_on() at the end of its turn.
 //   * When deadline() has passed: retire(), wants_minimum(), wish().
 #pragma once
 
@@ -96,6 +95,7 @@ struct Wish {
   PooledServer* server = nullptr;  // lend, test
   Waiter* waiter = nullptr;        // lend
   bool reserve = false;            // open: beyond pool_size, "taking connection from reserve_pool"
+  bool wanted_elsewhere = false;   // nothing: as Grant::wanted_elsewhere
 };
 
 /// What becomes of a server that is free.
@@ -124,7 +124,7 @@ class Pool {
   void set_rules(const PoolRules& rules);
   /// Paused: nobody is lent a server, free servers are closed: the idle ones by the retire() that
   /// the caller calls next, others as they come back.
-  void set_paused(bool paused);
+  void set_paused(bool paused, Instant now);
   bool paused() const { return paused_; }
 
   // --- clients
@@ -132,14 +132,15 @@ class Pool {
   ///   a server in state active: lent to the client, who is not queued;
   ///   a server in state tested: it was idle for long. The client IS queued; the caller runs the
   ///     check query on the server and then calls tested() or close(), whatever became of the
-  ///     client, and goes by the Grant: the server's next user may be another client;
+  ///     client, and goes by the Grant: the server's next user may be another client. A check may
+  ///     hang, so the caller calls wish() as well;
   ///   null: the client is queued; the caller calls wish().
   PooledServer* ask(Waiter& client, Instant now);
   /// The client waits no longer: it left, was cancelled or timed out.
-  void withdraw(Waiter& client);
+  void withdraw(Waiter& client, Instant now);
   /// Puts a client that had been granted a server back in front of the queue, with its old time:
   /// the server turned out to be dead.
-  void ask_again(Waiter& client, Instant waiting_since);
+  void ask_again(Waiter& client, Instant waiting_since, Instant now);
   const List<Waiter>& waiters() const { return waiters_; }
 
   // --- servers
@@ -159,11 +160,11 @@ class Pool {
   /// The worker that was asked had none.
   void fetch_failed();
   /// Another worker asks: an idle server that no waiter here needs, which has left this share; or
-  /// null.
+  /// null, and then the caller calls wish(), because there may be one that a waiter here needs.
   PooledServer* hand_over(Instant now);
-  /// After a Grant that said wanted_elsewhere, at the end of the turn (most often a client of this
-  /// worker has asked for the server by then): an idle server that has left this share, to be
-  /// posted to `worker`, who did not fetch it. To be called until it returns nothing.
+  /// After a Grant or a Wish that said wanted_elsewhere, at the end of the turn (most often a
+  /// client of this worker has asked for the server by then): an idle server that has left this
+  /// share, to be posted to `worker`, who did not fetch it. To be called until it returns nothing.
   struct Passed {
     PooledServer* server;
     WorkerId worker;
@@ -174,12 +175,15 @@ class Pool {
   void close(PooledServer& server, Instant now);
   /// A log-in failed (before close() of that server).
   void login_failed(Instant now);
+  /// No server is opened before that time, for a reason of our own.
+  void put_off_opening(Instant until) { shared_.login_failed(until); }
   /// The connection has gone, the server process too as far as can be known. State was closing.
   SharedPool::Freed gone(PooledServer& server);
 
-  /// The idle server that has been idle longest, for an eviction on behalf of another pool; null if
-  /// there is none or min_pool_size keeps it.
-  PooledServer* most_idle();
+  /// The server that has been idle longest is to be closed, to make room for another pool; null if
+  /// there is none. Somebody who waits there comes before min_pool_size here, as in PgBouncer; what
+  /// it lacks then is not opened again for a while, or both would take turns.
+  PooledServer* evict(Instant now);
 
   // --- time
   /// When the caller must look after this share at the latest (see above); may be too early, but
@@ -218,10 +222,16 @@ class Pool {
   static constexpr Duration fairness_bound = milliseconds(5);
   /// By how much the age of the oldest waiter may move before it is published anew.
   static constexpr Duration hunger_step = milliseconds(1);
+  /// A server that is being checked or reset is counted on by somebody who waits for this long;
+  /// then another is looked for.
+  static constexpr Duration test_patience = milliseconds(200);
+  /// Where servers bounce, a new one is waited for this long before one is fetched after all.
+  static constexpr Duration opening_patience = milliseconds(200);
   /// Evictions asked for are given this long to help before more are asked for.
   static constexpr Duration eviction_time = milliseconds(100);
-  /// How often missing servers of min_pool_size are looked at.
+  /// How often missing servers of min_pool_size are looked at, and when after an eviction.
   static constexpr Duration minimum_interval = seconds(1);
+  static constexpr Duration minimum_after_eviction = seconds(5);
 
  private:
   // lending (pool.cc)
@@ -244,11 +254,12 @@ class Pool {
   void publish_fewer();
 
   // wishes (pool_wish.cc)
-  size_t on_their_way() const { return fetching_ + in(ServerState::tested).size(); }
-  bool starving() const { return !paused_ && waiters_.size() > on_their_way(); }
+  size_t on_their_way(Instant now) const;
+  bool starving(Instant now) const { return !paused_ && waiters_.size() > on_their_way(now); }
   void publish_hunger();
-  void settle_hunger();
+  void settle_hunger(Instant now);
   Wish wish_for_own(Instant now);
+  Wish nothing_to_wish(Instant now);
   Wish wish_to_open(size_t missing, Instant now);
   Wish wish_to_evict(Wish::Want want, size_t missing, Instant now);
   Wish taken();

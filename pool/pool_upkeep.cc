@@ -18,9 +18,9 @@ void Pool::set_rules(const PoolRules& rules) {
   });
 }
 
-void Pool::set_paused(bool paused) {
+void Pool::set_paused(bool paused, Instant now) {
   paused_ = paused;
-  settle_hunger();
+  settle_hunger(now);
 }
 
 int Pool::least() const {
@@ -77,8 +77,9 @@ PooledServer& Pool::coldest() {
 
 const PooledServer& Pool::coldest() const { return const_cast<Pool*>(this)->coldest(); }
 
-PooledServer* Pool::most_idle() {
-  if (in(ServerState::idle).empty() || shared_.staying() <= least()) return nullptr;
+PooledServer* Pool::evict(Instant now) {
+  if (in(ServerState::idle).empty()) return nullptr;
+  shared_.put_off_minimum(now + minimum_after_eviction);
   return &coldest();
 }
 
@@ -109,7 +110,8 @@ bool Pool::wants_minimum(bool has_clients, Instant now) {
   last_minimum_ = now;
   minimum_wanted_ = has_clients || rules_.forced_user;
   int wanted = least();
-  if (!minimum_wanted_ || paused_ || shared_.staying() >= wanted || backing_off(now)) return false;
+  if (!minimum_wanted_ || paused_ || shared_.staying() >= wanted) return false;
+  if (backing_off(now) || now < shared_.minimum_at()) return false;
   return shared_.try_open(wanted) == SharedPool::Take::taken;
 }
 
@@ -140,7 +142,7 @@ std::optional<Instant> Pool::next_retirement(Instant now) const {
 
 std::optional<Instant> Pool::next_minimum() const {
   if (!minimum_wanted_ || paused_ || shared_.staying() >= least()) return std::nullopt;
-  Instant next = last_minimum_ + minimum_interval;
+  Instant next = std::max(last_minimum_ + minimum_interval, shared_.minimum_at());
   return shared_.failing() ? std::max(next, shared_.retry_at()) : next;
 }
 

@@ -10,14 +10,11 @@ namespace headgate {
 Wish Pool::wish(Instant now) {
   last_wish_ = now;
   if (Wish own = wish_for_own(now); own.want != Wish::Want::nothing) return own;
-  if (!starving()) {
-    settle_hunger();
-    return Wish{};
-  }
+  if (!starving(now)) return nothing_to_wish(now);
   publish_hunger();
-  size_t coming = on_their_way() + in(ServerState::login).size();
+  size_t coming = on_their_way(now) + in(ServerState::login).size();
   size_t missing = waiters_.size() > coming ? waiters_.size() - coming : 0;
-  if (bounces_.bouncing(now)) {
+  if (bounces_.bouncing(now) && now - waiters_.front().waiting_since_ < opening_patience) {
     if (missing == 0) return Wish{};
     if (!backing_off(now) && shared_.try_open(most_now(now)) == SharedPool::Take::taken) {
       return taken();
@@ -31,6 +28,15 @@ Wish Pool::wish(Instant now) {
   return missing > 0 && !backing_off(now) ? wish_to_open(missing, now) : Wish{};
 }
 
+// Idle servers that were kept for waiters of our own, who have others on their way by now, are for
+// those elsewhere.
+Wish Pool::nothing_to_wish(Instant now) {
+  settle_hunger(now);
+  if (!pick(now)) return Wish{};
+  shared_.publish_idle(me_, static_cast<uint32_t>(in(ServerState::idle).size()));
+  return Wish{.wanted_elsewhere = others_hungry()};
+}
+
 // Idle servers beside waiters: after a client was put back, after a pause, or stale ones.
 Wish Pool::wish_for_own(Instant now) {
   PooledServer* server = waiters_.empty() ? nullptr : pick(now);
@@ -40,10 +46,18 @@ Wish Pool::wish_for_own(Instant now) {
     publish_fewer();
     return Wish{.want = Wish::Want::lend, .server = server, .waiter = client};
   }
-  if (!starving()) return Wish{};
+  if (!starving(now)) return Wish{};
   move(*server, ServerEvent::check, now);
   publish_fewer();
   return Wish{.want = Wish::Want::test, .server = server};
+}
+
+size_t Pool::on_their_way(Instant now) const {
+  size_t coming = fetching_;
+  in(ServerState::tested).for_each([&](const PooledServer& server) {
+    coming += now - server.since_ < test_patience;
+  });
+  return coming;
 }
 
 Wish Pool::wish_to_open(size_t missing, Instant now) {
@@ -95,9 +109,9 @@ void Pool::publish_hunger() {
 
 // After the queue has changed: takes published hunger back if there is none, and keeps its age
 // right.
-void Pool::settle_hunger() {
+void Pool::settle_hunger(Instant now) {
   if (!hungry_here_) return;
-  if (!starving()) {
+  if (!starving(now)) {
     hungry_here_ = false;
     shared_.clear_hunger(me_);
     return;
@@ -120,7 +134,13 @@ std::optional<Instant> Pool::next_wish() const {
     consider(waiters_.front().waiting_since_ + rules_.reserve_pool_timeout);
   }
   if (shared_.failing()) consider(shared_.retry_at());
+  if (!in(ServerState::login).empty()) {
+    consider(waiters_.front().waiting_since_ + opening_patience);
+  }
   if (evicting_ > 0) consider(evicting_until_);
+  in(ServerState::tested).for_each([&](const PooledServer& server) {
+    consider(server.since_ + test_patience);
+  });
   return next;
 }
 

@@ -128,6 +128,15 @@ class SharedPool {
   bool failing() const { return failing_.load(); }
   Instant retry_at() const;
 
+  /// A server was closed to make room for another pool: min_pool_size is not to take it back at
+  /// once.
+  void put_off_minimum(Instant until) {
+    minimum_at_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+  Instant minimum_at() const {
+    return Instant(Duration(minimum_at_.load(std::memory_order_relaxed)));
+  }
+
   /// Takes the right to close one server whose lifetime is over; given once in `apart`.
   bool claim_expiry(Instant now, Duration apart);
   /// When claim_expiry() can succeed again.
@@ -156,6 +165,7 @@ class SharedPool {
   std::atomic<bool> opening_refused_{false};
   std::atomic<bool> failing_{false};
   std::atomic<int64_t> retry_at_{0};
+  std::atomic<int64_t> minimum_at_{0};
   std::atomic<int64_t> last_expiry_{never};
 };
 

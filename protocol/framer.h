@@ -44,6 +44,8 @@ class Framer {
   bool at_boundary() const { return remaining_ == 0 && held_.empty(); }
   /// A message has been passed or dropped in part: this many bytes of it are still to come.
   uint32_t remaining() const { return remaining_; }
+  /// A message has been passed in part.
+  bool passing() const { return remaining_ > 0 && !dropping_; }
   /// The bytes of an incomplete header or gathered message.
   View held() const { return held_.view(); }
 

@@ -239,7 +239,7 @@ void Client::ask_for_server(View request) {
   notified_ = false;
   move_to(ClientState::waiting);
   hold(request);
-  if (server) return server->start_check();
+  if (server) server->start_check();
   pool_->look_soon();
 }
 
@@ -274,7 +274,7 @@ void Client::room_again() { take_pending(); }
 
 // Deals with what was held back, in order. It may be held back again in part.
 void Client::take_pending() {
-  if (pending_.empty()) return;
+  if (pending_.empty() && !framer_.stopped()) return;  // the framer may hold a whole header
   Buffer said;
   std::swap(said, pending_);
   link_.resume(Link::Pause::queue_full);
@@ -341,7 +341,7 @@ void Client::serve_again(View request) {
   again.append(pending_.view());
   std::swap(pending_, again);
   move_to(ClientState::waiting);
-  pool_->share().ask_again(*this, request_since_);
+  pool_->share().ask_again(*this, request_since_, worker_.now());
   pool_->look_again();
 }
 
@@ -398,6 +398,7 @@ void Client::drop_first_message() {
 
 void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
+  if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
   Bytes out;
   encode_error(out, error, Severity::fatal);
   link_.send(out);
@@ -409,6 +410,10 @@ void Client::fail(const Error& error) {
 
 void Client::close(std::string_view reason) {
   if (state_ != ClientState::closed) end(reason, false);
+}
+
+void Client::close_behind_answer(std::string_view reason) {
+  if (state_ != ClientState::closed) end(reason, true);
 }
 
 void Client::on_link_end(int) { end("client unexpected eof", false); }
@@ -433,7 +438,7 @@ void Client::end(std::string_view reason, bool linger) {
 }
 
 void Client::abandon() {
-  if (waiting()) pool_->share().withdraw(*this);
+  if (waiting()) pool_->share().withdraw(*this, worker_.now());
   state_ = ClientState::closed;
   server_ = nullptr;
   deadline_.disarm();
@@ -442,7 +447,7 @@ void Client::abandon() {
 }
 
 void Client::leave_queue() {
-  pool_->share().withdraw(*this);
+  pool_->share().withdraw(*this, worker_.now());
   count_wait();
 }
 

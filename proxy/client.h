@@ -66,10 +66,14 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   /// Somebody sent a cancel request with this client's key. `requester` is closed when it is done.
   void cancel_requested(Requester requester);
 
-  /// Sends the error and closes. A linked server is cleaned up or closed by its own rules.
+  /// Sends the error and closes; in the middle of a server's message it only closes, because the
+  /// error would be read as a part of that. A linked server is cleaned up or closed by its own
+  /// rules.
   void fail(const Error& error);
   /// Closes without a word to the client; the reason is for the log.
   void close(std::string_view reason);
+  /// The same, once it has got what it was sent: the server's own last words.
+  void close_behind_answer(std::string_view reason);
 
   /// Drops the connection; the worker is at its end and owns no loop any more.
   void abandon();

@@ -37,7 +37,7 @@ void Client::join_pool() {
   request_since_ = worker_.now();
   Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) return serve(*server);
-  if (server) return server->start_check();
+  if (server) server->start_check();
   pool_->look_soon();
 }
 

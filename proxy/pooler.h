@@ -46,6 +46,7 @@ class Pooler final : public ListenerUser {
   CancelKeys& cancel_keys() { return cancel_keys_; }
   KeyCache& key_cache() { return key_cache_; }
   const Bytes& mock_key() const { return facts_.mock_key; }
+  std::string describe_error(int error) const { return facts_.describe_error(error); }
   uint32_t own_uid() const { return facts_.uid; }
   Permits& client_permits() { return client_permits_; }
   uint64_t next_id() { return next_id_.fetch_add(1) + 1; }

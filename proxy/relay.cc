@@ -65,7 +65,7 @@ struct Relay::Input {
         if (tag == frontend::query && relay.settings().disable_pqexec) {
           return broken(ErrorCode::pqexec_disallowed);
         }
-        if (relay.server_.exchange().owed() >= max_owed) {
+        if (relay.server_.exchange().owed() >= max_owed || relay.server_.cancels() > 0) {
           relay.full_ = true;
           return Treat::stop;
         }
@@ -156,7 +156,9 @@ void Relay::keep_for_replay(View bytes) {
   kept.append(bytes);
 }
 
-bool Relay::room_again() const { return server_.exchange().owed() < max_owed / 2; }
+bool Relay::room_again() const {
+  return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0;
+}
 
 void Relay::query_ended(TransactionStatus status) {
   const Instant now = client_.worker().now();
@@ -165,7 +167,8 @@ void Relay::query_ended(TransactionStatus status) {
   if (query_since_) stats.query_time += static_cast<uint64_t>((now - *query_since_).count());
   query_since_.reset();
   grace_until_.reset();
-  overdue_error_.reset();
+  // A cancel of ours may strike the next query of a pipeline instead.
+  if (server_.exchange().over() && server_.cancels() == 0) overdue_error_.reset();
   if (!server_.exchange().over()) query_since_ = now;
   in_transaction_ = status != TransactionStatus::idle;
   if (in_transaction_) {

@@ -42,7 +42,8 @@ class Relay {
   size_t from_client(View in);
   bool client_said_goodbye() const { return goodbye_; }
   const std::optional<Error>& client_error() const { return client_error_; }
-  /// Too many answers are owed: the client is not to be read until room_again().
+  /// Too many answers are owed, or a cancel is under way that could strike the next request: the
+  /// client is not heard until room_again().
   bool full() const { return full_; }
   bool room_again() const;
 

@@ -122,11 +122,11 @@ struct Server::Input {
       default:
         break;
     }
-    answer_ = exchange.received(tag);
-    if (answer_.unexpected && tag != backend::error_response) return Treat::bad;
+    const Answer answer = server.answer_ = exchange.received(tag);
+    if (answer.unexpected && tag != backend::error_response) return Treat::bad;
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
-    return answer_.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+    return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
   }
 
   void on_pass(View bytes, bool is_lent) {
@@ -142,7 +142,7 @@ struct Server::Input {
   }
 
   bool on_message(char tag, View body, bool) {
-    Fate fate = answer_.fate;
+    Fate fate = server.answer_.fate;
     bool rewritten = false;
     if (tag == backend::ready_for_query) {
       const Answer answer = server.exchange_.received_ready(body[0]);
@@ -151,15 +151,14 @@ struct Server::Input {
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
     } else {
-      rewritten = server.take_error(body, answer_);
+      rewritten = server.take_error(body, server.answer_);
     }
     const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
     if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);
+    server.early_ = false;
     return !server.broken_ && !server.values_failed_ && !refused;
   }
-
-  Answer answer_{};
 };
 
 void Server::on_link_bytes(View bytes) {
@@ -199,7 +198,7 @@ void Server::take_parameter(View body) {
   if (relay_) relay_->client().values().set(parameter, values_.get(parameter));
 }
 
-// True: the client has been told in other words.
+// True: the client is not told, or in other words.
 bool Server::take_error(View body, Answer answer) {
   const auto fields = decode_error_fields(body);
   if (!fields) {
@@ -213,8 +212,12 @@ bool Server::take_error(View body, Answer answer) {
     if (fatal) log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
     return false;
   }
+  // An error that nobody asked for, and that came before the client was linked or when it is about
+  // to be parted: a session that is ended by an administrator, say. It is none of its business.
+  if (answer.unexpected && (early_ || relay_->complete())) return true;
+  if (answer.fate == Fate::swallow) return false;
   if (fatal) relay_->fatal_passed();
-  return answer.fate == Fate::forward && relay_->rewrite_error(body);
+  return relay_->rewrite_error(body);
 }
 
 void Server::take_ready(Fate fate) {
@@ -251,6 +254,7 @@ Relay& Server::lend_to(Client& client) {
   MUST(!relay_ && exchange_.clean());
   task_ = Task::relay;
   ++pool_->stats().server_assignment_count;
+  early_ = !framer_.at_boundary();
   relay_.emplace(client, *this, worker_->now());
   const std::string difference = client.values().difference(values_);
   if (!difference.empty()) {
@@ -272,9 +276,15 @@ void Server::inject(View sql) {
   link_.send(message);
 }
 
+// Behind a batch that the client has yet to end the answer would settle nothing, and in the middle
+// of a message that it has sent in part the question would be read as data.
+bool Server::may_ask() {
+  return !exchange_.batch_open() && !(relay_ && relay_->client().framer().remaining() > 0);
+}
+
 void Server::advance() {
   if (task_ == Task::cleanup && exchange_.copying_in() && !copy_failed_) fail_copy();
-  if (exchange_.unsure() && exchange_.owed() == 0) return settle_doubt();
+  if (exchange_.unsure() && exchange_.owed() == 0 && may_ask()) return settle_doubt();
   if (!exchange_.over() || !framer_.at_boundary()) return;
   switch (task_) {
     case Task::relay:
@@ -305,9 +315,10 @@ bool Server::in_forbidden_transaction() const {
 // Ends the relay with an error for the client; the server is brought back to a clean state.
 void Server::part(const Error& error) {
   Client& client = relay_->client();
+  const bool torn = mid_answer();
   client.unlinked();
   client_left(Leaving::vanished);
-  client.fail(error);
+  torn ? client.close_behind_answer(error.message) : client.fail(error);
 }
 
 void Server::finish_relay() {
@@ -383,75 +394,8 @@ void Server::cancel_done(Canceller& canceller) {
   if (task_ == Task::cleanup && exchange_.owed() > 0 && cancels_.empty()) {
     arm(worker_->now() + cancel_again);
   }
+  if (relay_ && relay_->full() && relay_->room_again()) return relay_->client().room_again();
   advance();
-}
-
-// --- the end
-
-void Server::close(std::string_view reason) {
-  if (task_ == Task::closing) return;
-  MUST(!relay_);
-  log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
-      std::chrono::duration_cast<seconds>(worker_->now() - started_).count());
-  const bool logging_in = task_ == Task::login;
-  const bool awaited = task_ == Task::check || task_ == Task::reset;
-  const bool running = exchange_.owed() > 0 && process_ != 0;
-  task_ = Task::closing;
-  pool_->share().close(*this, worker_->now());
-  if (awaited) pool_->look_again();  // somebody may have counted on it
-  if (ended_ || !connected_) return gone();
-  arm(worker_->now() + goodbye_time);
-  if (running) cancel(Requester{});  // or it would finish its query before it hears us
-  if (logging_in || cut_off_) {      // an end is all that it can understand
-    link_.resume(Link::Pause::not_now);
-    worker_->outbox().flush();
-    return link_.stream().finish_writing();
-  }
-  Bytes goodbye;
-  encode(goodbye, frontend::Terminate{});
-  link_.send(goodbye);
-  link_.resume(Link::Pause::receiver_slow);
-}
-
-// The connection has ended or broken the protocol, and its client, if any, has to know.
-void Server::lost(std::string_view reason) {
-  if (!relay_) return close(reason);
-  Client& client = relay_->client();
-  const bool untouched = ended_ && relay_->untouched();
-  const bool told = relay_->fatal_was_passed();
-  const Bytes request(relay_->replay());
-  relay_.reset();
-  client.unlinked();
-  close(reason);
-  if (untouched) return client.serve_again(request);
-  if (told) return client.close(reason);
-  client.fail(Error(ErrorCode::server_crashed));
-}
-
-void Server::on_link_end(int) {
-  ended_ = true;
-  if (task_ == Task::closing) return gone();
-  if (task_ == Task::login) return login_failed(Error(ErrorCode::server_connect_failed));
-  lost("server conn crashed?");
-}
-
-// The connection is closed here and, as far as can be known, there.
-void Server::gone() {
-  if (std::exchange(gone_, true)) return;
-  link_.close(false);
-  arm(std::nullopt);
-  for (Canceller* canceller : cancels_) canceller->forget_server();
-  cancels_.clear();
-  pool_->server_gone(*this);
-}
-
-void Server::abandon() {
-  relay_.reset();
-  pool_->share().close(*this, worker_->now());
-  pool_->share().gone(*this);
-  link_.close(false);
-  deadline_->disarm();
-  worker_->bury(*this);
 }
 
 // --- moving

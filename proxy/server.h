@@ -41,6 +41,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   /// How long a server gets to come clean after its client has gone, and to close after goodbye.
   static constexpr Duration cleanup_time = seconds(10);
   static constexpr Duration goodbye_time = seconds(5);
+  /// How long no server is opened after this process ran out of descriptors or memory.
+  static constexpr Duration local_pause = milliseconds(100);
   /// While it is brought back to a clean state and something still runs, it is cancelled this
   /// often.
   static constexpr Duration cancel_again = milliseconds(100);
@@ -91,6 +93,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Exchange& exchange() { return exchange_; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
   const TrackedValues& values() const { return values_; }
+  /// Its client has got a message of it in part: nothing else can be said to that client.
+  bool mid_answer() const { return framer_.passing(); }
   /// How it introduced itself when it logged in.
   const WelcomePtr& welcome() const { return welcome_; }
   Bytes& replay_memory() { return replay_memory_; }
@@ -136,6 +140,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void relay_overdue();
   void after_lease();
   void settle(Grant grant);
+  bool may_ask();
   void settle_doubt();
   void cleanup_overdue();
   bool complete_copy_data(uint32_t missing);
@@ -145,6 +150,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void send_sync();
   void inject(View sql);
   void arm(std::optional<Instant> at);
+  void out_of_resources(int error);
   void lost(std::string_view reason);
   void gone();
   std::string log_name() const;
@@ -155,6 +161,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Link link_;
   Framer framer_;
   Exchange exchange_;
+  Answer answer_;       // what the message means that is coming in
+  bool early_ = false;  // it began to come in before the relay
   Task task_ = Task::login;
   bool broken_ = false;  // the server broke the protocol
   bool dirty_ = false;   // it said something that nobody asked for

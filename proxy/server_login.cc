@@ -102,7 +102,7 @@ void ServerLogin::message(char tag, View body) {
     case backend::negotiate_protocol_version:
       return;
     case backend::ready_for_query:
-      return finish();
+      return finish(body);
     default:
       return fail(Error(ErrorCode::server_protocol));
   }
@@ -164,8 +164,8 @@ void ServerLogin::take_error(View body) {
   fail(std::move(error));
 }
 
-void ServerLogin::finish() {
-  if (!authenticated_) return fail(Error(ErrorCode::server_protocol));
+void ServerLogin::finish(View status) {
+  if (!authenticated_ || status != "I") return fail(Error(ErrorCode::server_protocol));
   welcome_ = std::move(learning_);
   progress_ = Progress::done;
 }

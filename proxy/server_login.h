@@ -50,7 +50,7 @@ class ServerLogin {
   void take_key(View body);
   void take_parameter(View body);
   void take_error(View body);
-  void finish();
+  void finish(View status);
   void fail(Error error);
   std::string pick_host();
 

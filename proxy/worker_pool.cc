@@ -41,7 +41,7 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
 }
 
 void WorkerPool::apply_pause() {
-  share_.set_paused(worker_.pooler().paused(entry_.database));
+  share_.set_paused(worker_.pooler().paused(entry_.database), worker_.now());
   if (worker_.pooler().waits_for_servers())
     fail_all_waiters(Error(ErrorCode::server_shutting_down));
   tend();
@@ -64,6 +64,11 @@ void WorkerPool::look_soon() {
 
 void WorkerPool::call_at_turn_end() {
   if (!std::exchange(called_at_turn_end_, true)) worker_.call_at_turn_end(*this);
+}
+
+void WorkerPool::pass_on_later() {
+  passes_on_ = true;
+  call_at_turn_end();
 }
 
 std::optional<Instant> WorkerPool::end_turn() {
@@ -98,6 +103,7 @@ void WorkerPool::look_again() {
     const Wish wish = share_.wish(worker_.now());
     switch (wish.want) {
       case Wish::Want::nothing:
+        if (wish.wanted_elsewhere) pass_on_later();
         return arm_tend();
       case Wish::Want::lend:
         as_client(*wish.waiter).serve(as_server(*wish.server));
@@ -135,6 +141,7 @@ void WorkerPool::fetch_for(WorkerId asker) {
   PooledServer* server = share_.hand_over(worker_.now());
   if (server) return send_server(as_server(*server), asker, true);
   other.post([pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).fetch_failed(); });
+  look_again();
 }
 
 void WorkerPool::send_server(Server& server, WorkerId to, bool fetched) {
@@ -177,7 +184,7 @@ void WorkerPool::make_room(Wish::Want want) {
 }
 
 bool WorkerPool::evict_one() {
-  PooledServer* server = share_.most_idle();
+  PooledServer* server = share_.evict(worker_.now());
   if (!server) return false;
   as_server(*server).close("evicted");
   return true;
@@ -189,10 +196,7 @@ void WorkerPool::settle(Server& server, Grant grant) {
   tell_to_look_again(grant.look_again);
   switch (grant.to) {
     case Grant::To::idle:
-      if (grant.wanted_elsewhere) {
-        passes_on_ = true;
-        call_at_turn_end();
-      }
+      if (grant.wanted_elsewhere) pass_on_later();
       arm_tend();
       break;
     case Grant::To::waiter:

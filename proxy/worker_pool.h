@@ -79,6 +79,7 @@ class WorkerPool {
   void tell_to_look_again(WorkerMask workers);
   void send_server(Server& server, WorkerId to, bool fetched);
   void call_at_turn_end();
+  void pass_on_later();
   std::optional<Instant> look_if_due();
   void fail_all_waiters(const Error& error);
   void arm_tend();

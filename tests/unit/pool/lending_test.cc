@@ -92,7 +92,7 @@ TEST_CASE("pool: a client that asks does not overtake one that was put back") {
   rig.finish_logins();
   rig.give_back("b");
   RigClient back, late;
-  rig.pool().ask_again(back, rig.now);
+  rig.pool().ask_again(back, rig.now, rig.now);
   CHECK(rig.pool().ask(late, rig.now) == nullptr);
   Wish wish = rig.pool().wish(rig.now);
   CHECK(wish.want == Wish::Want::lend);

@@ -294,7 +294,7 @@ class Model {
       bool concerned = &rig_.database_permits(other) == &wall || &rig_.user_permits(other) == &wall;
       if (other == pool || !concerned) continue;
       for (WorkerId worker = 0; worker < rig_.workers(); ++worker) {
-        REQUIRE(rig_.pool(worker, other).most_idle() == nullptr);
+        REQUIRE(rig_.pool(worker, other).counts(rig_.now).idle == 0);
       }
     }
   }

@@ -77,7 +77,7 @@ void PoolRig::give_back_dirty(const std::string& name) {
 
 void PoolRig::withdraw(const std::string& name) {
   RigClient& leaving = client(name);
-  leaving.at->pool.withdraw(leaving);
+  leaving.at->pool.withdraw(leaving, now);
 }
 
 void PoolRig::server_dies_at_once(const std::string& name, Instant waiting_since) {
@@ -86,7 +86,7 @@ void PoolRig::server_dies_at_once(const std::string& name, Instant waiting_since
   unlucky.server = nullptr;
   server.client = nullptr;
   close(server, "died");
-  unlucky.at->pool.ask_again(unlucky, waiting_since);
+  unlucky.at->pool.ask_again(unlucky, waiting_since, now);
   look_after(*unlucky.at);
 }
 
@@ -175,7 +175,7 @@ void PoolRig::evict(size_t for_pool, bool same_database) {
                                    : &user_permits(other) == &user_permits(for_pool);
     if (other == for_pool || !concerned) continue;
     for (auto& share : shares_[other]) {
-      auto* candidate = static_cast<RigServer*>(share->pool.most_idle());
+      auto* candidate = static_cast<RigServer*>(share->pool.evict(now));
       if (candidate && (!victim || candidate->since() < victim->since())) victim = candidate;
     }
   }
@@ -198,9 +198,7 @@ void PoolRig::carry_out(RigShare& share, RigServer& server, const Grant& grant) 
   switch (grant.to) {
     case Grant::To::idle:
       REQUIRE(server.state() == ServerState::idle);
-      if (grant.wanted_elsewhere) {
-        post({.kind = Letter::Kind::turn_end, .to = share.worker, .pool = share.pool_index});
-      }
+      if (grant.wanted_elsewhere) pass_on_later(share);
       break;
     case Grant::To::waiter:
       lend(server, *grant.waiter);
@@ -216,6 +214,10 @@ void PoolRig::carry_out(RigShare& share, RigServer& server, const Grant& grant) 
   look_after(share);
 }
 
+void PoolRig::pass_on_later(RigShare& share) {
+  post({.kind = Letter::Kind::turn_end, .to = share.worker, .pool = share.pool_index});
+}
+
 void PoolRig::send(RigShare& share, RigServer& server, WorkerId to) {
   server.at = nullptr;
   post({.kind = Letter::Kind::server, .to = to, .pool = share.pool_index, .server = &server});
@@ -226,7 +228,10 @@ void PoolRig::look_after(RigShare& share) {
   for (int round = 0;; ++round) {
     REQUIRE(round < 10000);
     Wish wish = share.pool.wish(now);
-    if (wish.want == Wish::Want::nothing) break;
+    if (wish.want == Wish::Want::nothing) {
+      if (wish.wanted_elsewhere) pass_on_later(share);
+      break;
+    }
     switch (wish.want) {
       case Wish::Want::nothing:
         break;
@@ -293,6 +298,7 @@ void PoolRig::deliver(size_t index) {
             .pool = letter.pool,
             .server = server,
             .fetched = true});
+      if (!server) look_after(at);
       break;
     }
     case Letter::Kind::none:
@@ -356,14 +362,14 @@ void PoolRig::set_rules(const PoolRules& rules) {
 
 void PoolRig::pause(size_t pool, bool paused) {
   for (auto& share : shares_[pool]) {
-    share->pool.set_paused(paused);
+    share->pool.set_paused(paused, now);
     tend(*share, has_clients(*share));
   }
 }
 
 void PoolRig::close_down() {
   for (auto& [name, client] : clients_) {
-    if (client->waiting()) client->at->pool.withdraw(*client);
+    if (client->waiting()) client->at->pool.withdraw(*client, now);
   }
   options_.prompt = true;
   deliver_all();

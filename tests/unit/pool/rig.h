@@ -123,6 +123,7 @@ class PoolRig {
   };
   void post(Letter letter);
   void carry_out(RigShare& share, RigServer& server, const Grant& grant);
+  void pass_on_later(RigShare& share);
   void send(RigShare& share, RigServer& server, WorkerId to);
   void lend(RigServer& server, Waiter& waiter);
   void tell(size_t pool, const SharedPool::Freed& freed);

@@ -157,6 +157,7 @@ void Worker::handle(const Letter& letter) {
       house_.all[letter.from]->post({.kind = server ? Letter::Kind::server : Letter::Kind::none,
                                      .server = server,
                                      .fetched = true});
+      if (!server) look_after();
       break;
     }
     case Letter::Kind::none:
@@ -191,7 +192,7 @@ bool Worker::serve(Client& client) {
     if (chance(60)) free_from(client);
   } else if (client.waiting()) {
     if (!chance(1)) return false;
-    pool_.withdraw(client);
+    pool_.withdraw(client, now_);
   } else if (client.turns_left > 0 && chance(50)) {
     PooledServer* server = pool_.ask(client, now_);
     if (server) {
@@ -277,7 +278,10 @@ void Worker::tell(WorkerMask told) {
 void Worker::look_after() {
   for (;;) {
     Wish wish = pool_.wish(now_);
-    if (wish.want == Wish::Want::nothing) return;
+    if (wish.want == Wish::Want::nothing) {
+      spare_ |= wish.wanted_elsewhere;
+      return;
+    }
     if (wish.want == Wish::Want::lend) {
       lend(*wish.server, *wish.waiter);
     } else if (wish.want == Wish::Want::fetch) {
@@ -294,7 +298,7 @@ void Worker::look_after() {
 
 void Worker::clear_up() {
   for (Client& client : clients_) {
-    if (client.waiting()) pool_.withdraw(client);
+    if (client.waiting()) pool_.withdraw(client, now_);
   }
   for (const Letter& letter : mail_) {
     if (letter.kind == Letter::Kind::server) {
