@@ -1,0 +1,480 @@
+#include "tests/sim/actor.h"
+
+#include "protocol/error_fields.h"
+#include "protocol/startup.h"
+
+namespace headgate::sim {
+
+using Kind = Statement::Kind;
+
+Actor::Actor(World& world, Network& network, Ledger& ledger, int number, int requests,
+             const Allowances& allowances, const Manners& manners)
+    : world_(world),
+      network_(network),
+      ledger_(ledger),
+      number_(number),
+      requests_left_(requests),
+      allowances_(allowances),
+      manners_(manners),
+      self_(std::make_shared<Actor*>(this)) {}
+
+Ledger::ClientFacts Actor::facts() const {
+  return {true, database, user, application_name,
+          asked_to_cancel() || phase_ == Phase::gone || broke_ || told_ ||
+              ledger_.since(ledger_.operator_faults, operator_faults_before_) ||
+              allowances_.query_timeout.count() > 0 || allowances_.closing_timeouts};
+}
+
+bool Actor::asked_to_cancel() const {
+  return cancels_under_way_ > 0 || last_cancel_over_ >= asked_at_ ||
+         (allowances_.late_cancels && (ever_cancelled_ || allowances_.query_timeout.count() > 0));
+}
+
+std::string Actor::describe() const {
+  return fmt::format("c{} phase {} status {} owed {} ({}) asked {} us ago", number_,
+                     static_cast<int>(phase_), status_, expected_.size(),
+                     expected_.empty() ? "" : signature(expected_.front().statement),
+                     (world_.now() - asked_at_).count());
+}
+
+void Actor::start(const Address& pooler) {
+  pooler_ = pooler;
+  asked_at_ = world_.now();
+  network_.connect(pooler, [weak = std::weak_ptr(self_)](EndPtr end) {
+    const auto self = weak.lock();
+    if (!self) return;
+    Actor& actor = **self;
+    if (!end) return actor.over("refused");
+    actor.end_ = std::move(end);
+    actor.end_->on_change = [&actor] { actor.hear(); };
+    actor.phase_ = Phase::login;
+    actor.server_faults_before_ = actor.ledger_.server_faults.count;
+    actor.operator_faults_before_ = actor.ledger_.operator_faults.count;
+    encode_startup(actor.out_, {{"user", actor.user},
+                                {"database", actor.database},
+                                {"application_name", actor.application_name}});
+    actor.send_out();
+  });
+}
+
+void Actor::break_connection() {
+  if (!end_) return;
+  broke_ = true;
+  end_.connection()->cut();
+}
+
+// --- what comes
+
+void Actor::hear() {
+  if (!end_) return;
+  in_.append(end_->arrived());
+  if (!end_->arrived().empty()) end_->take(end_->arrived().size());
+  while (end_ && in_.size() >= 5) {
+    const size_t size = load_u32(in_.data() + 1);
+    if (size < 4 || size > 1 << 24) {
+      world_.violated("c{} got a message of length {}", number_, size);
+    }
+    if (in_.size() < 1 + size) break;
+    const Bytes whole = in_.substr(0, 1 + size);
+    in_.erase(0, 1 + size);
+    message(whole[0], View(whole).substr(5));
+  }
+  if (!end_) return;
+  if (end_->broken() || end_->at_end()) return over(end_->broken() ? "reset" : "end");
+  if (sending_) send_out();
+}
+
+void Actor::message(char tag, View body) {
+  world_.note("c{} hears {} {}", number_, tag, body.substr(0, 60));
+  if (tag == 'N') return;
+  if (tag == 'S' && phase_ != Phase::login) return check_parameter(body);
+  if (tag == 'E') return error(body);
+  if (phase_ == Phase::login) return login_message(tag, body);
+  answer(tag, body);
+}
+
+void Actor::login_message(char tag, View body) {
+  switch (tag) {
+    case 'S':
+      return check_parameter(body);
+    case 'R':
+      return;
+    case 'K':
+      key_process_ = static_cast<int32_t>(load_u32(body.data()));
+      key_secret_ = static_cast<int32_t>(load_u32(body.data() + 4));
+      return;
+    case 'Z':
+      phase_ = Phase::ready;
+      return think();
+    default:
+      world_.violated("c{} got '{}' while logging in", number_, tag);
+  }
+}
+
+void Actor::check_parameter(View body) {
+  const View name = body.substr(0, body.find('\0'));
+  const View value = body.substr(name.size() + 1, body.size() - name.size() - 2);
+  if (name == "application_name" && value != application_name) {
+    world_.violated("c{} is told that its application_name is '{}'", number_, value);
+  }
+}
+
+void Actor::answer(char tag, View body) {
+  if (expected_.empty()) world_.violated("c{} got '{}' and had asked for nothing", number_, tag);
+  const Expected expected = expected_.front();
+  if (expected.tag != tag) {
+    world_.violated("c{} got '{}' instead of '{}' of {}", number_, tag, expected.tag,
+                    signature(expected.statement));
+  }
+  expected_.pop_front();
+  world_.mark(static_cast<uint64_t>(tag) << 32 | static_cast<uint64_t>(number_));
+  check_content(expected, body);
+  if (tag == 'G') return send_copy_rows();
+  if (tag == 'C') ++answered_;
+  if (tag == 'Z' && expected_.empty()) think();
+}
+
+void Actor::check_content(const Expected& expected, View body) {
+  const Statement& statement = expected.statement;
+  switch (expected.tag) {
+    case 'T':
+      if (body == signature(statement)) return;
+      break;
+    case 'D':
+    case 'd':
+      if (body == row_content(statement, expected.row)) return;
+      break;
+    case 'C':
+      if (body.starts_with("BEGIN")) status_ = 'T';
+      if (body.starts_with("COMMIT") || body.starts_with("ROLLBACK")) status_ = 'I';
+      return;
+    case 'Z':
+      if (body == View(&status_, 1)) return;
+      world_.violated("c{} has status '{}' and is told '{}'", number_, status_, body);
+    default:
+      return;
+  }
+  world_.violated("{} was answered '{}' with {} instead of {}", signature(statement), expected.tag,
+                  body, row_content(statement, expected.row));
+}
+
+// --- errors
+
+void Actor::error(View body) {
+  const auto fields = decode_error_fields(body);
+  if (!fields) world_.violated("c{} got an error that cannot be read", number_);
+  const bool fatal = fields->severity == "FATAL";
+  world_.note("c{} is told {} {}: {} {}", number_, fields->severity, fields->sqlstate,
+              fields->message, fields->detail);
+  const bool planned = !expected_.empty() && expected_.front().tag == 'E' && !fatal &&
+                       fields->message == signature(expected_.front().statement);
+  if (!planned) check_excuse(fields->sqlstate, fields->message, fields->detail, fatal);
+  if (fatal) {
+    told_ = true;
+    return;
+  }
+  if (status_ == 'T') status_ = 'E';
+  while (!expected_.empty() && expected_.front().tag != 'Z') expected_.pop_front();
+  if (expected_.empty()) world_.violated("c{} got an error and had asked for nothing", number_);
+  copying_.reset();
+}
+
+// An error that was not planned needs a reason in the story.
+void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
+  const bool servers = ledger_.since(ledger_.server_faults, server_faults_before_) ||
+                       world_.now() < ledger_.trouble_until;
+  const bool operators = ledger_.since(ledger_.operator_faults, operator_faults_before_);
+  const Duration waited = world_.now() - asked_at_;
+  const auto timed_out = [&](Duration limit) { return limit.count() > 0 && waited >= limit; };
+  const bool excused =
+      (sqlstate == "57014" && !fatal &&
+       (asked_to_cancel() ||
+        (detail.starts_with("query_timeout") && timed_out(allowances_.query_timeout)))) ||
+      (sqlstate == "25P02" && status_ == 'E') ||
+      (message == "query_wait_timeout" && timed_out(allowances_.query_wait_timeout)) ||
+      ((message == "query timeout" || message == "query_timeout") &&
+       timed_out(allowances_.query_timeout)) ||
+      (fatal && allowances_.closing_timeouts &&
+       (message == "idle transaction timeout" || message == "transaction timeout" ||
+        message == "client_idle_timeout")) ||
+      (fatal && allowances_.limits && message.starts_with("no more connections allowed")) ||
+      (fatal && servers) || (fatal && operators);
+  if (!excused) {
+    world_.violated("c{} is told {} '{}' for no reason, {} us after it asked ({})", number_,
+                    sqlstate, message, waited.count(),
+                    expected_.empty() ? "nothing" : signature(expected_.front().statement));
+  }
+}
+
+// The connection is at its end. Unless somebody broke it, it must have been told why.
+void Actor::over(const char* how) {
+  if (phase_ == Phase::gone) return;
+  const bool may_be_torn = ledger_.since(ledger_.server_faults, server_faults_before_) ||
+                           allowances_.query_timeout.count() > 0 || allowances_.closing_timeouts;
+  const bool torn = !in_.empty() && may_be_torn;
+  const bool lost = end_ && end_->broken() && allowances_.late_news;
+  const bool told = lost || torn || told_ || broke_ ||
+                    ledger_.since(ledger_.operator_faults, operator_faults_before_);
+  if (phase_ != Phase::connecting && !told) {
+    world_.violated("c{}'s connection ended ({}) without a word; {}", number_, how, describe());
+  }
+  world_.note("c{} is gone: {}", number_, how);
+  phase_ = Phase::gone;
+  end_.close();
+}
+
+// --- what it does
+
+void Actor::think() {
+  Duration time = world_.dice.between(microseconds(0), milliseconds(2));
+  if (world_.dice.chance(manners_.dawdling))
+    time = world_.dice.between(milliseconds(1), milliseconds(800));
+  world_.after(time, [weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->act();
+  });
+}
+
+void Actor::act() {
+  if (phase_ != Phase::ready || !end_ || waits_for_answer() || told_) return;
+  if (stalling_) return think();
+  asked_at_ = world_.now();
+  if (status_ == 'I') {
+    server_faults_before_ = ledger_.server_faults.count;
+    operator_faults_before_ = ledger_.operator_faults.count;
+  }
+  if (requests_left_ <= 0 && status_ == 'I') return leave();
+  --requests_left_;
+  Dice& dice = world_.dice;
+  if (status_ != 'I') {
+    ask_transaction_step();
+  } else if (allowances_.transactions && dice.chance(manners_.transactions)) {
+    ask_transaction_step();
+  } else if (dice.chance(manners_.batches)) {
+    ask_batch();
+  } else if (dice.chance(manners_.copies)) {
+    ask_copy_in();
+  } else {
+    ask_simple();
+  }
+  if (dice.chance(manners_.vanishing)) {
+    world_.after(dice.between(microseconds(0), milliseconds(20)), [weak = std::weak_ptr(self_)] {
+      const auto self = weak.lock();
+      if (!self || !(*self)->end_) return;
+      Actor& actor = **self;
+      actor.broke_ = true;
+      if (actor.world_.dice.chance(500)) actor.end_->reset();
+      actor.over("vanishes");
+    });
+  }
+  if (dice.chance(manners_.cancelling)) {
+    world_.after(dice.between(microseconds(0), milliseconds(15)), [weak = std::weak_ptr(self_)] {
+      if (const auto self = weak.lock()) (*self)->cancel();
+    });
+  }
+  // The end of what it says stays away for a while.
+  if (dice.chance(manners_.stalling) && out_.size() > 1) {
+    Bytes later = out_.substr(1 + dice.roll(out_.size() - 1));
+    out_.resize(out_.size() - later.size());
+    send_out();
+    stalling_ = true;
+    world_.after(dice.between(microseconds(100), milliseconds(300)),
+                 [weak = std::weak_ptr(self_), later = std::move(later)] {
+                   const auto self = weak.lock();
+                   if (!self || !(*self)->end_) return;
+                   (*self)->stalling_ = false;
+                   (*self)->out_.append(later);
+                   (*self)->send_out();
+                 });
+    return;
+  }
+  send_out();
+}
+
+Statement Actor::new_statement(Kind kind) {
+  static constexpr int most_rows = 12;
+  Dice& dice = world_.dice;
+  Statement statement{.kind = kind, .client = number_};
+  statement.request =
+      number_ * 1000 + requests_left_ * 20 + static_cast<int>(expected_.size() % 20);
+  while (ledger_.times.contains(statement.request)) ++statement.request;
+  ledger_.times[statement.request] = 0;
+  if (kind == Kind::run || kind == Kind::copy_out || kind == Kind::copy_in) {
+    statement.rows = dice.chance(100) ? dice.between(0, most_rows) : dice.between(1, 3);
+    statement.size = dice.chance(20) ? dice.between(0, 50 * manners_.largest_row)
+                                     : dice.between(0, manners_.largest_row);
+  }
+  if (kind == Kind::run && dice.chance(300))
+    statement.milliseconds = dice.between(1, manners_.longest_work);
+  return statement;
+}
+
+// What a statement is answered if all goes well.
+void Actor::expect(const Statement& statement, bool described) {
+  const auto add = [&](char tag, int row = 0) { expected_.push_back({tag, statement, row}); };
+  switch (statement.kind) {
+    case Kind::run:
+      if (described && statement.rows > 0) add('T');
+      for (int row = 0; row < statement.rows; ++row) add('D', row);
+      return add('C');
+    case Kind::copy_out:
+      add('H');
+      for (int row = 0; row < statement.rows; ++row) add('d', row);
+      add('c');
+      return add('C');
+    case Kind::copy_in:
+      add('G');
+      return add('C');
+    case Kind::fail:
+    case Kind::die:
+      return add('E');
+    default:
+      return add('C');
+  }
+}
+
+void Actor::ask_simple() {
+  Dice& dice = world_.dice;
+  Bytes text;
+  const int count = dice.chance(150) ? dice.between(2, 4) : 1;
+  for (int i = 0; i < count; ++i) {
+    Kind kind = Kind::run;
+    if (dice.chance(manners_.copies)) kind = Kind::copy_out;
+    if (dice.chance(manners_.failing)) kind = Kind::fail;
+    if (dice.chance(manners_.dying)) kind = Kind::die;
+    const Statement statement = new_statement(kind);
+    expect(statement, true);
+    if (i > 0) text.push_back(';');
+    text.append(to_text(statement));
+    if (kind == Kind::fail) break;
+  }
+  expected_.push_back({'Z', expected_.back().statement});
+  text.push_back('\0');
+  say('Q', text);
+}
+
+void Actor::ask_transaction_step() {
+  Kind kind = Kind::begin;
+  if (status_ == 'E') kind = Kind::rollback;
+  if (status_ == 'T') {
+    const bool end = requests_left_ <= 0 || world_.dice.chance(300);
+    kind = end ? (world_.dice.chance(700) ? Kind::commit : Kind::rollback) : Kind::run;
+    if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
+  }
+  const Statement statement = new_statement(kind);
+  expect(statement, true);
+  expected_.push_back({'Z', statement});
+  Bytes text = to_text(statement);
+  text.push_back('\0');
+  say('Q', text);
+}
+
+// Several batches at once, each closed by its Sync.
+void Actor::ask_batch() {
+  Dice& dice = world_.dice;
+  const int batches = dice.chance(300) ? dice.between(2, 5) : 1;
+  for (int batch = 0; batch < batches; ++batch) {
+    bool failed = false;
+    const int statements = dice.between(1, 3);
+    for (int i = 0; i < statements; ++i) {
+      const Statement statement =
+          new_statement(dice.chance(manners_.failing) ? Kind::fail : Kind::run);
+      const bool described = dice.chance(500);
+      Bytes parse(1, '\0');
+      parse.append(to_text(statement));
+      parse.append(3, '\0');
+      say('P', parse);
+      say('B', Bytes(8, '\0'));
+      if (described) say('D', Bytes("P\0", 2));
+      say('E', Bytes(5, '\0'));
+      if (dice.chance(100)) say('H', {});
+      if (failed) continue;
+      expected_.push_back({'1', statement});
+      expected_.push_back({'2', statement});
+      if (described) expected_.push_back({statement.rows > 0 ? 'T' : 'n', statement});
+      expect(statement, false);
+      failed = statement.kind == Kind::fail;
+    }
+    say('S', {});
+    expected_.push_back({'Z', expected_.back().statement});
+  }
+}
+
+// The rows follow when the server is ready for them, or come right behind, as some drivers do.
+void Actor::ask_copy_in() {
+  const Statement statement = new_statement(Kind::copy_in);
+  expect(statement, true);
+  expected_.push_back({'Z', statement});
+  Bytes text = to_text(statement);
+  text.push_back('\0');
+  say('Q', text);
+  copying_ = statement;
+  if (world_.dice.chance(300)) send_copy_rows();
+}
+
+void Actor::send_copy_rows() {
+  if (!copying_) return;
+  const Statement statement = *std::exchange(copying_, std::nullopt);
+  const bool fails = world_.dice.chance(2 * manners_.failing);
+  const int rows = fails ? statement.rows / 2 : statement.rows;
+  for (int row = 0; row < rows; ++row) say('d', row_content(statement, row));
+  if (!fails) {
+    say('c', {});
+  } else {
+    say('f', Bytes("no\0", 3));
+    for (Expected& expected : expected_) {
+      if (expected.tag == 'C') expected.tag = 'E';
+    }
+  }
+  send_out();
+}
+
+void Actor::say(char tag, View body) {
+  char header[5] = {tag};
+  store_u32(header + 1, static_cast<uint32_t>(body.size() + 4));
+  out_.append(header, sizeof header);
+  out_.append(body);
+}
+
+void Actor::send_out() {
+  if (!end_) return;
+  sending_ = true;
+  out_.erase(0, end_->send(out_));
+  sending_ = !out_.empty();
+}
+
+void Actor::cancel() {
+  if (!end_ || phase_ != Phase::ready) return;
+  ++cancels_under_way_;
+  ever_cancelled_ = true;
+  world_.note("c{} asks to cancel", number_);
+  auto line = std::make_shared<EndPtr>();
+  const auto over = [weak = std::weak_ptr(self_), line](bool torn) {
+    line->close();
+    const auto self = weak.lock();
+    if (!self) return;
+    --(*self)->cancels_under_way_;
+    (*self)->last_cancel_over_ = (*self)->world_.now() + (torn ? milliseconds(2000) : Duration{});
+  };
+  Bytes packet;
+  char secret[4];
+  store_u32(secret, static_cast<uint32_t>(key_secret_));
+  encode_cancel_request(packet, key_process_, View(secret, sizeof secret));
+  network_.connect(pooler_, [line, over, packet](EndPtr end) {
+    if (!end) return over(false);
+    *line = std::move(end);
+    (*line)->send_all(packet);
+    (*line)->on_change = [line, over] {
+      if ((*line)->broken() || (*line)->at_end()) over((*line)->broken());
+    };
+  });
+}
+
+void Actor::leave() {
+  say('X', {});
+  end_->send_all(out_);
+  phase_ = Phase::gone;
+  world_.note("c{} leaves", number_);
+  end_.close();
+}
+
+}  // namespace headgate::sim

@@ -1,0 +1,119 @@
+// A simulated client: it logs in, does what its script says, checks every byte that it is answered,
+// and leaves, politely or not. It knows what it may be told: what it asked for, in order, and
+// errors only with a reason.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/sim/language.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/network.h"
+
+namespace headgate::sim {
+
+/// What the settings of a story allow to happen to a client.
+struct Allowances {
+  bool transactions = true;  // not in statement mode
+  Duration query_timeout{};  // 0: none
+  Duration query_wait_timeout{};
+  bool closing_timeouts = false;  // idle_transaction_timeout, transaction_timeout, ...
+  bool limits = false;            // logins may be refused for a limit
+  bool late_cancels = false;      // a cancel may strike long after it was asked for
+  bool late_news = false;         // what was said last may be lost with the connection
+};
+
+/// How a client behaves, in permille of its steps.
+struct Manners {
+  int batches = 300, copies = 80, failing = 60, transactions = 300, dying = 0;
+  int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20;
+  int longest_work = 20;  // milliseconds
+  int largest_row = 200;
+};
+
+class Actor {
+ public:
+  Actor(World& world, Network& network, Ledger& ledger, int number, int requests,
+        const Allowances& allowances, const Manners& manners);
+
+  std::string database, user, application_name;
+
+  void start(const Address& pooler);
+  /// Its script is done, or it was legitimately sent away.
+  bool finished() const { return phase_ == Phase::gone; }
+  /// Its network connection breaks.
+  void break_connection();
+  bool connected() const { return static_cast<bool>(end_); }
+  Ledger::ClientFacts facts() const;
+  int number() const { return number_; }
+  std::string describe() const;
+  int answered() const { return answered_; }
+
+ private:
+  enum class Phase : uint8_t { connecting, login, ready, gone };
+  struct Expected {
+    char tag;
+    Statement statement;
+    int row = 0;
+  };
+
+  void hear();
+  void message(char tag, View body);
+  void login_message(char tag, View body);
+  void answer(char tag, View body);
+  void check_content(const Expected& expected, View body);
+  void error(View body);
+  void check_excuse(View sqlstate, View message, View detail, bool fatal);
+  void check_parameter(View body);
+  void over(const char* how);
+
+  void think();
+  void act();
+  void ask_simple();
+  void ask_transaction_step();
+  void ask_batch();
+  void ask_copy_in();
+  void send_copy_rows();
+  Statement new_statement(Statement::Kind kind);
+  void expect(const Statement& statement, bool described);
+  void say(char tag, View body);
+  void send_out();
+  void cancel();
+  void leave();
+  bool asked_to_cancel() const;
+  bool waits_for_answer() const { return !expected_.empty(); }
+
+  World& world_;
+  Network& network_;
+  Ledger& ledger_;
+  const int number_;
+  int requests_left_;
+  const Allowances allowances_;
+  const Manners manners_;
+  Address pooler_;
+  std::shared_ptr<Actor*> self_;  // for events that come too late
+  EndPtr end_;
+  Phase phase_ = Phase::connecting;
+  Bytes in_, out_;
+  std::deque<Expected> expected_;
+  std::optional<Statement> copying_;  // its rows are to be sent when the server says so
+  char status_ = 'I';
+  bool in_transaction_wanted_ = false;
+  int32_t key_process_ = 0, key_secret_ = 0;
+  bool sending_ = false;
+  bool stalling_ = false;  // the end of what it says stays away
+  bool told_ = false;      // a FATAL has come
+  bool broke_ = false;
+  Instant asked_at_{}, transaction_at_{};
+  uint64_t server_faults_before_ = 0, operator_faults_before_ = 0;
+  int cancels_under_way_ = 0;
+  bool ever_cancelled_ = false;
+  Instant last_cancel_over_{};
+  int answered_ = 0;
+};
+
+}  // namespace headgate::sim

@@ -1,0 +1,46 @@
+// The language that simulated clients and servers speak instead of SQL: statements that say who
+// asks, for what, and what is to happen. Besides, a server understands what Headgate itself says to
+// it, and nothing else: any other text has been torn or mixed up on the way.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace headgate::sim {
+
+struct Statement {
+  enum class Kind : uint8_t {
+    nothing,
+    begin,
+    commit,
+    rollback,
+    run,   // answers rows, after a while
+    fail,  // an error
+    copy_in,
+    copy_out,
+    die,      // the server's process ends with a FATAL
+    set,      // Headgate's own: a parameter
+    discard,  // Headgate's own: server_reset_query
+    check,    // Headgate's own: server_check_query
+    stray,    // Execute of a portal that nobody has
+  };
+  Kind kind = Kind::nothing;
+  int client = 0;
+  int request = 0;
+  int rows = 0, size = 0, milliseconds = 0;
+  std::string name{}, value{};  // set
+};
+
+/// Who asks for what: "c7 r42".
+std::string signature(const Statement& statement);
+std::string to_text(const Statement& statement);
+/// The statements of a query, or nothing where one of them is not of this language.
+std::optional<std::vector<Statement>> parse_query(View text);
+
+/// The content of a row: tells whose it is, and shows when a byte of it was lost or exchanged.
+Bytes row_content(const Statement& statement, int row);
+
+}  // namespace headgate::sim

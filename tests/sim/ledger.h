@@ -1,0 +1,54 @@
+// What really happened to each request, as the simulated servers see it; and what excuses there
+// were for failing one. Shared by clients, servers and the watch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "tests/sim/world.h"
+
+namespace headgate::sim {
+
+struct Ledger {
+  explicit Ledger(World& w) : world(w) {}
+  World& world;
+
+  /// A server carries the request out.
+  void executed(int client, int request) {
+    if (++times[request] > 1)
+      world.violated("request c{} r{} was carried out twice", client, request);
+  }
+  std::map<int, int> times;
+
+  // Asked of the clients, by their numbers.
+  struct ClientFacts {
+    bool exists = false;
+    std::string database, user, application_name;
+    bool may_be_cancelled = false;  // it asked for it, it is gone, or a timeout of ours may strike
+  };
+  std::function<ClientFacts(int client)> facts_of;
+
+  /// What may legitimately fail a client's request: a server that died or broke, an operator's
+  /// KILL.
+  struct Faults {
+    uint64_t count = 0;
+    Instant last{};
+  };
+  Faults server_faults, operator_faults;
+  void fault(Faults& faults) {
+    ++faults.count;
+    faults.last = world.now();
+  }
+  /// Whether there was one since `before` of them were known; news may be on their way for long.
+  bool since(const Faults& faults, uint64_t before) const {
+    constexpr Duration on_its_way = seconds(5);
+    return faults.count > before ||
+           (faults.last != Instant{} && world.now() - faults.last < on_its_way);
+  }
+  /// Until then servers cannot be reached, or log-ins are still held back for that reason.
+  Instant trouble_until{};
+};
+
+}  // namespace headgate::sim

@@ -1,0 +1,120 @@
+// sim [--seed N] [--from N --count N | --seconds S]: runs simulations; --seed tells one in detail.
+// The last line counts seeds and failures; the exit status is 1 where one failed.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+#include "proxy/log.h"
+#include "tests/sim/story.h"
+
+namespace {
+
+using headgate::sim::Story;
+
+uint64_t current_seed = 0;
+Story* told_now = nullptr;
+
+void print_notes(const Story& story_of) {
+  Story& story = const_cast<Story&>(story_of);
+  for (const std::string& line : story.world().notes()) fmt::print("{}\n", line);
+}
+
+// A MUST that failed, or worse: say which seed it was before the end.
+void on_crash(int number) {
+  std::signal(number, SIG_DFL);
+  if (told_now) print_notes(*told_now);
+  fmt::print("FAILED seed {}: the program {}\n", current_seed,
+             number == SIGABRT ? "aborted" : "crashed");
+  std::fflush(stdout);
+  std::raise(number);
+}
+
+void log_into_notes(headgate::LogLevel, std::string_view text) {
+  if (told_now) told_now->world().note("    log: {}", text);
+}
+
+bool run_seed(uint64_t seed, bool recording) {
+  current_seed = seed;
+  std::string failure;
+  Story story(seed, recording);
+  told_now = &story;
+  try {
+    story.run();
+  } catch (const headgate::sim::Violation& violation) {
+    failure = violation.what();
+  }
+  if (recording) {
+    fmt::print("{}\n", story.ini());
+    print_notes(story);
+  }
+  if (!failure.empty()) {
+    fmt::print("FAILED seed {} ({}): {}\n", seed, story.title(), failure);
+  } else if (recording) {
+    fmt::print("seed {} ({}): well; {} events, {} answers, fingerprint {:016x}\n", seed,
+               story.title(), story.world().events(), story.answered(),
+               story.world().fingerprint());
+  }
+  told_now = nullptr;
+  return failure.empty();
+}
+
+struct Options {
+  uint64_t from = 1, count = 1000;
+  double seconds = 0;
+  bool one = false, stop_at_first = false;
+};
+
+Options parse(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i < count; ++i) {
+    const auto is = [&](const char* name) { return std::strcmp(arguments[i], name) == 0; };
+    const char* value = i + 1 < count ? arguments[i + 1] : "0";
+    if (is("--first")) {
+      options.stop_at_first = true;
+      continue;
+    }
+    if (is("--seed")) {
+      options.one = true;
+      options.from = std::strtoull(value, nullptr, 10);
+      options.count = 1;
+    } else if (is("--from")) {
+      options.from = std::strtoull(value, nullptr, 10);
+    } else if (is("--count")) {
+      options.count = std::strtoull(value, nullptr, 10);
+    } else if (is("--seconds")) {
+      options.seconds = std::strtod(value, nullptr);
+    } else {
+      fmt::print(stderr,
+                 "usage: sim [--seed N | [--from N] [--count N | --seconds S] [--first]]\n");
+      std::exit(2);
+    }
+    ++i;
+  }
+  return options;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const Options options = parse(count, arguments);
+  std::signal(SIGABRT, on_crash);
+  std::signal(SIGSEGV, on_crash);
+  headgate::redirect_log(log_into_notes);
+  const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  uint64_t done = 0, failed = 0;
+  while (options.seconds > 0 ? elapsed() < options.seconds : done < options.count) {
+    failed += !run_seed(options.from + done, options.one);
+    ++done;
+    if (failed > 0 && options.stop_at_first) break;
+  }
+  fmt::print("{} seeds from {}, {} failures, {:.1f} s\n", done, options.from, failed, elapsed());
+  return failed == 0 ? 0 : 1;
+}

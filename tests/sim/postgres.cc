@@ -1,0 +1,501 @@
+#include "tests/sim/postgres.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace headgate::sim {
+
+// --- the host
+
+Postgres::Postgres(World& world, Network& network, Ledger& ledger, Address address)
+    : world_(world), network_(network), ledger_(ledger), address_(std::move(address)) {
+  set_door(Door::open);
+}
+
+void Postgres::set_door(Door door) {
+  door_ = door;
+  network_.close(address_);
+  if (door == Door::refusing) return;
+  network_.listen(address_, [this](EndPtr end) {
+    std::erase_if(backends_, [](const auto& backend) { return backend->gone(); });
+    auto backend = std::make_shared<Backend>(*this, std::move(end), ++next_process_);
+    backends_.push_back(backend);
+  });
+}
+
+std::vector<Backend*> Postgres::backends() {
+  std::vector<Backend*> all;
+  for (const auto& backend : backends_) {
+    if (!backend->gone() && backend->session()) all.push_back(backend.get());
+  }
+  return all;
+}
+
+size_t Postgres::sessions(const std::string& database, const std::string& user) const {
+  size_t count = 0;
+  for (const auto& backend : backends_) {
+    count += !backend->gone() && backend->session() && !backend->frozen() &&
+             (database.empty() || backend->database() == database) &&
+             (user.empty() || backend->user() == user);
+  }
+  return count;
+}
+
+void Postgres::cancel(int process, int32_t secret) {
+  for (const auto& backend : backends_) {
+    if (backend->process() == process && !backend->gone()) return backend->cancel(secret);
+  }
+}
+
+// --- a process
+
+Backend::Backend(Postgres& host, EndPtr end, int process)
+    : host_(host), end_(std::move(end)), process_(process) {
+  secret_ = static_cast<int32_t>(host.world().dice.next());
+  end_->on_change = [this] { hear(); };
+}
+
+bool Backend::frozen() const { return host_.world().now() < frozen_until_; }
+
+void Backend::hear() {
+  if (gone_ || frozen()) return;
+  if (end_->broken()) return close();
+  if (std::exchange(cancel_when_thawed_, false)) return cancel(secret_);
+  in_.append(end_->arrived());
+  if (!end_->arrived().empty()) end_->take(end_->arrived().size());
+  pump();
+  if (gone_) return;
+  flush();
+  if (end_->at_end() && !working_) close();
+}
+
+void Backend::pump() {
+  while (!gone_ && !working_ && out_.size() < 32768) {
+    if (pending_cancel_ && copying_) {
+      pending_cancel_ = false;
+      fail("57014", "canceling statement due to user request");
+      continue;
+    }
+    if (!steps_.empty()) {
+      Step step = std::move(steps_.front());
+      steps_.pop_front();
+      do_step(std::move(step));
+      continue;
+    }
+    if (!(started_ ? take_message() : take_packet())) return;
+  }
+}
+
+void Backend::flush() {
+  if (gone_) return;
+  out_.erase(0, end_->send(out_));
+}
+
+void Backend::close() {
+  if (gone_) return;
+  gone_ = true;
+  ++work_;
+  end_.close();
+}
+
+void Backend::say(char tag, View body) {
+  char header[5] = {tag};
+  store_u32(header + 1, static_cast<uint32_t>(body.size() + 4));
+  out_.append(header, sizeof header);
+  out_.append(body);
+}
+
+// --- what may befall it
+
+void Backend::crash() {
+  if (gone_) return;
+  host_.ledger().fault(host_.ledger().server_faults);
+  gone_ = true;
+  ++work_;
+  end_->reset();
+  end_.close();
+}
+
+void Backend::terminate() {
+  if (gone_ || !started_) return;
+  host_.ledger().fault(host_.ledger().server_faults);
+  fail("57P01", "terminating connection due to administrator command", true);
+}
+
+void Backend::freeze(Duration time) {
+  host_.ledger().fault(host_.ledger().server_faults);
+  World& world = host_.world();
+  frozen_until_ = world.now() + time;
+  world.after(time + microseconds(1), [weak = weak_from_this()] {
+    if (const auto still = weak.lock()) still->hear();
+  });
+}
+
+void Backend::cancel(int32_t secret) {
+  if (secret != secret_) return;
+  if (frozen()) {
+    cancel_when_thawed_ = true;
+    return;
+  }
+  const Statement* hit = working_ ? &*working_ : copying_ ? &*copying_ : nullptr;
+  if (!hit) return hear();
+  if (hit->client != 0) {
+    const auto facts = host_.ledger().facts_of(hit->client);
+    if (!facts.may_be_cancelled) {
+      host_.world().violated("a cancel hit {}, which nobody wanted cancelled", signature(*hit));
+    }
+  }
+  if (!working_) {
+    pending_cancel_ = true;
+    return hear();
+  }
+  ++work_;
+  fail("57014", "canceling statement due to user request");
+  working_.reset();
+  hear();
+}
+
+// --- start-up
+
+bool Backend::take_packet() {
+  if (host_.door() == Postgres::Door::silent) return false;
+  if (in_.size() < 8) return false;
+  const size_t size = load_u32(in_.data());
+  if (in_.size() < size) return false;
+  const Bytes packet = in_.substr(0, size);
+  in_.erase(0, size);
+  startup(packet);
+  return !gone_;
+}
+
+void Backend::startup(View packet) {
+  constexpr uint32_t cancel_request = 80877102;
+  World& world = host_.world();
+  if (load_u32(packet.data() + 4) == cancel_request) {
+    const auto process = static_cast<int>(load_u32(packet.data() + 8));
+    const auto secret = static_cast<int32_t>(load_u32(packet.data() + 12));
+    working_.emplace();  // nothing more is heard meanwhile
+    world.after(world.dice.between(microseconds(1), host_.cancel_delay),
+                [self = shared_from_this(), host = &host_, process, secret] {
+                  host->cancel(process, secret);
+                  self->close();
+                });
+    return;
+  }
+  if (host_.door() == Postgres::Door::failing) {
+    host_.ledger().fault(host_.ledger().server_faults);
+    return fail(world.dice.chance(500) ? "53300" : "57P03", "cannot accept this connection now",
+                true);
+  }
+  View rest = packet.substr(8);
+  while (rest.size() > 1) {
+    const std::string name(rest.substr(0, rest.find('\0')));
+    rest.remove_prefix(name.size() + 1);
+    const std::string value(rest.substr(0, rest.find('\0')));
+    rest.remove_prefix(value.size() + 1);
+    if (name == "user") user_ = value;
+    if (name == "database") database_ = value;
+  }
+  values_ = {{"client_encoding", "UTF8"},
+             {"DateStyle", "ISO, MDY"},
+             {"TimeZone", "UTC"},
+             {"application_name", ""},
+             {"standard_conforming_strings", "on"},
+             {"server_version", "15.0"}};
+  started_ = true;
+  say('R', Bytes(4, '\0'));
+  for (const auto& [name, value] : values_) report(name);
+  char key[8];
+  store_u32(key, static_cast<uint32_t>(process_));
+  store_u32(key + 4, static_cast<uint32_t>(secret_));
+  say('K', View(key, sizeof key));
+  ready();
+  if (host_.on_session) host_.on_session();
+}
+
+void Backend::report(View name) {
+  Bytes body(name);
+  body.push_back('\0');
+  body.append(values_[std::string(name)]);
+  body.push_back('\0');
+  say('S', body);
+}
+
+// --- messages
+
+bool Backend::take_message() {
+  if (in_.size() < 5) return false;
+  const size_t size = load_u32(in_.data() + 1);
+  if (size < 4 || size > 1 << 24) {
+    host_.world().violated("server {} got a message of length {}", process_, size);
+  }
+  if (in_.size() < 1 + size) return false;
+  const Bytes whole = in_.substr(0, 1 + size);
+  in_.erase(0, 1 + size);
+  message(whole[0], View(whole).substr(5));
+  return true;
+}
+
+void Backend::message(char tag, View body) {
+  host_.world().note("server {} hears {} {}", process_, tag, body.substr(0, 60));
+  if (tag == 'X') return close();
+  if (copying_) return copy_message(tag, body);
+  if (tag == 'd' || tag == 'c' || tag == 'f') return;  // of a COPY that has failed
+  if (tag == 'S') return steps_.push_back({Step::Kind::sync});
+  if (skipping_) return;
+  if (tag == 'Q') return query(body.substr(0, body.size() - 1));
+  implicit_ = true;
+  switch (tag) {
+    case 'P': {
+      const View text = body.substr(1, body.size() - 4);
+      const auto statements = parse_query(text);
+      if (!statements || statements->size() != 1 || body[0] != '\0') {
+        host_.world().violated("server {} got a Parse nobody sent: {}", process_, text);
+      }
+      parsed_ = statements->front();
+      return steps_.push_back({Step::Kind::message, {}, "1"});
+    }
+    case 'B':
+      bound_ = parsed_;
+      return steps_.push_back({Step::Kind::message, {}, "2"});
+    case 'D':
+      return steps_.push_back({Step::Kind::describe, bound_.value_or(Statement{})});
+    case 'E': {
+      Statement statement = bound_.value_or(Statement{});
+      if (body[0] != '\0') statement = {.kind = Statement::Kind::stray};
+      return steps_.push_back({Step::Kind::execute, statement});
+    }
+    case 'C':
+      return steps_.push_back({Step::Kind::message, {}, "3"});
+    case 'H':
+      return;
+    default:
+      host_.world().violated("server {} got an unknown message {}", process_,
+                             static_cast<int>(tag));
+  }
+}
+
+void Backend::query(View text) {
+  auto statements = parse_query(text);
+  if (!statements) host_.world().violated("server {} got a query nobody sent: {}", process_, text);
+  for (Statement& statement : *statements) {
+    steps_.push_back({Step::Kind::execute, std::move(statement), {}, true});
+  }
+  steps_.back().last = true;
+}
+
+void Backend::do_step(Step step) {
+  switch (step.kind) {
+    case Step::Kind::message:
+      return say(step.message[0], {});
+    case Step::Kind::describe:
+      if (step.statement.rows > 0 && step.statement.kind == Statement::Kind::run) {
+        return say('T', signature(step.statement));
+      }
+      return say('n', {});
+    case Step::Kind::sync:
+      skipping_ = false;
+      return ready();
+    case Step::Kind::execute:
+      break;
+  }
+  check_asker(step.statement);
+  if (start_work(step)) return;
+  step_failed_ = false;
+  execute(step.statement);
+  if (copying_) copy_simple_ = step.simple;
+  if (step.last && !copying_ && !step_failed_ && !gone_) ready();
+}
+
+// Work takes time, and what comes meanwhile waits.
+bool Backend::start_work(const Step& step) {
+  if (step.statement.milliseconds == 0) return false;
+  working_ = step.statement;
+  World& world = host_.world();
+  const uint64_t number = ++work_;
+  world.after(milliseconds(step.statement.milliseconds), [weak = weak_from_this(), step, number] {
+    const auto self = weak.lock();
+    if (!self || self->gone_ || number != self->work_) return;
+    Step quick = step;
+    quick.statement.milliseconds = 0;
+    self->steps_.push_front(quick);
+    self->working_.reset();
+    self->hear();
+  });
+  return true;
+}
+
+// A transaction, or a batch, is one client's alone; and each statement comes to where its client
+// wanted to go, with the parameters of that client.
+void Backend::check_asker(const Statement& statement) {
+  if (statement.client == 0) return;
+  World& world = host_.world();
+  if (owner_ != 0 && owner_ != statement.client) {
+    world.violated("{} came into a transaction of c{}", signature(statement), owner_);
+  }
+  const auto facts = host_.ledger().facts_of(statement.client);
+  if (!facts.exists) world.violated("{}: nobody has asked for this", signature(statement));
+  if (facts.database != database_ || facts.user != user_) {
+    world.violated("{} of {}/{} came to a server of {}/{}", signature(statement), facts.database,
+                   facts.user, database_, user_);
+  }
+  if (facts.application_name != values_["application_name"]) {
+    world.violated("{} runs with application_name '{}' instead of '{}'", signature(statement),
+                   values_["application_name"], facts.application_name);
+  }
+  owner_ = statement.client;
+}
+
+void Backend::execute(const Statement& statement) {
+  using Kind = Statement::Kind;
+  if (status_ == 'E' && statement.kind != Kind::rollback && statement.kind != Kind::commit) {
+    return fail("25P02", "current transaction is aborted");
+  }
+  if (statement.client != 0) host_.ledger().executed(statement.client, statement.request);
+  switch (statement.kind) {
+    case Kind::nothing:
+      return say('I', {});
+    case Kind::begin:
+      status_ = 'T';
+      return complete("BEGIN");
+    case Kind::commit:
+    case Kind::rollback: {
+      const bool failed = status_ == 'E' || statement.kind == Kind::rollback;
+      status_ = 'I';
+      return complete(failed ? "ROLLBACK" : "COMMIT");
+    }
+    case Kind::run:
+    case Kind::copy_out:
+      return answer_rows(statement);
+    case Kind::fail:
+      return fail("22012", signature(statement));
+    case Kind::die:
+      host_.ledger().fault(host_.ledger().server_faults);
+      return fail("57P01", signature(statement), true);
+    case Kind::copy_in:
+      copying_ = statement;
+      copied_ = 0;
+      return say('G', Bytes(3, '\0'));
+    case Kind::set:
+      return set(statement);
+    case Kind::discard:
+      return complete("DISCARD ALL");
+    case Kind::check:
+      return complete("SELECT 1");
+    case Kind::stray:
+      return fail("34000", "portal does not exist");
+  }
+}
+
+void Backend::answer_rows(const Statement& statement) {
+  const bool copy = statement.kind == Statement::Kind::copy_out;
+  if (copy) {
+    say('H', Bytes(3, '\0'));
+  } else if (statement.rows > 0 && !implicit_) {
+    say('T', signature(statement));
+  }
+  for (int row = 0; row < statement.rows; ++row) {
+    say(copy ? 'd' : 'D', row_content(statement, row));
+  }
+  if (copy) say('c', {});
+  complete(fmt::format("{} {}", copy ? "COPY" : "SELECT", statement.rows));
+}
+
+void Backend::set(const Statement& statement) {
+  for (auto& [name, value] : values_) {
+    const bool same =
+        std::equal(name.begin(), name.end(), statement.name.begin(), statement.name.end(),
+                   [](char a, char b) { return std::tolower(a) == std::tolower(b); });
+    if (!same) continue;
+    value = statement.value;
+    complete("SET");
+    return report(name);
+  }
+  fail("42704", "unrecognized configuration parameter");
+}
+
+// --- COPY
+
+void Backend::copy_message(char tag, View body) {
+  switch (tag) {
+    case 'd':
+      check_row(body);
+      ++copied_;
+      return;
+    case 'c':
+      if (copied_ != copying_->rows) {
+        host_.world().violated("{}: {} rows of {} came", signature(*copying_), copied_,
+                               copying_->rows);
+      }
+      complete(fmt::format("COPY {}", copied_));
+      copying_.reset();
+      if (copy_simple_) ready();
+      return;
+    case 'f':
+      return fail("57014", signature(*copying_));
+    case 'H':
+    case 'S':
+      return;
+    default:
+      host_.world().violated("server {} got a message {} in a COPY", process_, tag);
+  }
+}
+
+// A row whose sender has vanished in the middle is filled up by Headgate.
+void Backend::check_row(View body) const {
+  const Bytes wanted = row_content(*copying_, copied_);
+  const auto differs = std::mismatch(body.begin(), body.end(), wanted.begin(), wanted.end());
+  const View rest = body.substr(static_cast<size_t>(differs.first - body.begin()));
+  if (body.size() == wanted.size() && rest.find_first_not_of('\n') == rest.npos) return;
+  host_.world().violated("{}: CopyData {} is not what was sent", signature(*copying_), copied_);
+}
+
+// --- answers
+
+void Backend::complete(View tag) {
+  Bytes body(tag);
+  body.push_back('\0');
+  say('C', body);
+}
+
+void Backend::fail(View sqlstate, View text, bool fatal) {
+  Bytes body;
+  for (const auto& [field, value] : {std::pair<char, View>{'S', fatal ? "FATAL" : "ERROR"},
+                                     {'V', fatal ? "FATAL" : "ERROR"},
+                                     {'C', sqlstate},
+                                     {'M', text}}) {
+    body.push_back(field);
+    body.append(value);
+    body.push_back('\0');
+  }
+  body.push_back('\0');
+  say('E', body);
+  host_.world().note("server {} says {} {}", process_, sqlstate, text);
+  step_failed_ = true;
+  if (fatal) {
+    end_->send_all(out_);
+    return close();
+  }
+  if (status_ == 'T') status_ = 'E';
+  // What remains of the simple query is not run; a batch is skipped up to its Sync.
+  const bool simple = copying_ ? copy_simple_ : !implicit_;
+  copying_.reset();
+  if (simple) {
+    while (!steps_.empty() && steps_.front().simple) {
+      const bool last = steps_.front().last;
+      steps_.pop_front();
+      if (last) break;
+    }
+    ready();
+  } else {
+    skipping_ = true;
+  }
+}
+
+void Backend::ready() {
+  implicit_ = false;
+  if (status_ == 'I') owner_ = 0;
+  say('Z', View(&status_, 1));
+}
+
+}  // namespace headgate::sim

@@ -1,0 +1,123 @@
+// A simulated PostgreSQL: one host, and a process for each connection that speaks the protocol as
+// the real one does, and checks what it hears: statements whole and in order, a transaction of one
+// client alone, cancels only for those who may be cancelled.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/sim/language.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/network.h"
+
+namespace headgate::sim {
+
+class Postgres;
+
+class Backend : public std::enable_shared_from_this<Backend> {
+ public:
+  Backend(Postgres& host, EndPtr end, int process);
+
+  void hear();
+  /// What may befall it.
+  void crash();                // the connection breaks
+  void terminate();            // FATAL 57P01, as by pg_terminate_backend
+  void freeze(Duration time);  // SIGSTOP for that long
+  void cancel(int32_t secret);
+
+  bool gone() const { return gone_; }
+  bool session() const { return started_; }  // not a cancel request, nor silent
+  bool frozen() const;
+  const std::string& database() const { return database_; }
+  const std::string& user() const { return user_; }
+  int process() const { return process_; }
+  bool in_transaction() const { return status_ != 'I'; }
+
+ private:
+  struct Step {
+    enum class Kind : uint8_t { execute, describe, message, sync } kind;
+    Statement statement{};
+    Bytes message{};
+    bool simple = false;
+    bool last = false;  // of its simple query
+  };
+
+  void pump();
+  bool take_packet();
+  bool take_message();
+  void startup(View packet);
+  void query(View text);
+  void message(char tag, View body);
+  void do_step(Step step);
+  bool start_work(const Step& step);
+  void check_row(View body) const;
+  void execute(const Statement& statement);
+  void answer_rows(const Statement& statement);
+  void copy_message(char tag, View body);
+  void set(const Statement& statement);
+  void complete(View tag);
+  void fail(View sqlstate, View text, bool fatal = false);
+  void ready();
+  void check_asker(const Statement& statement);
+  void say(char tag, View body);
+  void flush();
+  void close();
+  void report(View name);
+
+  Postgres& host_;
+  EndPtr end_;
+  const int process_;
+  int32_t secret_ = 0;
+  Bytes in_, out_;
+  std::deque<Step> steps_;
+  std::map<std::string, std::string> values_;
+  std::optional<Statement> parsed_, bound_;  // the unnamed statement and portal
+  std::optional<Statement> working_;         // what it is busy with
+  std::optional<Statement> copying_;
+  int copied_ = 0;
+  bool copy_simple_ = false;
+  Instant frozen_until_{};
+  uint64_t work_ = 0;  // tells one piece of work from the next
+  std::string database_, user_;
+  int owner_ = 0;  // the client whose transaction or batch it is
+  char status_ = 'I';
+  bool implicit_ = false;  // a batch is open since the last Sync
+  bool started_ = false, skipping_ = false, gone_ = false, pending_cancel_ = false;
+  bool cancel_when_thawed_ = false, step_failed_ = false;
+};
+
+class Postgres {
+ public:
+  Postgres(World& world, Network& network, Ledger& ledger, Address address);
+
+  /// How new connections fare.
+  enum class Door : uint8_t { open, refusing, silent, failing };
+  void set_door(Door door);
+  Door door() const { return door_; }
+
+  World& world() { return world_; }
+  Ledger& ledger() { return ledger_; }
+  const Address& address() const { return address_; }
+  /// Processes that serve a session, frozen ones left out.
+  size_t sessions(const std::string& database, const std::string& user) const;
+  std::vector<Backend*> backends();
+  void cancel(int process, int32_t secret);
+  /// Time that a cancel request takes at most.
+  Duration cancel_delay = milliseconds(1);
+  /// Called when a session has begun.
+  std::function<void()> on_session;
+
+ private:
+  World& world_;
+  Network& network_;
+  Ledger& ledger_;
+  const Address address_;
+  Door door_ = Door::open;
+  int next_process_ = 100;
+  std::vector<std::shared_ptr<Backend>> backends_;
+};
+
+}  // namespace headgate::sim

@@ -1,0 +1,68 @@
+// One simulation, made from a seed: the settings, the clients and what befalls everybody. It ends
+// well when every client has got its answers or its one error, and nothing is left of anybody.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/actor.h"
+#include "tests/sim/house.h"
+#include "tests/sim/watch.h"
+
+namespace headgate::sim {
+
+class Story {
+ public:
+  explicit Story(uint64_t seed, bool recording = false);
+  ~Story();
+
+  /// Throws a Violation.
+  void run();
+  World& world() { return world_; }
+  /// What the story is about, for the report.
+  const std::string& title() const { return title_; }
+  const std::string& ini() const { return ini_; }
+  int answered() const;
+
+ private:
+  /// What befalls everybody while the clients are at work, so many of each.
+  struct Misfortunes {
+    bool clients_break = false, servers_die = false, servers_freeze = false, doors_close = false;
+    bool threads_stall = false, operators = false, slow_cancels = false, network_holds = false;
+    bool lookups_fail = false;
+  };
+
+  void choose_misfortunes();
+  std::string choose_settings();
+  void choose_manners();
+  void add_actors();
+  void schedule_misfortunes();
+  void misfortune();
+  void server_misfortune();
+  void operator_acts();
+  void close_door();
+  void heal();
+  void run_for(Duration time);
+  void run_until_finished();
+  void empty_the_house();
+  bool everybody_finished() const;
+  Backend* any_backend();
+
+  World world_;
+  Network network_{world_};
+  Ledger ledger_{world_};
+  std::string title_, ini_;
+  size_t workers_ = 1;
+  Misfortunes misfortunes_;
+  Watch::Limits limits_;
+  Allowances allowances_;
+  Manners manners_;
+  std::unique_ptr<Postgres> postgres_;
+  std::unique_ptr<House> house_;
+  std::unique_ptr<Watch> watch_;
+  std::vector<std::unique_ptr<Actor>> actors_;
+  bool killed_ = false;
+};
+
+}  // namespace headgate::sim

@@ -1,0 +1,188 @@
+#include "tests/sim/watch.h"
+
+#include <algorithm>
+
+namespace headgate::sim {
+
+void Watch::after_event() {
+  check_limits();
+  for (PoolEntry* entry : house_.pooler().registry().pools()) {
+    check_waiting(*entry);
+    check_fairness(*entry);
+  }
+}
+
+void Watch::excuse_waiting(Duration time) {
+  excused_until_ = std::max(excused_until_, world_.now() + time);
+}
+
+// --- exact limits
+
+void Watch::check_limits() {
+  Registry& registry = house_.pooler().registry();
+  const auto check = [&](const char* what, const std::string& name, int used, int limit) {
+    if (limit > 0 && used > limit)
+      world_.violated("{} {} has {} servers of {}", what, name, used, limit);
+  };
+  for (PoolEntry* entry : registry.pools()) {
+    check("pool of", entry->database.name, entry->shared.open(), limits_.pool);
+  }
+  for (DatabaseState* database : registry.databases()) {
+    check("database", database->name, database->servers.used(), limits_.database);
+  }
+  for (UserState* user : registry.users()) {
+    check("user", user->name, user->servers.used(), limits_.user);
+  }
+}
+
+void Watch::count_sessions() {
+  for (PoolEntry* entry : house_.pooler().registry().pools()) {
+    const size_t there = postgres_.sessions(entry->database.name, entry->user.name);
+    if (limits_.pool > 0 && there > static_cast<size_t>(limits_.pool)) {
+      world_.violated("PostgreSQL sees {} sessions of {}/{}, the limit is {}", there,
+                      entry->database.name, entry->user.name, limits_.pool);
+    }
+    const size_t in_database = postgres_.sessions(entry->database.name, "");
+    if (limits_.database > 0 && in_database > static_cast<size_t>(limits_.database)) {
+      world_.violated("PostgreSQL sees {} sessions of database {}, the limit is {}", in_database,
+                      entry->database.name, limits_.database);
+    }
+    const size_t of_user = postgres_.sessions("", entry->user.name);
+    if (limits_.user > 0 && of_user > static_cast<size_t>(limits_.user)) {
+      world_.violated("PostgreSQL sees {} sessions of user {}, the limit is {}", of_user,
+                      entry->user.name, limits_.user);
+    }
+  }
+}
+
+// --- nobody waits beside an idle server
+
+// A server that is being checked for a client, or opened, is as good as lent, for a while.
+void Watch::check_waiting(PoolEntry& entry) {
+  size_t waiting = 0, idle = 0, coming = 0;
+  std::string shares;  // for the report
+  for (WorkerId id = 0; id < house_.workers(); ++id) {
+    WorkerPool* pool = house_.pooler().worker(id).find_pool(entry.shared.id);
+    if (!pool) continue;
+    waiting += pool->share().waiters().size();
+    const auto counts = pool->share().counts(world_.now());
+    idle += counts.idle + counts.used;
+    coming += counts.tested + counts.login;
+    if (world_.recording) {
+      shares +=
+          fmt::format(" [{} waiting, {} idle, {} used, {} active, {} tested, {} login, {} closing]",
+                      pool->share().waiters().size(), counts.idle, counts.used, counts.active,
+                      counts.tested, counts.login, counts.closing);
+    }
+  }
+  if (world_.recording && shares != idle_beside_waiter_[entry.shared.id].shares) {
+    idle_beside_waiter_[entry.shared.id].shares = shares;
+    world_.note("pool {}/{}:{} hungry {}", entry.database.name, entry.user.name, shares,
+                entry.shared.hungry());
+  }
+  const bool excused = house_.pooler().paused(entry.database) || world_.now() < excused_until_;
+  const auto check = [&](Instant& since, bool wrong, Duration longest) {
+    if (!wrong || excused) {
+      since = {};
+    } else if (since == Instant{}) {
+      since = world_.now();
+    } else if (world_.now() - since > longest) {
+      world_.violated("{} clients of {} wait beside {} idle servers for {} us{}", waiting,
+                      entry.database.name, idle, (world_.now() - since).count(), shares);
+    }
+  };
+  Idle& seen = idle_beside_waiter_[entry.shared.id];
+  check(seen.in_vain_since, idle > 0 && waiting > coming, longest_idle_beside_waiter);
+  check(seen.since, idle > 0 && waiting > 0, longest_check);
+}
+
+// --- first come, first served
+
+Watch::Waits Watch::waits_of(PoolEntry& entry) {
+  Waits waits;
+  for (WorkerId id = 0; id < house_.workers(); ++id) {
+    WorkerPool* pool = house_.pooler().worker(id).find_pool(entry.shared.id);
+    if (!pool) continue;
+    pool->share().waiters().for_each([&](const Waiter& waiter) {
+      waits[static_cast<const Client&>(waiter).id()] = {id, waiter.waiting_since(), {}};
+    });
+  }
+  return waits;
+}
+
+// Who has left the queue and has a server was served: were there others before him?
+void Watch::check_fairness(PoolEntry& entry) {
+  Waits now = waits_of(entry);
+  Waits& before = waits_[entry.shared.id];
+  for (auto& [id, wait] : now) {
+    const auto known = before.find(id);
+    if (known != before.end() && known->second.since == wait.since) {
+      wait.overtaken = known->second.overtaken;
+    }
+  }
+  for (const auto& [id, wait] : before) {
+    if (now.contains(id)) continue;
+    house_.pooler().worker(wait.worker).clients().for_each([&](Client& client) {
+      if (client.id() == id && client.state() == ClientState::active) served(entry, now, wait, id);
+    });
+  }
+  before = std::move(now);
+}
+
+void Watch::served(PoolEntry& entry, Waits& waits, const Wait& one, uint64_t id) {
+  if (world_.now() < excused_until_) return;
+  for (auto& [other, wait] : waits) {
+    if (wait.worker == one.worker && wait.since < one.since) {
+      world_.violated("client {} was served before client {} of the same worker, who waits longer",
+                      id, other);
+    }
+    if (wait.since + Pool::fairness_bound + Pool::hunger_step >= one.since) continue;
+    WorkerPool& pool = *house_.pooler().worker(wait.worker).find_pool(entry.shared.id);
+    if (pool.share().counts(world_.now()).tested > 0) {  // one is being checked for it
+      wait.overtaken = {};
+      continue;
+    }
+    if (wait.overtaken == Instant{}) wait.overtaken = world_.now();
+    if (world_.now() - wait.overtaken > longest_overtaking) {
+      world_.violated("client {} waits for {} us and is still overtaken, now by client {}", other,
+                      (world_.now() - wait.since).count(), id);
+    }
+  }
+}
+
+// --- nothing is left
+
+void Watch::check_empty() {
+  const auto none = [&](const char* what, auto count) {
+    if (count != 0) world_.violated("{} {} left at the end", count, what);
+  };
+  Pooler& pooler = house_.pooler();
+  for (WorkerId id = 0; id < house_.workers(); ++id) {
+    Worker& worker = pooler.worker(id);
+    none("clients", worker.clients().size());
+    none("servers", worker.servers().size());
+    none("cancel connections", worker.cancellers().size());
+    none("requesters", worker.cancel_requesters().size());
+    none("streams", house_.outside(id).streams());
+    none("clients counted", worker.load());
+    worker.for_each_pool([&](WorkerPool& pool) {
+      none("clients of a pool", pool.clients());
+      none("waiters", pool.share().waiters().size());
+    });
+  }
+  for (PoolEntry* entry : pooler.registry().pools()) {
+    none("servers open", entry->shared.open());
+    none("servers staying", entry->shared.staying());
+    none("servers opening", entry->shared.opening());
+    none("hungry workers", entry->shared.hungry());
+  }
+  for (DatabaseState* database : pooler.registry().databases()) {
+    none("permits of a database", database->servers.used());
+    none("clients of a database", database->clients.used());
+  }
+  for (UserState* user : pooler.registry().users()) none("permits of a user", user->servers.used());
+  none("client permits", pooler.client_permits().used());
+  none("sessions of PostgreSQL", postgres_.sessions("", ""));
+}
+
+}  // namespace headgate::sim

@@ -1,0 +1,63 @@
+// Looks at the house after every event and compares what it sees with what Headgate promises
+// (DESIGN, section 1). A broken promise is a Violation.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "tests/sim/house.h"
+#include "tests/sim/postgres.h"
+
+namespace headgate::sim {
+
+class Watch {
+ public:
+  /// What one pool may have, by the story's settings; 0: no limit.
+  struct Limits {
+    int pool = 0, database = 0, user = 0;
+  };
+  /// Beyond these, a client waits beside an idle server, or is overtaken for too long.
+  static constexpr Duration longest_idle_beside_waiter = milliseconds(60);
+  static constexpr Duration longest_check = seconds(4);  // of frozen servers, one after another
+  static constexpr Duration longest_overtaking = milliseconds(80);
+
+  Watch(World& world, House& house, Postgres& postgres, Limits limits)
+      : world_(world), house_(house), postgres_(postgres), limits_(limits) {}
+
+  void after_event();
+  /// A server has taken a session: are there too many now?
+  void count_sessions();
+  /// Everybody has gone: nothing may be left.
+  void check_empty();
+  /// Promises about waiting do not hold while threads are kept from running.
+  void excuse_waiting(Duration time);
+
+ private:
+  struct Wait {
+    WorkerId worker = 0;
+    Instant since{};
+    Instant overtaken{};  // for the first time; zero: not yet
+  };
+  struct Idle {
+    Instant since{}, in_vain_since{};
+    std::string shares{};  // as noted last
+  };
+  using Waits = std::map<uint64_t, Wait>;  // by the client's id
+
+  void check_limits();
+  void check_waiting(PoolEntry& entry);
+  void check_fairness(PoolEntry& entry);
+  void served(PoolEntry& entry, Waits& waits, const Wait& one, uint64_t id);
+  Waits waits_of(PoolEntry& entry);
+
+  World& world_;
+  House& house_;
+  Postgres& postgres_;
+  const Limits limits_;
+  std::map<uint32_t, Idle> idle_beside_waiter_;
+  std::map<uint32_t, Waits> waits_;
+  Instant excused_until_{};
+};
+
+}  // namespace headgate::sim
