@@ -1,0 +1,325 @@
+"""A random program from a seed.
+
+A program is a row of segments. Outside of session mode a server may change hands wherever a segment
+ends idle, and Headgate does not track prepared statements: there a segment first gets rid of the
+unnamed statement that somebody may have left, and uses only names of its own.
+"""
+
+import random
+
+import vocabulary
+from steps import (
+    LANE, TAG, Bind, Close, CopyData, CopyDone, CopyFail, Describe, Execute, Flush, FunctionCall,
+    Malformed, Parse, Pause, Program, Query, Sync,
+)  # fmt: skip
+
+SUITS = {"statement": Program.MODES, "transaction": ("session", "transaction"), "session": ("session",)}
+INT4PL, INT4DIV, LOWER, NO_FUNCTION = 177, 154, 870, 999_999
+PORTALS = ("", "", "p1", "p2")
+
+
+def program(seed):
+    dice = random.Random(seed)
+    flavour = dice.choices(("statement", "transaction", "session"), (4, 4, 2))[0]
+    author = Author(dice, flavour)
+    author.write()
+    return Program(seed, tuple(author.steps), SUITS[flavour])
+
+
+class Author:
+    """Writes one program into `steps`."""
+
+    def __init__(self, dice, flavour):
+        self.dice = dice
+        self.flavour = flavour
+        self.steps = []
+        self.in_transaction = False
+        self.statements = {}  # name -> Prepared, those that may exist on the server at hand
+        self.names = 0
+
+    def write(self):
+        segments = [self.simple, self.simple, self.batch, self.batch, self.batch, self.copy_in, self.copy_in,
+                    self.syncs, self.function_call, self.stray, self.malformed]  # fmt: skip
+        if self.flavour != "statement":
+            segments += [self.transaction] * 6
+        if self.flavour == "session":
+            segments += [self.session_state] * 4
+        for _ in range(self.dice.randrange(1, 6)):
+            self.open_segment()
+            self.dice.choice(segments)()
+        for _ in range(self.dice.choice((0, 0, 1, 4, 8))):
+            self.steps.insert(self.dice.randrange(len(self.steps) + 1), Pause())
+
+    def say(self, *steps):
+        self.steps.extend(steps)
+
+    def open_segment(self):
+        if self.flavour != "session" and not self.in_transaction:
+            self.statements.clear()
+
+    def opener(self):
+        """Makes sure that the unnamed statement and portal are what this program says, or none."""
+        if self.in_transaction:
+            self.say(Close("P", ""))  # see disorder.crashes_postgres
+        elif self.flavour != "session":
+            self.statements.clear()
+            self.say(Close("S", ""))
+
+    # --- simple queries
+
+    def sql(self):
+        make = self.dice.choices(
+            (vocabulary.select, vocabulary.change, vocabulary.error, vocabulary.nothing, vocabulary.copy_out),
+            (8, 5, 2, 1, 2))[0]  # fmt: skip
+        return make(self.dice)
+
+    def simple(self):
+        for _ in range(self.dice.choice((1, 1, 2, 5, 20))):
+            count = self.dice.choice((1, 1, 1, 2, 3, 5))
+            self.say(Query("; ".join(self.sql() for _ in range(count))))
+
+    # --- batches of the extended protocol
+
+    def batch(self):
+        for _ in range(self.dice.choice((1, 1, 2, 6))):
+            self.opener()
+            for _ in range(self.dice.choice((1, 1, 2, 3, 8))):
+                self.dice.choices((self.whole_query, self.odd_message), (3, 2))[0]()
+            self.say(Sync())
+
+    def whole_query(self):
+        """Parse, Bind, Describe, Execute: what drivers say."""
+        name = self.new_name() if self.dice.random() < 0.3 else ""
+        portal = self.dice.choice(PORTALS)
+        self.parse(name)
+        if self.dice.random() < 0.3:
+            self.say(Describe("S", name))
+        self.bind(name, portal)
+        if self.dice.random() < 0.6:
+            self.say(Describe("P", portal))
+        rows = self.dice.choice((0, 0, 0, 1, 2, 100))
+        self.say(*[Execute(portal, rows)] * (self.dice.choice((1, 2, 4)) if rows else 1))
+        if name and self.dice.random() < 0.7:
+            self.close_statement(name)
+        if self.dice.random() < 0.1:
+            self.say(Flush(), Pause())
+
+    def odd_message(self):
+        """Any message of a batch, whether it makes sense there or not."""
+        portal = self.dice.choice(PORTALS)
+        name = self.dice.choice(("", *self.statements))
+        self.dice.choice((
+            lambda: self.parse(""),
+            lambda: self.parse(name),  # an error if there is one of that name
+            lambda: self.bind(name, portal),
+            lambda: self.say(Bind((b"1",), self.new_name(), portal)),  # no such statement
+            lambda: self.say(Describe("S", name)),
+            lambda: self.say(Describe("P", portal)),
+            lambda: self.say(Execute(portal, self.dice.choice((0, 1, 3)))),
+            lambda: self.say(Close("P", portal)),
+            lambda: self.close_statement(name),
+            lambda: self.say(Flush()),
+            self.stray,
+            self.malformed_in_batch,
+            self.sync_within,
+            self.query_within,
+        ))()
+
+    def new_name(self):
+        self.names += 1
+        return f"s{self.names}_{TAG}"
+
+    def parse(self, name):
+        prepared = vocabulary.prepared(self.dice)
+        types = prepared.types if self.dice.random() < 0.8 else ()
+        self.say(Parse(prepared.sql, name, types))
+        self.statements.setdefault(name, prepared)
+        if not name:
+            self.statements[""] = prepared
+
+    def bind(self, name, portal):
+        prepared = self.statements.get(name) or vocabulary.Prepared("")
+        formats = tuple(self.dice.choice((0, 0, 1)) for _ in prepared.types)
+        values = prepared.values(self.dice, formats)
+        if self.dice.random() < 0.05:
+            values += (b"one too many",)
+        results = self.dice.choice(((), (), (0,), (1,), (1, 0, 1), (7,)))
+        self.say(Bind(values, name, portal, formats, results))
+
+    def close_statement(self, name):
+        self.say(Close("S", name))
+        self.statements.pop(name, None)
+
+    def sync_within(self):
+        self.say(Sync())
+        self.opener()
+
+    def query_within(self):
+        self.say(Query(self.sql()))
+        self.opener()
+
+    # --- COPY FROM STDIN
+
+    def copy_in(self):
+        self.dice.choice((self.copy_in_simple, self.copy_in_simple, self.copy_in_extended))()
+
+    def copy_in_simple(self):
+        """One or two COPYs, maybe among other statements, in one Query."""
+        parts = [vocabulary.copy_in(self.dice) for _ in range(self.dice.choice((1, 1, 1, 2)))]
+        copies = len(parts)
+        for _ in range(self.dice.choice((0, 0, 1, 2))):
+            parts.insert(self.dice.randrange(len(parts) + 1), self.sql())
+        self.say(Query("; ".join(parts)))
+        self.maybe_pause()
+        if self.dice.random() < 0.1:
+            self.say(Sync())
+        for _ in range(copies):
+            self.data()
+            self.end_of_copy()
+        if self.dice.random() < 0.1:
+            self.end_of_copy()  # one too many
+
+    def copy_in_extended(self):
+        portal = self.dice.choice(("", "copying"))
+        name = self.new_name() if self.dice.random() < 0.3 else ""
+        self.opener()
+        if self.dice.random() < 0.2:
+            self.whole_query()
+        self.say(Parse(vocabulary.copy_in(self.dice), name), Bind((), name, portal), Execute(portal))
+        early_sync = self.dice.random() < 0.5  # libpq's way: the server ignores it, if it copies
+        if early_sync:
+            self.say(Sync())
+        elif self.dice.random() < 0.2:
+            self.say(Flush())
+        self.maybe_pause()
+        self.data()
+        if self.dice.random() < 0.04:
+            self.break_copy()
+        self.end_of_copy()
+        if not early_sync and self.dice.random() < 0.3:
+            self.whole_query()
+        self.say(Sync(), Close("S", name), Close("S", ""), Sync())
+        self.statements.pop("", None)
+
+    def break_copy(self):
+        self.say(self.dice.choice((Query("SELECT 'in a COPY'"), Describe("S", ""), Parse("SELECT 1"), Execute(""))))
+
+    def data(self):
+        """Rows for t(id, n, v), cut into CopyData anywhere; some are bad."""
+        rows = [self.row(100 + number) for number in range(self.dice.choice((0, 1, 3, 20, 200)))]
+        if rows and self.dice.random() < 0.4:
+            rows[self.dice.randrange(len(rows))] = self.dice.choice(
+                (b"bad\n", b"1\t1\tduplicate\n", b"5\t-1\tcheck\n", b"\\.\n", b"7\t1\n", b"\n", b"8\t1\t\xff\n"))
+        whole = b"".join(rows)
+        while whole or self.dice.random() < 0.1:
+            cut = self.dice.choice((len(whole), self.dice.randrange(len(whole) + 1), 1))
+            self.say(CopyData(whole[:cut]))
+            whole = whole[cut:]
+            if len(whole) > 500 and self.dice.random() < 0.9:
+                self.say(CopyData(whole))
+                break
+            self.maybe_pause(0.03)
+
+    def row(self, number):
+        value = vocabulary.text_of(self.dice, vocabulary.size(self.dice) % 50_000 + 1).replace("\t", " ")
+        if self.dice.random() < 0.8:
+            value = value[:20]
+        return f"{number}\t{number}\t{value}\n".encode()
+
+    def end_of_copy(self):
+        self.maybe_pause()  # an error is known by then: this comes late
+        self.say(self.dice.choices((CopyDone(), CopyFail("no"), CopyFail("")), (8, 1, 1))[0])
+
+    def maybe_pause(self, chance=0.25):
+        if self.dice.random() < chance:
+            self.say(Pause())
+
+    # --- what else there is
+
+    def syncs(self):
+        self.say(*[Sync()] * (5000 if self.dice.random() < 0.01 else self.dice.choice((1, 2, 10, 50))))
+
+    def function_call(self):
+        call = self.dice.choice((
+            FunctionCall(INT4PL, (b"2", b"3")),
+            FunctionCall(INT4PL, (b"\0\0\0\2", b"\0\0\0\3"), (1,), 1),
+            FunctionCall(INT4PL, (b"2", None)),
+            FunctionCall(INT4PL, (b"2",)),
+            FunctionCall(INT4DIV, (b"2", b"0")),
+            FunctionCall(LOWER, (b"ABC",)),
+            FunctionCall(NO_FUNCTION),
+        ))  # fmt: skip
+        self.say(*[call] * self.dice.choice((1, 1, 3)))
+
+    def stray(self):
+        """Ends of a COPY that nobody began, and Flush: the server ignores them."""
+        large = CopyData(b"x" * vocabulary.size(self.dice))
+        stray = (CopyDone(), CopyFail("stray"), CopyData(b"stray"), Flush(), large)
+        self.say(*self.dice.choices(stray, k=self.dice.choice((1, 2, 4))))
+
+    def malformed(self):
+        self.say(self.dice.choice((Malformed("Q", b"no end"), Malformed("S", b"too much"), Malformed("F", b"\0"))))
+        if self.dice.random() < 0.5:
+            self.opener()
+            self.malformed_in_batch()
+            self.say(Sync())
+
+    def malformed_in_batch(self):
+        tag = self.dice.choice("PBDEC")
+        self.say(Malformed(tag, self.dice.choice((b"", b"\0", b"X\0", b"S\0more", b"\0\0\0\0\0\7", b"name"))))
+
+    # --- transactions
+
+    def transaction(self):
+        self.in_transaction = True
+        begin = self.dice.choice(("BEGIN", "START TRANSACTION READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE"))
+        self.say(Query(self.dice.choice((begin, begin, f"{begin}; {vocabulary.select(self.dice)}"))))
+        for _ in range(self.dice.choice((0, 1, 2, 4))):
+            self.dice.choice((self.simple, self.batch, self.batch, self.copy_in, self.function_call, self.stray,
+                              self.savepoint, self.local_setting, self.syncs, self.cursor))()  # fmt: skip
+        self.in_transaction = False
+        end = self.dice.choice(("COMMIT", "COMMIT", "ROLLBACK", "END", "COMMIT AND CHAIN; ROLLBACK"))
+        if self.dice.random() < 0.2:
+            self.say(Close("P", ""), Parse(end.partition(" AND")[0]), Bind(), Execute(), Sync())
+        self.say(Query(end))
+
+    def savepoint(self):
+        self.say(Query("SAVEPOINT a"))
+        self.dice.choice((self.simple, self.batch, self.copy_in))()
+        self.say(Query(self.dice.choice(("ROLLBACK TO a", "RELEASE a", "ROLLBACK TO missing"))))
+
+    def local_setting(self):
+        name, value = self.dice.choice((("TimeZone", "Asia/Tokyo"), ("application_name", "x"), ("work_mem", "1MB"),
+                                        ("DateStyle", "German"), ("no_such", "1"), ("my.own", "1")))  # fmt: skip
+        self.say(Query(f"SET LOCAL {name} = '{value}'"), Query(f"SHOW {name}"))
+
+    def cursor(self):
+        self.say(Query(f"DECLARE c CURSOR FOR {vocabulary.select(self.dice)}"), Query("FETCH 2 FROM c"),
+                 Query("MOVE 1 FROM c"), Query(self.dice.choice(("CLOSE c", "FETCH ALL FROM c"))))  # fmt: skip
+
+    # --- what needs a session
+
+    def session_state(self):
+        self.dice.choice((self.prepared_in_sql, self.setting, self.temporary, self.held_cursor, self.notify))()
+
+    def prepared_in_sql(self):
+        self.say(Query("PREPARE q(int) AS SELECT $1 * 2"), Query("EXECUTE q(21)"), Bind((b"4",), "q"), Execute(),
+                 Sync(), Query(self.dice.choice(("DEALLOCATE q", "DEALLOCATE ALL", "DISCARD ALL", ""))))  # fmt: skip
+        self.statements.clear()
+
+    def setting(self):
+        name, value = self.dice.choice((("TimeZone", "Asia/Tokyo"), ("application_name", "mine"), ("my.own", "1"),
+                                        ("DateStyle", "German"), ("client_min_messages", "warning")))  # fmt: skip
+        self.say(Query(f"SET {name} = '{value}'"), Query("SELECT '2020-02-02 12:00+00'::timestamptz"),
+                 Query(f"SHOW {name}"), Query(self.dice.choice((f"RESET {name}", "RESET ALL", ""))))  # fmt: skip
+
+    def temporary(self):
+        self.say(Query("CREATE TEMP TABLE mine AS SELECT 1 AS a"), Query("SELECT count(*) FROM mine"))
+
+    def held_cursor(self):
+        self.say(Query(f"DECLARE held CURSOR WITH HOLD FOR SELECT * FROM {LANE}.t ORDER BY id"))
+        self.dice.choice((self.simple, self.batch))()
+        self.say(Query("FETCH 3 FROM held"))
+
+    def notify(self):
+        self.say(Query(f"LISTEN {LANE}"), Query(f"NOTIFY {LANE}, 'one'; NOTIFY {LANE}, 'two'"))
