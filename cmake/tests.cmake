@@ -55,6 +55,16 @@ else()
   set_tests_properties(tidy count PROPERTIES LABELS tidy)
 endif()
 
+if(NOT HEADGATE_SANITIZE)
+  add_test(NAME differential COMMAND ${pytest} test_differential.py
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests/differential)
+  set_tests_properties(differential PROPERTIES
+    LABELS differential
+    TIMEOUT 600
+    RUN_SERIAL ON
+    ENVIRONMENT "HEADGATE_PROGRAM=${CMAKE_BINARY_DIR}/headgate;PYTHONDONTWRITEBYTECODE=1")
+endif()
+
 foreach(file IN LISTS e2e_files)
   get_filename_component(name ${file} NAME_WE)
   string(REGEX REPLACE "^test_" "e2e_" name ${name})

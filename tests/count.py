@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ElementTree
 DOCTEST = re.compile(r"^\[doctest\] test cases: *\d+ *\| *(\d+) passed *\| *(\d+) failed *\| *(\d+) skipped")
 PYTEST = re.compile(r"^=*[ ]?(\d+ (?:passed|failed|error|skipped|xfailed|xpassed|deselected|warning)"
                     r".*) in [\d.]+s.*$")
+SEEDS = re.compile(r"^\d+ seeds from \d+, (\d+) failures\b")
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 
@@ -34,6 +35,9 @@ def counts_of(output):
             return pytest_counts(match.group(1))
         if match := PLAIN.match(line):
             return int(match.group(1)), int(match.group(2)), 0
+        if match := SEEDS.match(line):  # one case, however many seeds it has
+            failures = int(match.group(1))
+            return int(failures == 0), failures, 0
     return None
 
 
@@ -57,6 +61,8 @@ def entries_of(path):
 
 # (did the program succeed, its output, what it counts as)
 EXAMPLES = [
+    (True, "10000 seeds from 1, 0 failures, 15.1 s\n", (1, 0, 0)),
+    (False, "FAILED seed 7 (calm): why\n10000 seeds from 1, 1 failures, 15.1 s\n", (0, 1, 0)),
     (True, "[doctest] test cases:  3 |  3 passed | 0 failed | 1 skipped\n[doctest] assertions: 9", (3, 0, 1)),
     (False, "[doctest] test cases: 13 | 11 passed | 2 failed | 0 skipped\n", (11, 2, 0)),
     (True, "..\n2 passed in 0.12s\n", (2, 0, 0)),

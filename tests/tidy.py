@@ -141,7 +141,7 @@ class Ban:
 BANNED_WORDS = [
     Ban("reads a clock", r"\b(steady|system|high_resolution)_clock::now\b|\bclock_gettime\b"
         r"|\bgettimeofday\b|\btime\((nullptr|NULL|0)\)", ROOMS + ("tests/unit/", "tests/sim/"),
-        LOOPS + PROCESS + ("tests/unit/proxy/uv/",)),
+        LOOPS + PROCESS + ("tests/unit/proxy/uv/", "tests/sim/main.")),
     Ban("is random", r"\bs?rand\(|\brandom_device\b|\bgetrandom\b|\bgetentropy\b|\bRAND_(priv_)?bytes\b",
         ROOMS + ("tests/unit/", "tests/sim/"), LOOPS + PROCESS),
     Ban("reads the environment", r"\b(secure_)?getenv\b|\benviron\b", ROOMS, PROCESS),
