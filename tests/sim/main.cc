@@ -19,19 +19,29 @@ using headgate::sim::Story;
 uint64_t current_seed = 0;
 Story* told_now = nullptr;
 
-void print_notes(const Story& story_of) {
-  Story& story = const_cast<Story&>(story_of);
+void print_notes(Story& story) {
   for (const std::string& line : story.world().notes()) fmt::print("{}\n", line);
 }
 
 // A MUST that failed, or worse: say which seed it was before the end.
 void on_crash(int number) {
   std::signal(number, SIG_DFL);
-  if (told_now) print_notes(*told_now);
+  if (number == SIGABRT && told_now) print_notes(*told_now);
   fmt::print("FAILED seed {}: the program {}\n", current_seed,
              number == SIGABRT ? "aborted" : "crashed");
   std::fflush(stdout);
   std::raise(number);
+}
+
+// On a stack of its own, because it may be the stack that ran out.
+void report_crashes() {
+  static char stack[1 << 16];
+  const stack_t own{.ss_sp = stack, .ss_flags = 0, .ss_size = sizeof stack};
+  sigaltstack(&own, nullptr);
+  struct sigaction action {};
+  action.sa_handler = on_crash;
+  action.sa_flags = SA_ONSTACK;
+  for (const int number : {SIGABRT, SIGSEGV}) sigaction(number, &action, nullptr);
 }
 
 void log_into_notes(headgate::LogLevel, std::string_view text) {
@@ -102,8 +112,7 @@ Options parse(int count, char** arguments) {
 
 int main(int count, char** arguments) {
   const Options options = parse(count, arguments);
-  std::signal(SIGABRT, on_crash);
-  std::signal(SIGSEGV, on_crash);
+  report_crashes();
   headgate::redirect_log(log_into_notes);
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] {
