@@ -176,7 +176,7 @@ void Pooler::start() {
 }
 
 void Pooler::end_stats_period() {
-  snapshot([this](Snapshot now) {
+  snapshot([this](const Snapshot& now) {
     const bool first = !stats_.advance(now, workers_[0]->now());
     if (!first && config_->settings.log_stats) log(LogLevel::log, "{}", stats_.line());
   });

@@ -43,7 +43,7 @@ constexpr FrontendRow frontend_rows[] = {
 
 constexpr auto frontend_table = [] {
   std::array<FrontendRow, 128> table{};
-  for (const FrontendRow& row : frontend_rows) table[static_cast<size_t>(row.tag)] = row;
+  for (const FrontendRow& row : frontend_rows) table[static_cast<unsigned char>(row.tag)] = row;
   return table;
 }();
 

@@ -37,7 +37,8 @@ class Stage {
       end->on_change = [this] { swallow(server_); };
       server_ = std::move(end);
     });
-    house_ = std::make_unique<House>(world_, network_, settings, 1 + seed % 2);
+    house_ =
+        std::make_unique<House>(world_, network_, settings, static_cast<WorkerId>(1 + seed % 2));
   }
 
   void connect() {
@@ -65,9 +66,9 @@ class Stage {
     run(seconds(60));
     for (WorkerId id = 0; id < house_->workers(); ++id) {
       Worker& worker = house_->pooler().worker(id);
-      MUST(worker.clients().size() == 0);
-      MUST(worker.servers().size() == 0);
-      MUST(worker.cancellers().size() == 0);
+      MUST(worker.clients().empty());
+      MUST(worker.servers().empty());
+      MUST(worker.cancellers().empty());
       MUST(house_->outside(id).streams() == 0);
     }
     MUST(house_->pooler().client_permits().used() == 0);

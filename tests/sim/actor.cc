@@ -245,9 +245,8 @@ void Actor::act() {
   if (requests_left_ <= 0 && status_ == 'I') return leave();
   --requests_left_;
   Dice& dice = world_.dice;
-  if (status_ != 'I') {
-    ask_transaction_step();
-  } else if (allowances_.transactions && dice.chance(manners_.transactions)) {
+  const bool begins = allowances_.transactions && dice.chance(manners_.transactions);
+  if (status_ != 'I' || begins) {
     ask_transaction_step();
   } else if (dice.chance(manners_.batches)) {
     ask_batch();

@@ -17,7 +17,7 @@ class Dice {
   /// 0 to sides - 1.
   uint64_t roll(uint64_t sides) { return next() % sides; }
   int between(int low, int high) {
-    return low + static_cast<int>(roll(static_cast<uint64_t>(high - low + 1)));
+    return low + static_cast<int>(roll(static_cast<uint64_t>(high - low) + 1));
   }
   Duration between(Duration low, Duration high) {
     return low +

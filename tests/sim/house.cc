@@ -9,7 +9,7 @@ const Address& House::address() {
   return at;
 }
 
-House::House(World& world, Network& network, std::string ini, size_t workers)
+House::House(World& world, Network& network, std::string ini, WorkerId workers)
     : world_(world), ini_(std::move(ini)) {
   ProcessFacts facts;
   facts.read_file = [this](const std::string& path) -> Result<std::string> {
@@ -38,7 +38,7 @@ House::House(World& world, Network& network, std::string ini, size_t workers)
 // As main() ends.
 House::~House() {
   for (const auto& outside : outsides_) outside->stop();
-  for (WorkerId id = 0; id < outsides_.size(); ++id) pooler_->worker(id).close_everything();
+  for (WorkerId id = 0; id < workers(); ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   world_.forget_everything();
 }

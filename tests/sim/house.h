@@ -14,7 +14,7 @@ namespace headgate::sim {
 class House {
  public:
   /// Throws a Violation where the configuration is refused.
-  House(World& world, Network& network, std::string ini, size_t workers);
+  House(World& world, Network& network, std::string ini, WorkerId workers);
   ~House();
   House(const House&) = delete;
   House& operator=(const House&) = delete;
@@ -22,7 +22,7 @@ class House {
   static const Address& address();
   Pooler& pooler() { return *pooler_; }
   SimOutside& outside(size_t worker) { return *outsides_[worker]; }
-  size_t workers() const { return outsides_.size(); }
+  WorkerId workers() const { return static_cast<WorkerId>(outsides_.size()); }
   /// What the files say from the next reload on.
   void set_ini(std::string ini) { ini_ = std::move(ini); }
   /// Does something on worker 0, as signals and the console do.

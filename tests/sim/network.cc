@@ -43,15 +43,15 @@ void End::put_under_way(Bytes bytes) {
   last_arrival_ = std::max(
       last_arrival_, world.now() + world.dice.between(weather.least_delay, weather.most_delay));
   world.at(last_arrival_, [connection = connection_->shared_from_this(), side = side_,
-                           epoch = epoch_, bytes = std::move(bytes)]() mutable {
+                           epoch = epoch_, bytes = std::move(bytes)] {
     End& from = connection->end(side);
     if (epoch != from.epoch_ || connection->swallowing_) return;
     from.under_way_ -= bytes.size();
-    from.peer().deliver(std::move(bytes));
+    from.peer().deliver(bytes);
   });
 }
 
-void End::deliver(Bytes bytes) {
+void End::deliver(View bytes) {
   if (broken_) return;
   arrived_in_all_ += bytes.size();
   if (bytes.empty()) {

@@ -59,7 +59,7 @@ class End {
   friend class Connection;
   End& peer() const;
   void put_under_way(Bytes bytes);
-  void deliver(Bytes bytes);
+  void deliver(View bytes);
   void tell() const;
 
   Connection* connection_ = nullptr;

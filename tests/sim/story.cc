@@ -15,7 +15,7 @@ constexpr Duration settle_time = seconds(40);  // longer than any goodbye or cle
 
 Story::Story(uint64_t seed, bool recording) : world_(seed) {
   world_.recording = recording;
-  workers_ = 1 + world_.dice.roll(3);
+  workers_ = static_cast<WorkerId>(1 + world_.dice.roll(3));
   choose_misfortunes();
   ini_ = choose_settings();
   choose_manners();

@@ -53,7 +53,7 @@ class Story {
   Network network_{world_};
   Ledger ledger_{world_};
   std::string title_, ini_;
-  size_t workers_ = 1;
+  WorkerId workers_ = 1;
   Misfortunes misfortunes_;
   Watch::Limits limits_;
   Allowances allowances_;

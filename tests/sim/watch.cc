@@ -110,6 +110,14 @@ Watch::Waits Watch::waits_of(PoolEntry& entry) {
   return waits;
 }
 
+bool Watch::is_active(WorkerId worker, uint64_t id) {
+  bool active = false;
+  house_.pooler().worker(worker).clients().for_each([&](Client& client) {
+    active |= client.id() == id && client.state() == ClientState::active;
+  });
+  return active;
+}
+
 // Who has left the queue and has a server was served: were there others before him?
 void Watch::check_fairness(PoolEntry& entry) {
   Waits now = waits_of(entry);
@@ -121,10 +129,7 @@ void Watch::check_fairness(PoolEntry& entry) {
     }
   }
   for (const auto& [id, wait] : before) {
-    if (now.contains(id)) continue;
-    house_.pooler().worker(wait.worker).clients().for_each([&](Client& client) {
-      if (client.id() == id && client.state() == ClientState::active) served(entry, now, wait, id);
-    });
+    if (!now.contains(id) && is_active(wait.worker, id)) served(entry, now, wait, id);
   }
   before = std::move(now);
 }
