@@ -427,12 +427,7 @@ void Actor::send_copy_rows() {
   send_out();
 }
 
-void Actor::say(char tag, View body) {
-  char header[5] = {tag};
-  store_u32(header + 1, static_cast<uint32_t>(body.size() + 4));
-  out_.append(header, sizeof header);
-  out_.append(body);
-}
+void Actor::say(char tag, View body) { append_message(out_, tag, body); }
 
 void Actor::send_out() {
   if (!end_) return;

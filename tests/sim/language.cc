@@ -96,4 +96,11 @@ Bytes row_content(const Statement& statement, int row) {
   return content;
 }
 
+void append_message(Bytes& out, char tag, View body) {
+  char header[5] = {tag};
+  store_u32(header + 1, static_cast<uint32_t>(body.size() + 4));
+  out.append(header, sizeof header);
+  out.append(body);
+}
+
 }  // namespace headgate::sim

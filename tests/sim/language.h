@@ -43,4 +43,7 @@ std::optional<std::vector<Statement>> parse_query(View text);
 /// The content of a row: tells whose it is, and shows when a byte of it was lost or exchanged.
 Bytes row_content(const Statement& statement, int row);
 
+/// A message as it goes over the wire.
+void append_message(Bytes& out, char tag, View body);
+
 }  // namespace headgate::sim

@@ -98,12 +98,7 @@ void Backend::close() {
   end_.close();
 }
 
-void Backend::say(char tag, View body) {
-  char header[5] = {tag};
-  store_u32(header + 1, static_cast<uint32_t>(body.size() + 4));
-  out_.append(header, sizeof header);
-  out_.append(body);
-}
+void Backend::say(char tag, View body) { append_message(out_, tag, body); }
 
 // --- what may befall it
 
