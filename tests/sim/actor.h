@@ -102,7 +102,6 @@ class Actor {
   std::deque<Expected> expected_;
   std::optional<Statement> copying_;  // its rows are to be sent when the server says so
   char status_ = 'I';
-  bool in_transaction_wanted_ = false;
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;
   bool stalling_ = false;  // the end of what it says stays away
