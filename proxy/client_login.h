@@ -23,6 +23,9 @@ class PoolEntry;
 struct DatabaseState;
 struct UserState;
 
+/// The error with what it is about behind it: `no such database: shop`.
+Error error_naming(ErrorCode code, const std::string& name);
+
 class ClientLogin {
  public:
   enum class Progress : uint8_t {

@@ -12,6 +12,7 @@ namespace headgate {
 
 class Outbox;
 class Worker;
+struct TlsFacts;
 
 /// The session behind a link. After each of these calls the link flushes the worker's outbox.
 class LinkUser {
@@ -57,6 +58,8 @@ class Link final : private StreamUser {
   void resume(Pause reason);
   bool slow() const { return stream_ && stream_->queued() > high_water; }
 
+  /// Null while nothing is encrypted.
+  const TlsFacts* tls() const { return nullptr; }
   bool open() const { return stream_ != nullptr; }
   Stream& stream() { return *stream_; }
   const Stream& stream() const { return *stream_; }

@@ -1,0 +1,133 @@
+// The first packets of a client: requests for encryption, for a cancel, and the StartupMessage with
+// its parameters. (Protocol: "Start-up", "SSL session encryption".)
+#include <fmt/format.h>
+
+#include "protocol/messages.h"
+#include "proxy/client.h"
+#include "proxy/client_login.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+namespace {
+
+constexpr size_t max_user_name = 127;
+
+bool in_word_list(std::string_view list, std::string_view word) {
+  constexpr std::string_view separators = ", \t\n\r";
+  while (true) {
+    const size_t begin = list.find_first_not_of(separators);
+    if (begin == list.npos) return false;
+    list.remove_prefix(begin);
+    const size_t end = std::min(list.find_first_of(separators), list.size());
+    if (list.substr(0, end) == word) return true;
+    list.remove_prefix(end);
+  }
+}
+
+}  // namespace
+
+// --- packets without a tag
+
+// Takes bytes up to the end of one packet, and deals with it if it is whole.
+size_t ClientLogin::packet_bytes(View in) {
+  size_t taken = 0;
+  const auto fill = [&](size_t wanted) {
+    if (packet_.size() >= wanted) return true;
+    const size_t part = std::min(wanted - packet_.size(), in.size() - taken);
+    packet_.append(in.substr(taken, part));
+    taken += part;
+    return packet_.size() >= wanted;
+  };
+  if (!fill(length_size)) return taken;
+  const auto size = startup_packet_size(packet_.view());
+  if (!size) {
+    refuse(Error(size.error()));
+    return in.size();
+  }
+  if (!fill(*size)) return taken;
+  Buffer whole;
+  std::swap(whole, packet_);
+  auto decoded = decode_startup(whole.view());
+  const bool more = taken < in.size();
+  if (!decoded) {
+    refuse(Error(decoded.error()));
+  } else if (auto* message = std::get_if<StartupMessage>(&*decoded)) {
+    started_ = true;
+    startup(std::move(*message));
+  } else if (auto* cancel = std::get_if<CancelRequest>(&*decoded)) {
+    cancel_ = std::move(*cancel);
+    progress_ = Progress::cancel;
+  } else {
+    encryption_request(std::holds_alternative<SslRequest>(*decoded), more);
+  }
+  return taken;
+}
+
+// Neither is to be had yet. Bytes sent behind the request in clear would be trusted later: refused.
+void ClientLogin::encryption_request(bool ssl, bool more) {
+  bool& asked = ssl ? ssl_asked_ : gss_asked_;
+  if (more) {
+    return refuse(
+        Error(ssl ? ErrorCode::data_after_ssl_request : ErrorCode::data_after_gss_request));
+  }
+  if (std::exchange(asked, true)) return refuse(Error(ErrorCode::protocol_violation));
+  client_.link().send("N");
+}
+
+// --- the StartupMessage
+
+void ClientLogin::startup(StartupMessage message) {
+  startup_ = std::move(message);
+  if (const auto error = take_parameters()) return refuse(Error(*error));
+  if (startup_.version > protocol_3_0 || !startup_.unknown_options.empty()) {
+    Bytes out;
+    encode_negotiate_version(out, protocol_3_0, startup_.unknown_options);
+    client_.link().send(out);
+  }
+  if (const auto error = find_target()) return refuse(Error(*error));
+  if (const auto error = take_permits()) return refuse(Error(*error));
+  begin_auth();
+}
+
+std::optional<Error> ClientLogin::take_parameters() {
+  if (startup_.user.size() > max_user_name) return Error(ErrorCode::username_too_long);
+  if (!startup_.replication.empty() && startup_.replication != "false" &&
+      startup_.replication != "0" && startup_.replication != "off" &&
+      startup_.replication != "no") {
+    return error_naming(ErrorCode::unsupported_parameter, "replication");
+  }
+  for (const auto& [name, value] : startup_.parameters) {
+    if (auto error = take_parameter(name, value, ErrorCode::unsupported_parameter)) return error;
+  }
+  if (startup_.options.empty()) return std::nullopt;
+  const auto options = parse_options(startup_.options);
+  if (!options) return options.error();
+  for (const auto& [name, value] : *options) {
+    if (ignored("options")) {
+      Tracked tracked;
+      if (!find_tracked(name, tracked)) continue;
+    }
+    if (auto error = take_parameter(name, value, ErrorCode::unsupported_parameter_in_options)) {
+      return error;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> ClientLogin::take_parameter(const std::string& name, const std::string& value,
+                                                 ErrorCode unsupported) {
+  Tracked tracked;
+  if (find_tracked(name, tracked)) {
+    values_.set(tracked, intern(value));
+    return std::nullopt;
+  }
+  if (ignored(name)) return std::nullopt;
+  return error_naming(unsupported, name);
+}
+
+bool ClientLogin::ignored(const std::string& name) const {
+  return in_word_list(client_.worker().config().settings.ignore_startup_parameters, name);
+}
+
+}  // namespace headgate
