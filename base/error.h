@@ -24,6 +24,8 @@ enum class ErrorCode : uint8_t {
   data_after_ssl_request,
   data_after_gss_request,
   pqexec_disallowed,
+  statement_too_long,
+  too_many_statements,
   // login
   no_username,
   username_too_long,

@@ -105,6 +105,7 @@ struct Settings {
   std::string track_extra_parameters = "IntervalStyle";
   bool disable_pqexec = false;
   uint32_t max_packet_size = 2147483647;
+  int max_prepared_statements = 200;
   SslMode client_tls_sslmode = SslMode::disable;
   SslMode server_tls_sslmode = SslMode::prefer;
   std::string login_notify_message;

@@ -106,4 +106,12 @@ void encode_error_with_detail(Bytes& out, View body, View detail) {
   writer.put(no_more_fields);
 }
 
+void encode_error_with_message(Bytes& out, View body, View message) {
+  Writer writer(out, 'E');
+  for_each_field(body, [&](char letter, View text) {
+    put_field(writer, letter, letter == message_field ? message : text);
+  });
+  writer.put(no_more_fields);
+}
+
 }  // namespace headgate

@@ -32,5 +32,7 @@ void encode_error(Bytes& out, const Error& error, Severity severity);
 void encode_notice(Bytes& out, View message, View detail = {}, View hint = {});
 /// Appends the body of a server's ErrorResponse again, with D replaced by `detail`.
 void encode_error_with_detail(Bytes& out, View body, View detail);
+/// The same with another M.
+void encode_error_with_message(Bytes& out, View body, View message);
 
 }  // namespace headgate

@@ -53,21 +53,24 @@ TagRow row_of(char tag) {
 
 }  // namespace
 
-void Exchange::sent(Asked asked, Fate fate) {
-  if (copy_ == Copy::in) [[unlikely]]
-    return sent_into_copy(asked);
+bool Exchange::sent(Asked asked, Fate fate, bool noted) {
+  if (copy_ == Copy::in) [[unlikely]] {
+    sent_into_copy(asked);
+    return false;
+  }
   if (skipping_) [[unlikely]]
     return sent_while_skipping(asked, fate);
   if (asked == Asked::copy_end) [[unlikely]] {
-    if (count_ == 0) return;  // nothing ahead of it can become a COPY
+    if (count_ == 0) return false;  // nothing ahead of it can become a COPY
     if (copy_ == Copy::both) {
       copy_ = Copy::none;  // the server goes on alone
-      return;
+      return false;
     }
   } else {
     batch_open_ = has(of_a_batch, asked);
   }
-  push({asked, fate});
+  push({asked, fate, noted});
+  return true;
 }
 
 // The server reads this as part of the COPY, unless that has failed meanwhile.
@@ -82,23 +85,26 @@ void Exchange::sent_into_copy(Asked asked) {
   }
 }
 
-void Exchange::sent_while_skipping(Asked asked, Fate fate) {
+bool Exchange::sent_while_skipping(Asked asked, Fate fate) {
   if (asked == Asked::sync) {
     skipping_ = false;
     batch_open_ = false;
-    push({asked, fate});
-  } else if (asked != Asked::copy_end && unsure()) {
-    lost_ = true;  // a Sync sent too early may have ended the skipping already
+    push({asked, fate, false});
+    return true;
   }
+  // A Sync sent too early may have ended the skipping already.
+  if (asked != Asked::copy_end && unsure()) lost_ = true;
+  return false;
 }
 
 Answer Exchange::received(char tag) {
   const TagRow row = row_of(tag);
   if (count_ == 0 || !has(row.answers, front().asked)) [[unlikely]]
     return received_otherwise(tag);
-  const Answer answer{front().fate};
+  Answer answer{front().fate};
   stray_readies_ = 0;  // they would have come before this
   if (has(row.completes, front().asked)) {
+    answer.noted = front().noted;
     copy_ = Copy::none;
     early_syncs_ = 0;
     drop_front(1);
@@ -111,7 +117,7 @@ Answer Exchange::received(char tag) {
 
 // Messages that answer nothing in particular, errors, and what should not have come.
 Answer Exchange::received_otherwise(char tag) {
-  const Answer answer{next_fate()};
+  Answer answer{next_fate()};
   switch (tag) {
     case 'A':
       return {};
@@ -120,7 +126,7 @@ Answer Exchange::received_otherwise(char tag) {
       return answer;
     case 'E':
       if (count_ == 0) return unexpected();
-      fail();
+      answer.given_up = fail();
       return answer;
     default:
       return unexpected();
@@ -129,23 +135,32 @@ Answer Exchange::received_otherwise(char tag) {
 
 Answer Exchange::unexpected() const { return {next_fate(), !lost_}; }
 
-void Exchange::fail() {
+// Returns how many noted messages are given up.
+uint32_t Exchange::fail() {
   copy_ = Copy::none;
-  if (front().asked == Asked::sync) return;
+  if (front().asked == Asked::sync) return 0;
   stray_readies_ = 0;  // they would have come before this
-  if (has(of_a_batch, front().asked)) skip_to_sync();
+  return has(of_a_batch, front().asked) ? skip_to_sync() : 0;
 }
 
-void Exchange::skip_to_sync() {
+uint32_t Exchange::skip_to_sync() {
   size_t skipped = 0;
   while (skipped < count_ && at(skipped).asked != Asked::sync) {
     // If an early Sync ended the skipping, what is behind it is answered: nobody can tell.
     if (skipped > 0 && early_syncs_ > 0 && at(skipped).asked != Asked::copy_end) lost_ = true;
     ++skipped;
   }
+  const uint32_t given_up = noted_among(skipped);
   drop_front(skipped);
   doubt_early_syncs();
   if (count_ == 0) skipping_ = batch_open_ = true;
+  return given_up;
+}
+
+uint32_t Exchange::noted_among(size_t entries) const {
+  uint32_t noted = 0;
+  for (size_t index = 0; index < entries; ++index) noted += at(index).noted ? 1 : 0;
+  return noted;
 }
 
 // A COPY has failed: were the Syncs that were sent too early read before that, or after?
@@ -199,7 +214,8 @@ Answer Exchange::received_ready(char status) {
   const size_t answered = entries_through_ready();
   if (answered == 0) return unexpected();
   status_ = static_cast<TransactionStatus>(status);
-  const Answer answer{at(answered - 1).fate};
+  Answer answer{at(answered - 1).fate};
+  answer.given_up = noted_among(answered);
   copy_ = Copy::none;
   doubt_early_syncs();  // those of a simple query; a COPY that worked has left none
   drop_front(answered);

@@ -36,6 +36,8 @@ enum class Asked : uint8_t {
 enum class Fate : uint8_t {
   forward,  // to the client, as it is
   swallow,  // it answers something that Headgate injected
+  quiet,    // injected into the client's batch: an error is for the client, success is swallowed
+  replace,  // a Close sent in place of the client's Parse: its success is told as ParseComplete
 };
 
 /// What a message from the server means.
@@ -43,6 +45,11 @@ struct Answer {
   Fate fate = Fate::forward;
   /// The server said something that nothing asked for: it must not be used any more.
   bool unexpected = false;
+  /// It is the success of a message that was sent as `noted`.
+  bool noted = false;
+  /// So many `noted` messages, the oldest that are owed, will never be answered: the server has
+  /// failed or skipped them.
+  uint32_t given_up = 0;
 };
 
 /// The transaction status of ReadyForQuery, in its letters.
@@ -51,8 +58,9 @@ enum class TransactionStatus : char { idle = 'I', in_transaction = 'T', failed =
 class Exchange {
  public:
   /// A message was sent to the server, behind all others. (Flush, CopyData and Terminate are not
-  /// told: nothing answers them.)
-  void sent(Asked asked, Fate fate = Fate::forward);
+  /// told: nothing answers them.) `noted`: a Parse or Close whose success or failure will be told,
+  /// each in turn. False: the server skips it, because of an error.
+  bool sent(Asked asked, Fate fate = Fate::forward, bool noted = false);
 
   /// A message came from the server: any tag but 'Z'. `describe` of a statement is answered by 't'
   /// and then 'T' or 'n'. Messages that may come at any time (N, S, A) change nothing; a NOTIFY (A)
@@ -91,6 +99,7 @@ class Exchange {
   struct Entry {
     Asked asked;
     Fate fate;
+    bool noted;
   };
   enum class Copy : uint8_t { none, in, both };  // COPY OUT needs no state
 
@@ -102,13 +111,14 @@ class Exchange {
   void grow();
 
   void sent_into_copy(Asked asked);
-  void sent_while_skipping(Asked asked, Fate fate);
+  bool sent_while_skipping(Asked asked, Fate fate);
   Answer received_otherwise(char tag);
   Answer received_stray_ready(char status);
   Answer unexpected() const;
   Fate next_fate() const { return next_is_swallowed() ? Fate::swallow : Fate::forward; }
-  void fail();
-  void skip_to_sync();
+  uint32_t fail();
+  uint32_t skip_to_sync();
+  uint32_t noted_among(size_t entries) const;
   void doubt_early_syncs();
   void copy_step(char tag);
   void begin_copy_in();

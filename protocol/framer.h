@@ -19,12 +19,15 @@ enum class Treat : uint8_t {
   pass,    // hand its bytes on as they come
   drop,    // swallow its bytes as they come
   gather,  // hand it over whole
+  peek,    // hand its beginning over, at most Framer::peek_bytes of the body, then pass the rest
   stop,    // not now: feed() returns in front of it, and shows the header again next time
   bad,     // the stream is broken: feed() returns and must not be called again
 };
 
 class Framer {
  public:
+  static constexpr size_t peek_bytes = 4096;
+
   /// Walks over `in`, calling the handler:
   ///   Treat on_header(char tag, uint32_t body_size)   once for each message (again after a stop)
   ///   void on_pass(View bytes, bool lent)             bytes to hand on; `lent` ones belong to `in`
@@ -55,11 +58,16 @@ class Framer {
   template <class Handler>
   size_t continue_held(View in, Handler& handler);
   static size_t whole_size(View header) { return size_t{1} + load_u32(header.data() + 1); }
+  /// So much of a message of that size is handed over at once.
+  size_t gathered_size(size_t whole) const {
+    return peeking_ ? std::min(whole, header_size + peek_bytes) : whole;
+  }
 
   Buffer held_;
   uint32_t remaining_ = 0;
   bool dropping_ = false;
   bool gathering_ = false;
+  bool peeking_ = false;
   bool stopped_ = false;
   bool broken_ = false;
 };
@@ -97,17 +105,21 @@ size_t Framer::feed(View in, Handler& handler) {
     const size_t whole = whole_size(rest);
     switch (decide(rest, handler)) {
       case Treat::gather:
+      case Treat::peek: {
+        const size_t gathered = gathered_size(whole);
         hand_on(at);
-        if (rest.size() < whole) {
+        if (rest.size() < gathered) {
           gathering_ = true;
           held_.append(rest);
           at = pass_from = in.size();
           break;
         }
-        at = pass_from = at + whole;
-        stopped_ = !handler.on_message(rest[0], rest.substr(header_size, whole - header_size),
-                                       rest.size() > whole);
+        at = pass_from = at + gathered;
+        remaining_ = static_cast<uint32_t>(whole - gathered);
+        stopped_ = !handler.on_message(rest[0], rest.substr(header_size, gathered - header_size),
+                                       rest.size() > gathered);
         break;
+      }
       case Treat::pass:
       case Treat::drop:
         remaining_ = static_cast<uint32_t>(whole);
@@ -128,6 +140,7 @@ Treat Framer::decide(View bytes, Handler& handler) {
   const Treat treat =
       length_is_sane(length) ? handler.on_header(bytes[0], length - length_size) : Treat::bad;
   dropping_ = treat == Treat::drop;
+  peeking_ = treat == Treat::peek;
   stopped_ = treat == Treat::stop;
   broken_ = treat == Treat::bad;
   return treat;
@@ -148,6 +161,7 @@ size_t Framer::continue_held(View in, Handler& handler) {
   if (!gathering_) {
     switch (decide(held_.view(), handler)) {
       case Treat::gather:
+      case Treat::peek:
         gathering_ = true;
         break;
       case Treat::pass:
@@ -162,7 +176,8 @@ size_t Framer::continue_held(View in, Handler& handler) {
         return at;
     }
   }
-  if (!fill(whole)) return at;
+  if (!fill(gathered_size(whole))) return at;
+  remaining_ = static_cast<uint32_t>(whole - held_.size());
   gathering_ = false;
   Buffer message;
   std::swap(message, held_);  // the handler may end this Framer's exchange, but not this message

@@ -176,9 +176,11 @@ struct IdleInput {
   bool discarding = false;  // all up to Sync, which is to be answered
   bool synced = false;
 
-  uint32_t body_size = 0;  // of the message that wants a server
+  char tag = 0;  // of the message that wants a server
+  uint32_t body_size = 0;
 
-  Treat on_header(char tag, uint32_t size) {
+  Treat on_header(char letter, uint32_t size) {
+    tag = letter;
     body_size = size;
     if (tag == frontend::terminate) {
       goodbye = true;
@@ -213,11 +215,10 @@ void Client::while_idle(View in) {
   if (framer_.broken()) return fail(Error(ErrorCode::unknown_packet));
   if (input.goodbye) return close("client close request");
   if (!input.wants_server) return;
-  // No server is taken for a message that is not there yet, unless it is too long to be kept.
   const size_t there = framer_.held().size() + in.size() - taken;
-  const size_t whole = header_size + size_t{input.body_size};
-  if (there >= whole || input.body_size > Relay::max_whole) return ask_for_server(in.substr(taken));
-  wanted_ = whole - framer_.held().size();
+  const size_t wanted = Relay::bytes_to_begin(input.tag, input.body_size, pool_->settings());
+  if (there >= wanted) return ask_for_server(in.substr(taken));
+  wanted_ = wanted - framer_.held().size();
   pending_.append(in.substr(taken));
 }
 

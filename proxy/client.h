@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "pool/pool.h"
 #include "protocol/framer.h"
+#include "protocol/statements.h"
 #include "proxy/herd.h"
 #include "proxy/link.h"
 #include "proxy/parameters.h"
@@ -87,6 +88,12 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   WorkerPool* pool() { return pool_; }
   Server* server() { return server_; }
   TrackedValues& values() { return values_; }
+  /// Its prepared statements; made on first use.
+  ClientStatements& statements() {
+    if (!statements_) statements_ = std::make_unique<ClientStatements>();
+    return *statements_;
+  }
+  bool has_statements() const { return statements_ != nullptr; }
   /// The name it logged in with; empty before.
   View user() const { return user_name_ ? View(*user_name_) : View(); }
   /// The server has ended the relay: it is linked to nobody.
@@ -158,6 +165,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   Text user_name_;
   std::unique_ptr<ClientLogin> login_;
   std::unique_ptr<AdminSession> admin_;
+  std::unique_ptr<ClientStatements> statements_;
   TrackedValues values_;
   ClientTimeouts timeouts_;
   Deadline deadline_;

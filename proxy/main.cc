@@ -85,6 +85,7 @@ Result<Done> Program::run() {
   facts.listen_on = addresses_;
   facts.uid = own_uid();
   facts.mock_key = random_bytes(32);
+  facts.statement_salt = random_bytes(16);
   facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
   facts.verbose = command_.verbose;
   facts.describe_error = describe_errno;

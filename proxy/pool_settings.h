@@ -17,6 +17,8 @@ struct PoolSettings {
   DatabaseEntry entry;
   PoolRules rules;
   PoolMode mode = PoolMode::session;
+  /// How many prepared statements a server keeps for its clients; 0: they are not tracked.
+  int prepared_statements = 0;
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
   TimeoutAction timeout_action = TimeoutAction::cancel;
   Duration connect_timeout{}, cancel_wait_timeout{};

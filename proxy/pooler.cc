@@ -10,6 +10,7 @@ Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
     : config_(std::move(config)),
       facts_(std::move(facts)),
       registry_(workers, config_),
+      statements_(facts_.statement_salt),
       client_permits_(config_->settings.max_client_conn),
       sockets_(config_->settings.max_client_conn + max_extra_sockets) {
   for (size_t id = 0; id < workers; ++id) {

@@ -14,6 +14,7 @@
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
 #include "proxy/registry.h"
+#include "proxy/statement_registry.h"
 #include "proxy/stats_history.h"
 #include "proxy/worker.h"
 
@@ -25,6 +26,7 @@ struct ProcessFacts {
   std::vector<Address> listen_on;
   uint32_t uid = 0;
   Bytes mock_key;  // random; the salts of unknown users are made from it
+  Bytes statement_salt;  // 16 random bytes
   std::function<void(const Settings&)> set_up_log;
   int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
@@ -45,6 +47,7 @@ class Pooler final : public ListenerUser {
   Registry& registry() { return registry_; }
   CancelKeys& cancel_keys() { return cancel_keys_; }
   KeyCache& key_cache() { return key_cache_; }
+  StatementRegistry& statements() { return statements_; }
   const Bytes& mock_key() const { return facts_.mock_key; }
   std::string describe_error(int error) const { return facts_.describe_error(error); }
   uint32_t own_uid() const { return facts_.uid; }
@@ -122,6 +125,7 @@ class Pooler final : public ListenerUser {
   Registry registry_;
   CancelKeys cancel_keys_;
   KeyCache key_cache_;
+  StatementRegistry statements_;
   Permits client_permits_, sockets_;
   StatsHistory stats_;
   std::atomic<uint64_t> next_id_{0};

@@ -65,7 +65,7 @@ struct Relay::Input {
         if (tag == frontend::query && relay.settings().disable_pqexec) {
           return broken(ErrorCode::pqexec_disallowed);
         }
-        if (relay.server_.exchange().owed() >= max_owed || relay.server_.cancels() > 0) {
+        if (relay.must_wait(tag)) {
           relay.full_ = true;
           return Treat::stop;
         }
@@ -84,6 +84,9 @@ struct Relay::Input {
     // A server gets a message only when it is there, so that a client which stalls or vanishes in
     // the middle of one spoils nothing; but for large ones, which nobody wants to keep.
     if (body_size <= max_whole) return Treat::gather;
+    if (relay.tracks_statements_ && is_about_statements(tag)) {
+      return treat_statement(tag, body_size);
+    }
     relay.asked(tag);
     return Treat::pass;
   }
@@ -95,9 +98,16 @@ struct Relay::Input {
   }
 
   bool on_message(char tag, View body, bool) {
-    relay.asked(tag);
     const View whole(body.data() - header_size, body.size() + header_size);
-    on_pass(whole, whole.data() >= in.data() && whole.data() < in.data() + in.size());
+    const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
+    if (relay.tracks_statements_ && is_about_statements(tag)) {
+      if (relay.untouched_) relay.keep_for_replay(whole);
+      const uint32_t missing = load_u32(whole.data() + 1) - length_size - body.size();
+      relay.statement_message({tag, body, lent, missing});
+      return !relay.client_error_;
+    }
+    relay.asked(tag);
+    on_pass(whole, lent);
     return true;
   }
 
@@ -109,11 +119,19 @@ struct Relay::Input {
 
 bool Relay::is_request(char tag) { return row_of(tag).meaning != Meaning::unknown; }
 
+size_t Relay::bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings) {
+  const size_t whole = header_size + size_t{body_size};
+  if (body_size <= max_whole) return whole;
+  if (settings.prepared_statements == 0 || !is_about_statements(tag)) return header_size;
+  return treat_statement(tag, body_size) == Treat::gather ? whole : header_size + Framer::peek_bytes;
+}
+
 Relay::Relay(Client& client, Server& server, Instant now)
     : client_(client),
       server_(server),
       transaction_since_(now),
-      written_before_(server.link().stream().written()) {
+      written_before_(server.link().stream().written()),
+      tracks_statements_(server.pool().settings().prepared_statements > 0) {
   server.replay_memory().clear();
 }
 
@@ -132,17 +150,28 @@ size_t Relay::from_client(View in) {
 void Relay::asked(char tag) {
   const FrontendRow row = row_of(tag);
   Exchange& exchange = server_.exchange();
-  if (row.meaning == Meaning::copy_end) return exchange.sent(Asked::copy_end);
+  if (row.meaning == Meaning::copy_end) exchange.sent(Asked::copy_end);
   if (row.meaning != Meaning::request) return;
-  const Instant now = client_.worker().now();
-  if (!in_transaction_ && exchange.over()) transaction_since_ = now;
-  if (!query_since_) query_since_ = now;
-  idle_since_.reset();
+  begin_request();
   exchange.sent(row.asked);
-  if (settings().has_timeouts()) server_.arm_for_relay();
+  if (tracks_statements_) statements_after(row.asked);
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
   if (row.asked == Asked::bind) ++stats.bind_count;
+}
+
+// Something is about to be asked of the server.
+void Relay::begin_request() {
+  const Instant now = client_.worker().now();
+  if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
+  if (!query_since_) query_since_ = now;
+  idle_since_.reset();
+  if (settings().has_timeouts()) server_.arm_for_relay();
+}
+
+bool Relay::must_wait(char tag) const {
+  if (server_.exchange().owed() >= max_owed || server_.cancels() > 0) return true;
+  return tracks_statements_ && is_about_statements(tag) && server_.statements().unsettled();
 }
 
 // The copy is made only until the first answer, and costs no allocation in the long run: the memory
@@ -157,7 +186,8 @@ void Relay::keep_for_replay(View bytes) {
 }
 
 bool Relay::room_again() const {
-  return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0;
+  return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 &&
+         !server_.statements().unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {
@@ -181,7 +211,7 @@ void Relay::query_ended(TransactionStatus status) {
 }
 
 bool Relay::rewrite_error(View body) {
-  if (!overdue_error_) return false;
+  if (!overdue_error_) return tracks_statements_ && restore_names(body);
   auto fields = decode_error_fields(body);
   if (!fields || fields->sqlstate != "57014") return false;
   Bytes out;

@@ -14,6 +14,7 @@
 #include "protocol/error_fields.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
+#include "protocol/statements.h"
 
 namespace headgate {
 
@@ -27,6 +28,8 @@ class Relay {
   static constexpr size_t max_owed = 4096;
   /// Messages up to this size reach a server whole or not at all.
   static constexpr uint32_t max_whole = 48 * 1024;
+  /// The longest Parse in which a name can be replaced.
+  static constexpr uint32_t max_statement = 4 * 1024 * 1024;
   /// Requests up to this size can be sent again to another server when the first turns out dead.
   static constexpr size_t max_replay = 16 * 1024;
 
@@ -34,6 +37,9 @@ class Relay {
 
   /// Whether a client may say this at all once it is logged in.
   static bool is_request(char tag);
+  /// So many bytes of a message must be there before a server is taken for it, so that a client that
+  /// stalls in the middle holds none. Of those that are too long to be kept, the beginning.
+  static size_t bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings);
 
   Client& client() { return client_; }
 
@@ -42,8 +48,8 @@ class Relay {
   size_t from_client(View in);
   bool client_said_goodbye() const { return goodbye_; }
   const std::optional<Error>& client_error() const { return client_error_; }
-  /// Too many answers are owed, or a cancel is under way that could strike the next request: the
-  /// client is not heard until room_again().
+  /// Too many answers are owed, a cancel is under way that could strike the next request, or it is
+  /// not settled yet which statements the server has: the client is not heard until room_again().
   bool full() const { return full_; }
   bool room_again() const;
 
@@ -74,7 +80,41 @@ class Relay {
 
   const PoolSettings& settings() const;  // of now: a reload replaces them
   void asked(char tag);
+  void begin_request();
+  bool must_wait(char tag) const;
   void keep_for_replay(View bytes);
+
+  // --- prepared statements: relay_statements.cc
+  /// A message of the client about statements. `missing`: so many bytes of it are still to come.
+  struct StatementInput {
+    char tag;
+    View body;
+    bool lent;
+    uint32_t missing;
+  };
+  static bool is_about_statements(char tag);
+  static Treat treat_statement(char tag, uint32_t body_size);
+  ServerStatements& on_server();
+  ClientStatements& of_client();
+  const std::string& unknown_name();
+  void statement_message(const StatementInput& input);
+  void take_parse(const StatementInput& input);
+  void take_bind(const StatementInput& input);
+  void take_describe_or_close(const StatementInput& input);
+  void take_close(const StatementInput& input, View name);
+  std::string name_on_server(View name);
+  void provide(const StatementPtr& statement);
+  void provide_unnamed();
+  void make_room_for_statement();
+  void inject_parse(View name, View text);
+  void inject_close(View name, Fate fate, StatementChange about);
+  void asked_instead(Asked asked, Fate fate, StatementChange about);
+  void change(StatementChange change);
+  void send_renamed(const StatementInput& input, View before, View name, View rest);
+  void send_as_it_is(const StatementInput& input);
+  void send_close(View name);
+  void statements_after(Asked asked);
+  bool restore_names(View body);
 
   Client& client_;
   Server& server_;
@@ -89,6 +129,8 @@ class Relay {
   bool full_ = false;
   bool fatal_passed_ = false;
   bool in_transaction_ = false;
+  const bool tracks_statements_;
+  bool unnamed_here_ = false;  // the server's unnamed statement is this client's
 };
 
 }  // namespace headgate

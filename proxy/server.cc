@@ -104,7 +104,9 @@ struct Server::Input {
   Server& server;
   View in;
 
-  Client* client() { return server.relay_ ? &server.relay_->client() : nullptr; }
+  static constexpr View forget_all[] = {"DISCARD ALL", "DEALLOCATE ALL"};
+
+  Client* client() const { return server.relay_ ? &server.relay_->client() : nullptr; }
   bool lent(View bytes) const {
     return bytes.data() >= in.data() && bytes.data() < in.data() + in.size();
   }
@@ -124,8 +126,21 @@ struct Server::Input {
     }
     const Answer answer = server.answer_ = exchange.received(tag);
     if (answer.unexpected && tag != backend::error_response) return Treat::bad;
+    if (answer.noted || answer.given_up > 0) server.settle_statements(answer);
+    if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
+    if (tag == backend::command_complete) return treat_complete(body_size, answer);
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
+    return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+  }
+
+  // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it.
+  Treat treat_complete(uint32_t body_size, Answer answer) const {
+    if (server.statements_.size() > 0 || (client() && client()->has_statements())) {
+      for (const View all : forget_all) {
+        if (body_size == all.size() + 1) return Treat::gather;
+      }
+    }
     return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
   }
 
@@ -134,6 +149,14 @@ struct Server::Input {
     if (!to) return;
     server.pool_->stats().bytes_sent += bytes.size();
     is_lent ? to->link().lend(bytes) : to->link().send(bytes);
+  }
+
+  void take_complete(View body) const {
+    const View command = body.substr(0, body.find('\0'));
+    if (std::find(std::begin(forget_all), std::end(forget_all), command) == std::end(forget_all)) {
+      return;
+    }
+    server.statements_.clear(client() ? &client()->statements() : nullptr);
   }
 
   // The whole message is handed on, header included, which stands in front of the body.
@@ -146,10 +169,18 @@ struct Server::Input {
     bool rewritten = false;
     if (tag == backend::ready_for_query) {
       const Answer answer = server.exchange_.received_ready(body[0]);
+      if (answer.given_up > 0) server.settle_statements(answer);
       fate = answer.fate;
       server.broken_ |= answer.unexpected;
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
+    } else if (tag == backend::close_complete) {  // it stands for the client's Parse
+      Bytes complete;
+      encode(complete, backend::ParseComplete{});
+      on_pass(complete, false);
+      rewritten = true;
+    } else if (tag == backend::command_complete) {
+      take_complete(body);
     } else {
       rewritten = server.take_error(body, server.answer_);
     }
@@ -184,6 +215,14 @@ void Server::feed(View bytes) {
     if (relay_->full() && relay_->room_again()) client.room_again();
   }
   advance();
+}
+
+// Messages about statements have been answered, or never will be.
+void Server::settle_statements(Answer answer) {
+  if (answer.noted) statements_.confirmed();
+  if (answer.given_up == 0) return;
+  Client* client = relay_ ? &relay_->client() : nullptr;
+  statements_.failed(answer.given_up, client ? &client->statements() : nullptr);
 }
 
 void Server::take_parameter(View body) {
@@ -255,6 +294,7 @@ Relay& Server::lend_to(Client& client) {
   task_ = Task::relay;
   ++pool_->stats().server_assignment_count;
   early_ = !framer_.at_boundary();
+  statements_.begin_lease();
   relay_.emplace(client, *this, worker_->now());
   const std::string difference = client.values().difference(values_);
   if (!difference.empty()) {

@@ -11,6 +11,7 @@
 #include "pool/pool.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
+#include "protocol/statements.h"
 #include "proxy/herd.h"
 #include "proxy/link.h"
 #include "proxy/parameters.h"
@@ -91,6 +92,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   WorkerPool& pool() { return *pool_; }
   Link& link() { return link_; }
   Exchange& exchange() { return exchange_; }
+  ServerStatements& statements() { return statements_; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
   const TrackedValues& values() const { return values_; }
   /// Its client has got a message of it in part: nothing else can be said to that client.
@@ -131,6 +133,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void feed(View bytes);
   void take_parameter(View body);
   bool take_error(View body, Answer answer);
+  void settle_statements(Answer answer);
   void take_ready(Fate fate);
   void fail_values();
   bool in_forbidden_transaction() const;
@@ -161,6 +164,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Link link_;
   Framer framer_;
   Exchange exchange_;
+  ServerStatements statements_;
   Answer answer_;       // what the message means that is coming in
   bool early_ = false;  // it began to come in before the relay
   Task task_ = Task::login;

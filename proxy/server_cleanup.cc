@@ -15,6 +15,7 @@ void Server::client_left(Leaving how) {
   MUST(relay_);
   const uint32_t missing = relay_->client().framer().remaining();
   relay_.reset();
+  statements_.forget_client();
   task_ = Task::cleanup;
   link_.resume(Link::Pause::receiver_slow);
   exchange_.swallow_all();

@@ -53,6 +53,7 @@ void Server::lost(std::string_view reason) {
   const bool untouched = ended_ && relay_->untouched();
   const bool told = relay_->fatal_was_passed() || mid_answer();
   const Bytes request(relay_->replay());
+  if (untouched) statements_.take_back_all(client.statements());
   relay_.reset();
   client.unlinked();
   close(reason);

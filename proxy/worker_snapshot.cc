@@ -73,6 +73,9 @@ ConnectionRow describe(Client& client, Worker& worker) {
   if (const Text& name = client.values().get(Tracked::application_name)) {
     row.application_name = *name;
   }
+  if (client.has_statements()) {
+    row.prepared_statements = static_cast<int>(client.statements().size());
+  }
   row.id = client.id();
   return row;
 }
@@ -93,6 +96,7 @@ ConnectionRow describe(Server& server, Worker& worker) {
   if (const Text& name = server.values().get(Tracked::application_name)) {
     row.application_name = *name;
   }
+  row.prepared_statements = static_cast<int>(server.statements().size());
   row.id = server.id();
   return row;
 }

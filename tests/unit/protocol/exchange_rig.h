@@ -48,9 +48,19 @@ struct ExchangeRig {
 
   static char fate_letter(Answer answer) {
     if (answer.unexpected) return '!';
-    return answer.fate == Fate::swallow ? 's' : 'f';
+    switch (answer.fate) {
+      case Fate::forward:
+        return 'f';
+      case Fate::swallow:
+        return 's';
+      case Fate::quiet:
+        return 'q';
+      case Fate::replace:
+        return 'r';
+    }
+    return '?';
   }
-  /// The fate of each: f for forward, s for swallow, ! for unexpected.
+  /// The fate of each: f for forward, s for swallow, q for quiet, r for replace, ! for unexpected.
   std::string hear(std::string_view tags) {
     std::string fates;
     for (const char tag : tags) {

@@ -1,0 +1,146 @@
+#include "protocol/statements.h"
+
+#include <charconv>
+#include <utility>
+
+#include "base/check.h"
+
+namespace headgate {
+
+using OnServer = StatementChange::OnServer;
+using OfClient = StatementChange::OfClient;
+
+std::string Statement::server_name() const {
+  return std::string(statement_prefix).append(std::to_string(id));
+}
+
+uint64_t statement_number(View server_name) {
+  if (!server_name.starts_with(statement_prefix)) return 0;
+  server_name.remove_prefix(statement_prefix.size());
+  uint64_t number = 0;
+  const char* end = server_name.data() + server_name.size();
+  const auto read = std::from_chars(server_name.data(), end, number);
+  return read.ec == std::errc() && read.ptr == end ? number : 0;
+}
+
+// --- clients
+
+StatementPtr ClientStatements::find(View name) const {
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : found->second;
+}
+
+void ClientStatements::set(View name, StatementPtr statement) {
+  bytes_ += statement->text.size();
+  const bool added = names_.emplace(name, std::move(statement)).second;
+  MUST(added);
+}
+
+void ClientStatements::forget(View name) {
+  const auto found = names_.find(name);
+  if (found == names_.end()) return;
+  bytes_ -= found->second->text.size();
+  names_.erase(found);
+}
+
+void ClientStatements::clear() {
+  names_.clear();
+  bytes_ = 0;
+}
+
+View ClientStatements::name_of(uint64_t id) const {
+  for (const auto& [name, statement] : names_) {
+    if (statement->id == id) return name;
+  }
+  return {};
+}
+
+void ClientStatements::set_unnamed(View parse) {
+  if (parse.size() <= max_unnamed) {
+    unnamed_.assign(parse);
+  } else {
+    unnamed_.clear();
+  }
+}
+
+// --- servers
+
+bool ServerStatements::use(const Statement& statement) {
+  const auto place = places_.find(statement.id);
+  if (place == places_.end()) return false;
+  Known& known = *place->second;
+  known.lease = lease_;
+  known_.splice(known_.begin(), known_, place->second);
+  return known.edition == statement.edition.load(std::memory_order_relaxed);
+}
+
+StatementPtr ServerStatements::evictable(size_t limit) const {
+  if (known_.size() < limit || known_.empty()) return nullptr;
+  const Known& oldest = known_.back();
+  return oldest.lease == lease_ ? nullptr : oldest.statement;
+}
+
+void ServerStatements::add(StatementPtr statement, uint32_t edition) {
+  const uint64_t id = statement->id;
+  known_.push_front({std::move(statement), edition, lease_});
+  const bool added = places_.emplace(id, known_.begin()).second;
+  MUST(added);
+}
+
+// Returns the edition that it had.
+uint32_t ServerStatements::remove(const Statement& statement) {
+  const auto place = places_.find(statement.id);
+  if (place == places_.end()) return 0;
+  const uint32_t edition = place->second->edition;
+  known_.erase(place->second);
+  places_.erase(place);
+  return edition;
+}
+
+void ServerStatements::change(StatementChange change, ClientStatements* client) {
+  uint32_t edition = change.statement->edition.load(std::memory_order_relaxed);
+  if (change.on_server == OnServer::added) add(change.statement, edition);
+  if (change.on_server == OnServer::removed) edition = remove(*change.statement);
+  if (change.of_client == OfClient::named) client->set(change.name, change.statement);
+  if (change.of_client == OfClient::forgotten) client->forget(change.name);
+  changes_.push_back({std::move(change), batch_, edition});
+}
+
+void ServerStatements::confirmed() {
+  MUST(!changes_.empty());
+  changes_.pop_front();
+}
+
+void ServerStatements::failed(size_t count, ClientStatements* client) {
+  MUST(count <= changes_.size());
+  for (size_t left = count; left > 0; --left) {
+    const auto& [change, batch, edition] = changes_[left - 1];
+    if (change.on_server == OnServer::added) remove(*change.statement);
+    if (change.on_server == OnServer::removed && !has(*change.statement)) add(change.statement, edition);
+    if (!client) continue;
+    if (change.of_client == OfClient::named) client->forget(change.name);
+    if (change.of_client == OfClient::forgotten) client->set(change.name, change.statement);
+  }
+  changes_.erase(changes_.begin(), changes_.begin() + static_cast<ptrdiff_t>(count));
+}
+
+void ServerStatements::forget_client() {
+  for (Sent& sent : changes_) sent.change.of_client = OfClient::nothing;
+}
+
+void ServerStatements::clear(ClientStatements* client) {
+  known_.clear();
+  places_.clear();
+  if (client) client->clear();
+  for (const auto& [change, batch, edition] : changes_) {
+    if (change.on_server == OnServer::added && !has(*change.statement)) {
+      add(change.statement, edition);
+    }
+    if (client && change.of_client == OfClient::named) {
+      client->forget(change.name);
+      client->set(change.name, change.statement);
+    }
+  }
+}
+
+}  // namespace headgate

@@ -1,0 +1,148 @@
+// Prepared statements of the extended protocol, when clients share servers: which statements there
+// are, what each client calls them, and which of them each server has.
+//
+// A statement is told by its text and parameter types alone, so that clients that prepare the same
+// share what servers know. What was sent to a server is written down as a change, which takes place
+// at once and is taken back when the server fails or skips the message. Changes of one batch depend
+// on each other in order, so the server's skipping keeps them right; those of a later batch must wait
+// until the earlier ones are settled (unsettled()).
+//
+// No I/O. A Statement may be used by every thread, the rest by its owner's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/bytes.h"
+
+namespace headgate {
+
+struct Statement {
+  Statement(uint64_t number, View parse) : id(number), text(parse) {}
+
+  const uint64_t id;
+  /// The body of Parse behind the name: the query, and the types of its parameters.
+  const Bytes text;
+  /// Raised when servers have to prepare it anew: "cached plan must not change result type".
+  std::atomic<uint32_t> edition{0};
+
+  /// What it is called on servers.
+  std::string server_name() const;
+};
+using StatementPtr = std::shared_ptr<Statement>;
+
+/// What names on servers begin with.
+constexpr View statement_prefix = "headgate_";
+
+/// The number in a server's name of a statement, or 0 where it is none.
+uint64_t statement_number(View server_name);
+
+/// What one client calls its statements.
+class ClientStatements {
+ public:
+  /// The most names, and bytes of texts, that one client may hold.
+  static constexpr size_t max_names = 10'000;
+  static constexpr size_t max_bytes = size_t{16} * 1024 * 1024;
+  /// The longest unnamed statement that is remembered beyond a transaction.
+  static constexpr size_t max_unnamed = 16 * 1024;
+
+  /// Null where the name is not known.
+  StatementPtr find(View name) const;
+  void set(View name, StatementPtr statement);
+  void forget(View name);
+  void clear();
+  size_t size() const { return names_.size(); }
+  bool full() const { return names_.size() >= max_names || bytes_ >= max_bytes; }
+  /// A name under which the client knows a statement; empty where there is none.
+  View name_of(uint64_t id) const;
+
+  /// The unnamed statement, as the body of a Parse behind the name; empty: there is none.
+  View unnamed() const { return unnamed_; }
+  void set_unnamed(View parse);
+  /// The name that the client used last and that it never gave to a statement.
+  View unknown() const { return unknown_; }
+  void set_unknown(View name) { unknown_ = name; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(View text) const { return std::hash<View>()(text); }
+  };
+  std::unordered_map<std::string, StatementPtr, Hash, std::equal_to<>> names_;
+  size_t bytes_ = 0;
+  Bytes unnamed_;
+  std::string unknown_;
+};
+
+/// What a message that was sent to a server changes, if the server carries it out.
+struct StatementChange {
+  enum class OnServer : uint8_t { nothing, added, removed };
+  enum class OfClient : uint8_t { nothing, named, forgotten };
+  StatementPtr statement;
+  OnServer on_server = OnServer::nothing;
+  OfClient of_client = OfClient::nothing;
+  std::string name{};  // the client's
+};
+
+/// Which statements a server has, the least recently used first to go, and the changes that it has
+/// not confirmed yet.
+class ServerStatements {
+ public:
+  /// It goes to a client: what is used from here on is not evicted before the next call.
+  void begin_lease() { ++lease_; }
+
+  /// Whether it has the statement in its present edition; a use of it.
+  bool use(const Statement& statement);
+  /// Whether it has it in whatever edition.
+  bool has(const Statement& statement) const { return places_.contains(statement.id); }
+  /// What has to go before one more statement fits under `limit`; null: nothing has to, or can.
+  StatementPtr evictable(size_t limit) const;
+  size_t size() const { return known_.size(); }
+
+  /// The message of this change was sent: it takes place. `client` may be null if it is not about
+  /// the client.
+  void change(StatementChange change, ClientStatements* client);
+  /// A Sync was sent: what follows is another batch.
+  void batch_ended() { ++batch_; }
+  /// A change of an earlier batch may still fail: nothing can be built upon it yet.
+  bool unsettled() const { return !changes_.empty() && changes_.front().batch != batch_; }
+  /// The oldest change was confirmed.
+  void confirmed();
+  /// The `count` oldest changes have failed: they are taken back.
+  void failed(size_t count, ClientStatements* client);
+  /// None of the changes can be relied upon: the server has gone.
+  void take_back_all(ClientStatements& client) { failed(changes_.size(), &client); }
+  /// The client has gone: the rest of its changes are the server's alone.
+  void forget_client();
+  /// DISCARD ALL or DEALLOCATE ALL: server and client have forgotten all but what was sent behind
+  /// that.
+  void clear(ClientStatements* client);
+
+ private:
+  struct Known {
+    StatementPtr statement;
+    uint32_t edition;
+    uint64_t lease;
+  };
+  struct Sent {
+    StatementChange change;
+    uint32_t batch;
+    uint32_t edition;  // of what was removed
+  };
+
+  void add(StatementPtr statement, uint32_t edition);
+  uint32_t remove(const Statement& statement);
+
+  std::list<Known> known_;  // the most recently used first
+  std::unordered_map<uint64_t, std::list<Known>::iterator> places_;  // by id
+  std::deque<Sent> changes_;
+  uint64_t lease_ = 0;
+  uint32_t batch_ = 0;
+};
+
+}  // namespace headgate

@@ -1,0 +1,56 @@
+#define XXH_INLINE_ALL
+#include "proxy/statement_registry.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "base/check.h"
+
+namespace headgate {
+
+namespace {
+
+uint64_t load_u64(View bytes) {
+  MUST(bytes.size() >= 8);
+  return static_cast<uint64_t>(load_u32(bytes.data())) << 32 | load_u32(bytes.data() + 4);
+}
+
+}  // namespace
+
+size_t StatementRegistry::Hash::operator()(View text) const {
+  return XXH3_64bits_withSeed(text.data(), text.size(), seed);
+}
+
+StatementRegistry::StatementRegistry(View salt)
+    : table_(std::make_shared<Table>(load_u64(salt))),
+      unknown_name_(fmt::format("{}none_{:016x}", statement_prefix, load_u64(salt.substr(8)))) {}
+
+StatementPtr StatementRegistry::find_or_make(View text) {
+  const std::lock_guard lock(table_->mutex);
+  const auto known = table_->statements.find(text);
+  if (known != table_->statements.end()) {
+    if (StatementPtr statement = known->second.lock()) return statement;
+    table_->statements.erase(known);  // its last user is about to take it out
+  }
+  const auto take_out = [table = table_](Statement* statement) {
+    {
+      const std::lock_guard lock(table->mutex);
+      const auto entry = table->statements.find(statement->text);
+      // Somebody may have made it anew meanwhile.
+      if (entry != table->statements.end() && entry->second.expired()) {
+        table->statements.erase(entry);
+      }
+    }
+    delete statement;
+  };
+  StatementPtr statement(new Statement(last_id_.fetch_add(1) + 1, text), take_out);
+  table_->statements.emplace(View(statement->text), statement);
+  return statement;
+}
+
+size_t StatementRegistry::size() const {
+  const std::lock_guard lock(table_->mutex);
+  return table_->statements.size();
+}
+
+}  // namespace headgate
