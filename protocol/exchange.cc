@@ -126,6 +126,7 @@ Answer Exchange::received_otherwise(char tag) {
       return answer;
     case 'E':
       if (count_ == 0) return unexpected();
+      answer.noted = front().noted && front().asked == Asked::parse;
       answer.given_up = fail();
       return answer;
     default:
@@ -215,7 +216,8 @@ Answer Exchange::received_ready(char status) {
   if (answered == 0) return unexpected();
   status_ = static_cast<TransactionStatus>(status);
   Answer answer{at(answered - 1).fate};
-  answer.given_up = noted_among(answered);
+  answer.noted = at(answered - 1).noted;
+  answer.given_up = noted_among(answered - 1);
   copy_ = Copy::none;
   doubt_early_syncs();  // those of a simple query; a COPY that worked has left none
   drop_front(answered);

@@ -45,10 +45,9 @@ struct Answer {
   Fate fate = Fate::forward;
   /// The server said something that nothing asked for: it must not be used any more.
   bool unexpected = false;
-  /// It is the success of a message that was sent as `noted`.
+  /// It is the success of a message that was sent as `noted`; or the failure of such a Parse.
   bool noted = false;
-  /// So many `noted` messages, the oldest that are owed, will never be answered: the server has
-  /// failed or skipped them.
+  /// So many `noted` messages, the oldest that are owed, have failed or were skipped.
   uint32_t given_up = 0;
 };
 
@@ -58,8 +57,8 @@ enum class TransactionStatus : char { idle = 'I', in_transaction = 'T', failed =
 class Exchange {
  public:
   /// A message was sent to the server, behind all others. (Flush, CopyData and Terminate are not
-  /// told: nothing answers them.) `noted`: a Parse or Close whose success or failure will be told,
-  /// each in turn. False: the server skips it, because of an error.
+  /// told: nothing answers them.) `noted`: its success or failure will be told, each in turn.
+  /// False: the server skips it, because of an error.
   bool sent(Asked asked, Fate fate = Fate::forward, bool noted = false);
 
   /// A message came from the server: any tag but 'Z'. `describe` of a statement is answered by 't'
@@ -83,6 +82,8 @@ class Exchange {
   bool copying_in() const { return copy_ == Copy::in; }
   /// Extended-protocol messages were sent that no Sync has followed yet.
   bool batch_open() const { return batch_open_; }
+  /// A ReadyForQuery is owed: status() may not be the last word.
+  bool ready_owed() const { return entries_through_ready() > 0; }
   /// The answer that is expected next was asked for by Headgate, not by the client.
   bool next_is_swallowed() const { return count_ > 0 && front().fate == Fate::swallow; }
 

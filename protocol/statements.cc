@@ -31,39 +31,37 @@ StatementPtr ClientStatements::find(View name) const {
 }
 
 void ClientStatements::set(View name, StatementPtr statement) {
-  bytes_ += statement->text.size();
-  const bool added = names_.emplace(name, std::move(statement)).second;
+  const auto [place, added] = names_.emplace(name, std::move(statement));
   MUST(added);
+  bytes_ += place->second->key.size();
+  by_id_.emplace(place->second->id, place->first);
 }
 
 void ClientStatements::forget(View name) {
   const auto found = names_.find(name);
   if (found == names_.end()) return;
-  bytes_ -= found->second->text.size();
+  bytes_ -= found->second->key.size();
+  by_id_.erase(found->second->id);
   names_.erase(found);
 }
 
 void ClientStatements::clear() {
+  by_id_.clear();
   names_.clear();
   bytes_ = 0;
 }
 
 View ClientStatements::name_of(uint64_t id) const {
-  for (const auto& [name, statement] : names_) {
-    if (statement->id == id) return name;
-  }
-  return {};
-}
-
-void ClientStatements::set_unnamed(View parse) {
-  if (parse.size() <= max_unnamed) {
-    unnamed_.assign(parse);
-  } else {
-    unnamed_.clear();
-  }
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? View() : found->second;
 }
 
 // --- servers
+
+void ServerStatements::begin_lease() {
+  ++lease_;
+  unnamed_known_ = false;
+}
 
 bool ServerStatements::use(const Statement& statement) {
   const auto place = places_.find(statement.id);
@@ -98,7 +96,13 @@ uint32_t ServerStatements::remove(const Statement& statement) {
 }
 
 void ServerStatements::change(StatementChange change, ClientStatements* client) {
-  uint32_t edition = change.statement->edition.load(std::memory_order_relaxed);
+  uint32_t edition = 0;
+  if (change.of_client != OfClient::unnamed) {
+    edition = change.statement->edition.load(std::memory_order_relaxed);
+    ++in_batch_;
+  } else {
+    ++unnamed_in_batch_;
+  }
   if (change.on_server == OnServer::added) add(change.statement, edition);
   if (change.on_server == OnServer::removed) edition = remove(*change.statement);
   if (change.of_client == OfClient::named) client->set(change.name, change.statement);
@@ -106,26 +110,69 @@ void ServerStatements::change(StatementChange change, ClientStatements* client) 
   changes_.push_back({std::move(change), batch_, edition});
 }
 
-void ServerStatements::confirmed() {
-  MUST(!changes_.empty());
-  changes_.pop_front();
+void ServerStatements::batch_ended() {
+  ++batch_;
+  unsettled_ += std::exchange(in_batch_, 0);
+  unnamed_unsettled_ += std::exchange(unnamed_in_batch_, 0);
 }
 
-void ServerStatements::failed(size_t count, ClientStatements* client) {
+void ServerStatements::drop_changes(size_t count) {
+  for (; count > 0; --count) {
+    const Sent& oldest = changes_.front();
+    const bool unnamed = oldest.change.of_client == OfClient::unnamed;
+    if (oldest.batch == batch_) {
+      --(unnamed ? unnamed_in_batch_ : in_batch_);
+    } else {
+      --(unnamed ? unnamed_unsettled_ : unsettled_);
+    }
+    changes_.pop_front();
+  }
+}
+
+void ServerStatements::confirmed(ClientStatements* client) {
+  MUST(!changes_.empty());
+  StatementChange& change = changes_.front().change;
+  if (change.of_client == OfClient::unnamed) {
+    unnamed_known_ = true;
+    if (client) client->set_unnamed(std::move(change.name));
+  }
+  drop_changes(1);
+}
+
+void ServerStatements::oldest_failed(ClientStatements* client) {
+  MUST(!changes_.empty());
+  if (changes_.front().change.of_client != OfClient::unnamed) return;
+  unnamed_known_ = true;
+  if (client) client->set_unnamed({});
+}
+
+void ServerStatements::take_back(size_t count, ClientStatements* client) {
   MUST(count <= changes_.size());
   for (size_t left = count; left > 0; --left) {
     const auto& [change, batch, edition] = changes_[left - 1];
     if (change.on_server == OnServer::added) remove(*change.statement);
-    if (change.on_server == OnServer::removed && !has(*change.statement)) add(change.statement, edition);
+    if (change.on_server == OnServer::removed && !has(*change.statement)) {
+      add(change.statement, edition);
+    }
     if (!client) continue;
     if (change.of_client == OfClient::named) client->forget(change.name);
     if (change.of_client == OfClient::forgotten) client->set(change.name, change.statement);
   }
-  changes_.erase(changes_.begin(), changes_.begin() + static_cast<ptrdiff_t>(count));
+  drop_changes(count);
+}
+
+View ServerStatements::name_being_closed(uint64_t id) const {
+  for (const Sent& sent : changes_) {
+    const StatementChange& change = sent.change;
+    if (change.of_client == OfClient::forgotten && change.statement->id == id) return change.name;
+  }
+  return {};
 }
 
 void ServerStatements::forget_client() {
-  for (Sent& sent : changes_) sent.change.of_client = OfClient::nothing;
+  for (Sent& sent : changes_) {
+    if (sent.change.of_client != OfClient::unnamed) sent.change.of_client = OfClient::nothing;
+  }
 }
 
 void ServerStatements::clear(ClientStatements* client) {

@@ -4,8 +4,8 @@
 // A statement is told by its text and parameter types alone, so that clients that prepare the same
 // share what servers know. What was sent to a server is written down as a change, which takes place
 // at once and is taken back when the server fails or skips the message. Changes of one batch depend
-// on each other in order, so the server's skipping keeps them right; those of a later batch must wait
-// until the earlier ones are settled (unsettled()).
+// on each other in order, so the server's skipping keeps them right; those of a later batch must
+// wait until the earlier ones are settled (unsettled()).
 //
 // No I/O. A Statement may be used by every thread, the rest by its owner's.
 #pragma once
@@ -23,11 +23,15 @@
 namespace headgate {
 
 struct Statement {
-  Statement(uint64_t number, View parse) : id(number), text(parse) {}
+  Statement(uint64_t number, View parse, uint8_t copy)
+      : id(number), key(Bytes(parse) + static_cast<char>(copy)) {}
 
   const uint64_t id;
+  /// The text and a number: a client that gives two names to one text has two statements, so that
+  /// an error tells the right name.
+  const Bytes key;
   /// The body of Parse behind the name: the query, and the types of its parameters.
-  const Bytes text;
+  View text() const { return View(key).substr(0, key.size() - 1); }
   /// Raised when servers have to prepare it anew: "cached plan must not change result type".
   std::atomic<uint32_t> edition{0};
 
@@ -58,15 +62,12 @@ class ClientStatements {
   void clear();
   size_t size() const { return names_.size(); }
   bool full() const { return names_.size() >= max_names || bytes_ >= max_bytes; }
-  /// A name under which the client knows a statement; empty where there is none.
+  /// The name under which the client knows a statement; empty where there is none.
   View name_of(uint64_t id) const;
 
   /// The unnamed statement, as the body of a Parse behind the name; empty: there is none.
   View unnamed() const { return unnamed_; }
-  void set_unnamed(View parse);
-  /// The name that the client used last and that it never gave to a statement.
-  View unknown() const { return unknown_; }
-  void set_unknown(View name) { unknown_ = name; }
+  void set_unnamed(std::string parse) { unnamed_ = std::move(parse); }
 
  private:
   struct Hash {
@@ -74,27 +75,28 @@ class ClientStatements {
     size_t operator()(View text) const { return std::hash<View>()(text); }
   };
   std::unordered_map<std::string, StatementPtr, Hash, std::equal_to<>> names_;
+  std::unordered_map<uint64_t, View> by_id_;  // of the names above
   size_t bytes_ = 0;
   Bytes unnamed_;
-  std::string unknown_;
 };
 
 /// What a message that was sent to a server changes, if the server carries it out.
 struct StatementChange {
   enum class OnServer : uint8_t { nothing, added, removed };
-  enum class OfClient : uint8_t { nothing, named, forgotten };
-  StatementPtr statement;
+  enum class OfClient : uint8_t { nothing, named, forgotten, unnamed };
+  StatementPtr statement;  // null for the unnamed one
   OnServer on_server = OnServer::nothing;
   OfClient of_client = OfClient::nothing;
-  std::string name{};  // the client's
+  std::string name{};  // the client's; or the new unnamed statement, empty for none
 };
 
 /// Which statements a server has, the least recently used first to go, and the changes that it has
 /// not confirmed yet.
 class ServerStatements {
  public:
-  /// It goes to a client: what is used from here on is not evicted before the next call.
-  void begin_lease() { ++lease_; }
+  /// It goes to a client: what is used from here on is not evicted before the next call, and its
+  /// unnamed statement is somebody else's.
+  void begin_lease();
 
   /// Whether it has the statement in its present edition; a use of it.
   bool use(const Statement& statement);
@@ -108,15 +110,23 @@ class ServerStatements {
   /// the client.
   void change(StatementChange change, ClientStatements* client);
   /// A Sync was sent: what follows is another batch.
-  void batch_ended() { ++batch_; }
+  void batch_ended();
   /// A change of an earlier batch may still fail: nothing can be built upon it yet.
-  bool unsettled() const { return !changes_.empty() && changes_.front().batch != batch_; }
+  bool unsettled() const { return unsettled_ > 0; }
+  /// The server's unnamed statement is, or will be when it comes to it, the client's own.
+  bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
+  /// The same cannot be told yet: an earlier batch was about it and may still fail.
+  bool unnamed_is_unsettled() const { return unnamed_unsettled_ > 0 && !unnamed_in_batch_; }
   /// The oldest change was confirmed.
-  void confirmed();
-  /// The `count` oldest changes have failed: they are taken back.
-  void failed(size_t count, ClientStatements* client);
-  /// None of the changes can be relied upon: the server has gone.
-  void take_back_all(ClientStatements& client) { failed(changes_.size(), &client); }
+  void confirmed(ClientStatements* client);
+  /// The `count` oldest changes did not take place: they are taken back.
+  void take_back(size_t count, ClientStatements* client);
+  void take_back_all(ClientStatements& client) { take_back(changes_.size(), &client); }
+  /// The oldest change failed, instead of being skipped: a Parse that fails has dropped the unnamed
+  /// statement all the same. To be told before it is taken back.
+  void oldest_failed(ClientStatements* client);
+  /// What the client called a statement before a Close that is not confirmed yet; empty: none.
+  View name_being_closed(uint64_t id) const;
   /// The client has gone: the rest of its changes are the server's alone.
   void forget_client();
   /// DISCARD ALL or DEALLOCATE ALL: server and client have forgotten all but what was sent behind
@@ -137,10 +147,16 @@ class ServerStatements {
 
   void add(StatementPtr statement, uint32_t edition);
   uint32_t remove(const Statement& statement);
+  void drop_changes(size_t count);
 
-  std::list<Known> known_;  // the most recently used first
+  std::list<Known> known_;                                           // the most recently used first
   std::unordered_map<uint64_t, std::list<Known>::iterator> places_;  // by id
   std::deque<Sent> changes_;
+  size_t unsettled_ = 0;  // changes of earlier batches, those of unnamed statements left out
+  size_t in_batch_ = 0;   // the same of this batch
+  size_t unnamed_unsettled_ = 0;
+  size_t unnamed_in_batch_ = 0;
+  bool unnamed_known_ = false;  // in this lease the client has had a word on it
   uint64_t lease_ = 0;
   uint32_t batch_ = 0;
 };

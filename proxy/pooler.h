@@ -25,7 +25,7 @@ struct ProcessFacts {
   FileReader read_file;
   std::vector<Address> listen_on;
   uint32_t uid = 0;
-  Bytes mock_key;  // random; the salts of unknown users are made from it
+  Bytes mock_key;        // random; the salts of unknown users are made from it
   Bytes statement_salt;  // 16 random bytes
   std::function<void(const Settings&)> set_up_log;
   int verbose = 0;                                 // how often -v was given

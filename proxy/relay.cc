@@ -123,7 +123,8 @@ size_t Relay::bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& s
   const size_t whole = header_size + size_t{body_size};
   if (body_size <= max_whole) return whole;
   if (settings.prepared_statements == 0 || !is_about_statements(tag)) return header_size;
-  return treat_statement(tag, body_size) == Treat::gather ? whole : header_size + Framer::peek_bytes;
+  return treat_statement(tag, body_size) == Treat::gather ? whole
+                                                          : header_size + Framer::peek_bytes;
 }
 
 Relay::Relay(Client& client, Server& server, Instant now)
@@ -153,8 +154,7 @@ void Relay::asked(char tag) {
   if (row.meaning == Meaning::copy_end) exchange.sent(Asked::copy_end);
   if (row.meaning != Meaning::request) return;
   begin_request();
-  exchange.sent(row.asked);
-  if (tracks_statements_) statements_after(row.asked);
+  send_other_request(row.asked);
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
   if (row.asked == Asked::bind) ++stats.bind_count;
@@ -171,7 +171,11 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0) return true;
-  return tracks_statements_ && is_about_statements(tag) && server_.statements().unsettled();
+  if (!tracks_statements_ || !is_about_statements(tag)) return false;
+  const ServerStatements& statements = server_.statements();
+  if (statements.unsettled()) return true;
+  const bool uses = tag == frontend::bind || tag == frontend::describe;
+  return uses && statements.unnamed_is_unsettled();
 }
 
 // The copy is made only until the first answer, and costs no allocation in the long run: the memory
@@ -187,7 +191,7 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 &&
-         !server_.statements().unsettled();
+         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {

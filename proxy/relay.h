@@ -37,8 +37,8 @@ class Relay {
 
   /// Whether a client may say this at all once it is logged in.
   static bool is_request(char tag);
-  /// So many bytes of a message must be there before a server is taken for it, so that a client that
-  /// stalls in the middle holds none. Of those that are too long to be kept, the beginning.
+  /// So many bytes of a message must be there before a server is taken for it, so that a client
+  /// that stalls in the middle holds none. Of those that are too long to be kept, the beginning.
   static size_t bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings);
 
   Client& client() { return client_; }
@@ -107,13 +107,14 @@ class Relay {
   void provide_unnamed();
   void make_room_for_statement();
   void inject_parse(View name, View text);
-  void inject_close(View name, Fate fate, StatementChange about);
+  void inject_close(const StatementPtr& statement);
   void asked_instead(Asked asked, Fate fate, StatementChange about);
   void change(StatementChange change);
   void send_renamed(const StatementInput& input, View before, View name, View rest);
   void send_as_it_is(const StatementInput& input);
   void send_close(View name);
-  void statements_after(Asked asked);
+  void send_other_request(Asked asked);
+  StatementPtr statement_for(View text);
   bool restore_names(View body);
 
   Client& client_;
@@ -130,7 +131,6 @@ class Relay {
   bool fatal_passed_ = false;
   bool in_transaction_ = false;
   const bool tracks_statements_;
-  bool unnamed_here_ = false;  // the server's unnamed statement is this client's
 };
 
 }  // namespace headgate

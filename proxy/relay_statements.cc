@@ -1,6 +1,6 @@
 // Prepared statements in transaction and statement mode: the names that a client gives to its
-// statements are translated to those that its server knows, and what the server lacks is prepared in
-// the same write, in front of the message that needs it. (PgBouncer: max_prepared_statements.)
+// statements are translated to those that its server knows, and what the server lacks is prepared
+// in the same write, in front of the message that needs it. (PgBouncer: max_prepared_statements.)
 //
 // Whatever the server has to say in order, it is made to say: instead of a Parse of what it has
 // already it gets a Close of nothing, whose answer is told as ParseComplete; for a name that the
@@ -29,6 +29,16 @@ std::optional<View> take_string(View& text) {
   const View taken = text.substr(0, end);
   text.remove_prefix(end + 1);
   return taken;
+}
+
+/// What stands behind the name in a Parse, as the server wants to see it.
+bool is_query_with_types(View rest) {
+  if (!take_string(rest)) return false;
+  Reader reader(rest);
+  uint16_t types = 0;
+  reader.get(types);
+  reader.take(size_t{types} * 4);
+  return reader.complete();
 }
 
 }  // namespace
@@ -86,16 +96,12 @@ void Relay::asked_instead(Asked asked, Fate fate, StatementChange about) {
   if (server_.exchange().sent(asked, fate, true)) change(std::move(about));
 }
 
-void Relay::change(StatementChange change) {
-  on_server().change(std::move(change), &of_client());
-}
+void Relay::change(StatementChange change) { on_server().change(std::move(change), &of_client()); }
 
-void Relay::inject_close(View name, Fate fate, StatementChange about) {
-  const bool noted = about.statement != nullptr;
-  Bytes message;
-  encode(message, frontend::Close{frontend::Target::statement, name});
-  server_.link().send(message);
-  if (server_.exchange().sent(Asked::close, fate, noted) && noted) change(std::move(about));
+// The server forgets a statement, whatever the clients call it.
+void Relay::inject_close(const StatementPtr& statement) {
+  send_close(statement->server_name());
+  asked_instead(Asked::close, Fate::quiet, {statement, OnServer::removed});
 }
 
 void Relay::inject_parse(View name, View text) {
@@ -114,7 +120,7 @@ void Relay::inject_parse(View name, View text) {
 void Relay::make_room_for_statement() {
   const auto limit = static_cast<size_t>(std::max(settings().prepared_statements, 1));
   if (const StatementPtr oldest = on_server().evictable(limit)) {
-    inject_close(oldest->server_name(), Fate::quiet, {oldest, OnServer::removed});
+    inject_close(oldest);
   }
 }
 
@@ -122,28 +128,29 @@ void Relay::make_room_for_statement() {
 void Relay::provide(const StatementPtr& statement) {
   if (on_server().use(*statement)) return;
   if (on_server().has(*statement)) {
-    inject_close(statement->server_name(), Fate::quiet, {statement, OnServer::removed});
+    inject_close(statement);
   }
   make_room_for_statement();
-  inject_parse(statement->server_name(), statement->text);
-  if (server_.exchange().sent(Asked::parse, Fate::quiet, true)) {
-    change({statement, OnServer::added});
-  }
+  inject_parse(statement->server_name(), statement->text());
+  asked_instead(Asked::parse, Fate::quiet, {statement, OnServer::added});
 }
 
-// The same for the unnamed statement, of which each server has one, whoever left it there.
+// Each server has one unnamed statement, whoever left it there.
 void Relay::provide_unnamed() {
-  if (std::exchange(unnamed_here_, true)) return;
-  if (client_.has_statements() && !of_client().unnamed().empty()) {
-    inject_parse("", of_client().unnamed());
-    server_.exchange().sent(Asked::parse, Fate::quiet);
+  if (on_server().unnamed_is_here()) return;
+  const std::string own(of_client().unnamed());
+  if (own.empty()) {
+    send_close("");
   } else {
-    inject_close("", Fate::quiet, {});
+    inject_parse("", own);
   }
+  asked_instead(own.empty() ? Asked::close : Asked::parse, Fate::quiet,
+                {nullptr, OnServer::nothing, OfClient::unnamed, own});
 }
 
 // The name on the server of what the client calls `name`.
 std::string Relay::name_on_server(View name) {
+  if (server_.exchange().copying_in()) return std::string(name);  // it only fails the COPY
   if (name.empty()) {
     provide_unnamed();
     return {};
@@ -152,19 +159,33 @@ std::string Relay::name_on_server(View name) {
     provide(statement);
     return statement->server_name();
   }
-  of_client().set_unknown(name);
-  return unknown_name();
+  return unknown_name() + std::string(name);
 }
 
 // --- messages of the client
 
+// A client has one statement for each of its names, also where their texts are the same.
+StatementPtr Relay::statement_for(View text) {
+  for (uint8_t copy = 0;; ++copy) {
+    StatementPtr statement = client_.worker().pooler().statements().find_or_make(text, copy);
+    if (copy == UINT8_MAX || of_client().name_of(statement->id).empty()) return statement;
+  }
+}
+
 void Relay::take_parse(const StatementInput& input) {
   View rest = input.body;
   const auto name = take_string(rest);
-  if (!name || name->empty()) {
+  if (!name || !(input.missing > 0 || is_query_with_types(rest))) {
     asked(input.tag);
-    of_client().set_unnamed(name && input.missing == 0 ? rest : View());
-    unnamed_here_ = true;
+    return send_as_it_is(input);
+  }
+  ++server_.pool().stats().client_parse_count;
+  if (name->empty()) {
+    const bool kept = input.missing == 0 && rest.size() <= ClientStatements::max_unnamed;
+    ++server_.pool().stats().server_parse_count;
+    asked_instead(
+        Asked::parse, Fate::forward,
+        {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View())});
     return send_as_it_is(input);
   }
   if (input.missing > 0) {
@@ -177,25 +198,26 @@ void Relay::take_parse(const StatementInput& input) {
   }
   if (const StatementPtr taken = of_client().find(*name)) {  // an error, in the server's words
     provide(taken);
-    asked(input.tag);
+    server_.exchange().sent(Asked::parse);
+    ++server_.pool().stats().server_parse_count;
     return send_renamed(input, {}, taken->server_name(), rest);
   }
-  const StatementPtr statement = client_.worker().pooler().statements().find_or_make(rest);
+  const StatementPtr statement = statement_for(rest);
   StatementChange naming{statement, OnServer::nothing, OfClient::named, std::string(*name)};
   // In a transaction that has failed a Parse is refused, so the server has to see it.
-  const bool failed = server_.exchange().status() == TransactionStatus::failed;
-  if (on_server().use(*statement) && !failed) {
-    ++server_.pool().stats().client_parse_count;
+  const bool may_fail =
+      server_.exchange().status() == TransactionStatus::failed || server_.exchange().ready_owed();
+  if (on_server().use(*statement) && !may_fail) {
     asked_instead(Asked::close, Fate::replace, std::move(naming));
     return send_close(unknown_name());
   }
   if (on_server().has(*statement)) {
-    inject_close(statement->server_name(), Fate::quiet, {statement, OnServer::removed});
+    inject_close(statement);
   }
   make_room_for_statement();
   naming.on_server = OnServer::added;
   asked_instead(Asked::parse, Fate::forward, std::move(naming));
-  ++server_.pool().stats().client_parse_count, ++server_.pool().stats().server_parse_count;
+  ++server_.pool().stats().server_parse_count;
   send_renamed(input, {}, statement->server_name(), rest);
 }
 
@@ -213,7 +235,6 @@ void Relay::take_bind(const StatementInput& input) {
   }
   const std::string renamed = name_on_server(*name);
   asked(input.tag);
-  if (name->empty()) return send_as_it_is(input);
   send_renamed(input, input.body.substr(0, portal->size() + 1), renamed, rest);
 }
 
@@ -223,23 +244,20 @@ void Relay::take_describe_or_close(const StatementInput& input) {
       !rest.empty() && rest[0] == static_cast<char>(frontend::Target::statement);
   if (of_statement) rest.remove_prefix(1);
   const auto name = of_statement ? take_string(rest) : std::nullopt;
-  if (!name) {
+  if (!name || !rest.empty()) {
     asked(input.tag);
     return send_as_it_is(input);
   }
   if (input.tag == frontend::close) return take_close(input, *name);
   const std::string renamed = name_on_server(*name);
   asked(input.tag);
-  if (name->empty()) return send_as_it_is(input);
   send_renamed(input, input.body.substr(0, 1), renamed, rest);
 }
 
 // A server keeps what one client closes: another may use it.
 void Relay::take_close(const StatementInput& input, View name) {
   if (name.empty()) {
-    if (client_.has_statements()) of_client().set_unnamed({});
-    unnamed_here_ = true;
-    asked(input.tag);
+    asked_instead(Asked::close, Fate::forward, {nullptr, OnServer::nothing, OfClient::unnamed});
     return send_as_it_is(input);
   }
   if (const StatementPtr statement = of_client().find(name)) {
@@ -251,12 +269,15 @@ void Relay::take_close(const StatementInput& input, View name) {
   send_close(unknown_name());
 }
 
-// What other messages mean for statements. A simple query drops the unnamed one.
-void Relay::statements_after(Asked asked) {
+// Other messages have a meaning for statements too: a simple query drops the unnamed one.
+void Relay::send_other_request(Asked asked) {
+  const bool drops_unnamed =
+      tracks_statements_ && asked == Asked::query && client_.has_statements();
+  const bool done = server_.exchange().sent(asked, Fate::forward, drops_unnamed);
+  if (!tracks_statements_) return;
   if (asked == Asked::sync) on_server().batch_ended();
   if (asked != Asked::query) return;
-  if (client_.has_statements()) of_client().set_unnamed({});
-  unnamed_here_ = true;
+  if (done && drops_unnamed) change({nullptr, OnServer::nothing, OfClient::unnamed});
 }
 
 void Relay::send_close(View name) {
@@ -270,29 +291,24 @@ void Relay::send_close(View name) {
 // Names of statements on servers in an error are told in the client's words.
 bool Relay::restore_names(View body) {
   const auto fields = decode_error_fields(body);
-  if (!fields || (fields->sqlstate != "26000" && fields->sqlstate != "42P05" &&
-                  fields->sqlstate != "08P01")) {
+  if (!fields ||
+      (fields->sqlstate != "26000" && fields->sqlstate != "42P05" && fields->sqlstate != "08P01")) {
     return false;
   }
   std::string message(fields->message);
-  bool changed = false;
-  size_t at = 0;
-  while ((at = message.find(statement_prefix, at)) != std::string::npos) {
-    const size_t end = std::min(message.find_first_of("\" ", at), message.size());
-    const View found = View(message).substr(at, end - at);
-    const uint64_t number = statement_number(found);
-    const View name = found == unknown_name() ? of_client().unknown()
-                      : number != 0           ? of_client().name_of(number)
-                                              : View();
-    if (name.empty()) {
-      at = end;
-      continue;
-    }
-    message.replace(at, found.size(), name);
-    at += name.size();
-    changed = true;
+  const size_t at = message.find(statement_prefix);
+  if (at == std::string::npos) return false;
+  const View found = View(message).substr(at);
+  const size_t end = std::min(found.find('"'), found.size());
+  if (found.starts_with(unknown_name())) {
+    message.erase(at, unknown_name().size());
+  } else {
+    const uint64_t id = statement_number(found.substr(0, end));
+    View name = of_client().name_of(id);
+    if (name.empty()) name = on_server().name_being_closed(id);
+    if (name.empty()) return false;
+    message.replace(at, end, name);
   }
-  if (!changed) return false;
   Bytes out;
   encode_error_with_message(out, body, message);
   client_.link().send(out);

@@ -126,7 +126,7 @@ struct Server::Input {
     }
     const Answer answer = server.answer_ = exchange.received(tag);
     if (answer.unexpected && tag != backend::error_response) return Treat::bad;
-    if (answer.noted || answer.given_up > 0) server.settle_statements(answer);
+    if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
@@ -169,7 +169,7 @@ struct Server::Input {
     bool rewritten = false;
     if (tag == backend::ready_for_query) {
       const Answer answer = server.exchange_.received_ready(body[0]);
-      if (answer.given_up > 0) server.settle_statements(answer);
+      if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
       fate = answer.fate;
       server.broken_ |= answer.unexpected;
     } else if (tag == backend::parameter_status) {
@@ -218,11 +218,12 @@ void Server::feed(View bytes) {
 }
 
 // Messages about statements have been answered, or never will be.
-void Server::settle_statements(Answer answer) {
-  if (answer.noted) statements_.confirmed();
-  if (answer.given_up == 0) return;
-  Client* client = relay_ ? &relay_->client() : nullptr;
-  statements_.failed(answer.given_up, client ? &client->statements() : nullptr);
+void Server::settle_statements(char tag, Answer answer) {
+  ClientStatements* client = relay_ ? &relay_->client().statements() : nullptr;
+  const bool failed = tag == backend::error_response;
+  if (failed && answer.noted) statements_.oldest_failed(client);
+  if (answer.given_up > 0) statements_.take_back(answer.given_up, client);
+  if (!failed && answer.noted) statements_.confirmed(client);
 }
 
 void Server::take_parameter(View body) {

@@ -133,7 +133,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void feed(View bytes);
   void take_parameter(View body);
   bool take_error(View body, Answer answer);
-  void settle_statements(Answer answer);
+  void settle_statements(char tag, Answer answer);
   void take_ready(Fate fate);
   void fail_values();
   bool in_forbidden_transaction() const;

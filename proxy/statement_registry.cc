@@ -25,9 +25,10 @@ StatementRegistry::StatementRegistry(View salt)
     : table_(std::make_shared<Table>(load_u64(salt))),
       unknown_name_(fmt::format("{}none_{:016x}", statement_prefix, load_u64(salt.substr(8)))) {}
 
-StatementPtr StatementRegistry::find_or_make(View text) {
+StatementPtr StatementRegistry::find_or_make(View text, uint8_t copy) {
+  auto made = std::make_unique<Statement>(last_id_.fetch_add(1) + 1, text, copy);
   const std::lock_guard lock(table_->mutex);
-  const auto known = table_->statements.find(text);
+  const auto known = table_->statements.find(made->key);
   if (known != table_->statements.end()) {
     if (StatementPtr statement = known->second.lock()) return statement;
     table_->statements.erase(known);  // its last user is about to take it out
@@ -35,7 +36,7 @@ StatementPtr StatementRegistry::find_or_make(View text) {
   const auto take_out = [table = table_](Statement* statement) {
     {
       const std::lock_guard lock(table->mutex);
-      const auto entry = table->statements.find(statement->text);
+      const auto entry = table->statements.find(statement->key);
       // Somebody may have made it anew meanwhile.
       if (entry != table->statements.end() && entry->second.expired()) {
         table->statements.erase(entry);
@@ -43,8 +44,8 @@ StatementPtr StatementRegistry::find_or_make(View text) {
     }
     delete statement;
   };
-  StatementPtr statement(new Statement(last_id_.fetch_add(1) + 1, text), take_out);
-  table_->statements.emplace(View(statement->text), statement);
+  StatementPtr statement(made.release(), take_out);
+  table_->statements.emplace(View(statement->key), statement);
   return statement;
 }
 

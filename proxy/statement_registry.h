@@ -17,8 +17,9 @@ class StatementRegistry {
   /// no statement has.
   explicit StatementRegistry(View salt);
 
-  /// The one statement with this text: the body of a Parse behind the name.
-  StatementPtr find_or_make(View text);
+  /// The one statement with this text, the body of a Parse behind the name; or another copy of it,
+  /// for a client that has given names to `copy` of them already.
+  StatementPtr find_or_make(View text, uint8_t copy);
   size_t size() const;
   /// A name that no server knows, for messages that are to fail or to do nothing.
   const std::string& unknown_name() const { return unknown_name_; }

@@ -1,8 +1,7 @@
 """A random program from a seed.
 
 A program is a row of segments. Outside of session mode a server may change hands wherever a segment
-ends idle, and Headgate does not track prepared statements: there a segment first gets rid of the
-unnamed statement that somebody may have left, and uses only names of its own.
+ends idle; prepared statements, the unnamed one too, stay with the client all the same.
 """
 
 import random
@@ -34,7 +33,7 @@ class Author:
         self.flavour = flavour
         self.steps = []
         self.in_transaction = False
-        self.statements = {}  # name -> Prepared, those that may exist on the server at hand
+        self.statements = {}  # name -> Prepared, those that may exist
         self.names = 0
 
     def write(self):
@@ -45,7 +44,6 @@ class Author:
         if self.flavour == "session":
             segments += [self.session_state] * 4
         for _ in range(self.dice.randrange(1, 6)):
-            self.open_segment()
             self.dice.choice(segments)()
         for _ in range(self.dice.choice((0, 0, 1, 4, 8))):
             self.steps.insert(self.dice.randrange(len(self.steps) + 1), Pause())
@@ -53,17 +51,9 @@ class Author:
     def say(self, *steps):
         self.steps.extend(steps)
 
-    def open_segment(self):
-        if self.flavour != "session" and not self.in_transaction:
-            self.statements.clear()
-
     def opener(self):
-        """Makes sure that the unnamed statement and portal are what this program says, or none."""
         if self.in_transaction:
             self.say(Close("P", ""))  # see disorder.crashes_postgres
-        elif self.flavour != "session":
-            self.statements.clear()
-            self.say(Close("S", ""))
 
     # --- simple queries
 
