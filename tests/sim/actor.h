@@ -59,6 +59,18 @@ class Actor {
     char tag;
     Statement statement;
     int row = 0;
+    bool maybe = false;  // comes or does not, and nobody can know
+  };
+  /// A COPY FROM STDIN whose rows wait for the server, or are sent one by one.
+  struct Copying {
+    Statement statement{};
+    bool batch = false;       // in the extended protocol, to be closed by a Sync
+    bool early_sync = false;  // one was sent right behind Execute, as libpq does
+    bool fails = false;       // by the client's own CopyFail
+    bool slowly = false;
+    bool started = false, ended = false;  // sending
+    bool begun = false;                   // the server has said that it copies
+    int next_row = 0;
   };
 
   void hear();
@@ -76,8 +88,18 @@ class Actor {
   void ask_simple();
   void ask_transaction_step();
   void ask_batch();
+  void ask_one_batch(bool last);
+  void ask_extended(const Statement& statement, bool described);
   void ask_copy_in();
-  void send_copy_rows();
+  Statement new_copy();
+  void expect_copy(const Copying& copy);
+  void say_rows(const Copying& copy);
+  void begin_copy(Copying copy);
+  void start_rows();
+  void send_rows();
+  void end_copy();
+  void copy_failed();
+  void stall();
   Statement new_statement(Statement::Kind kind);
   void expect(const Statement& statement, bool described);
   void say(char tag, View body);
@@ -85,7 +107,7 @@ class Actor {
   void cancel();
   void leave();
   bool asked_to_cancel() const;
-  bool waits_for_answer() const { return !expected_.empty(); }
+  bool waits_for_answer() const;
 
   World& world_;
   Network& network_;
@@ -100,12 +122,13 @@ class Actor {
   Phase phase_ = Phase::connecting;
   Bytes in_, out_;
   std::deque<Expected> expected_;
-  std::optional<Statement> copying_;  // its rows are to be sent when the server says so
+  std::optional<Copying> copying_;
   char status_ = 'I';
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;
-  bool stalling_ = false;  // the end of what it says stays away
-  bool told_ = false;      // a FATAL has come
+  bool stalling_ = false;  // the end of what it says stays away: that is
+  Bytes later_;
+  bool told_ = false;  // a FATAL has come
   bool broke_ = false;
   Instant asked_at_{}, transaction_at_{};
   uint64_t server_faults_before_ = 0, operator_faults_before_ = 0;

@@ -298,7 +298,11 @@ void Backend::do_step(Step step) {
   if (start_work(step)) return;
   step_failed_ = false;
   execute(step.statement);
-  if (copying_) copy_simple_ = step.simple;
+  if (copying_) {
+    copy_simple_ = step.simple;
+    copy_last_ = step.last;
+    if (copy_is_bad()) return fail("22P04", signature(*copying_));
+  }
   if (step.last && !copying_ && !step_failed_ && !gone_) ready();
 }
 
@@ -368,6 +372,7 @@ void Backend::execute(const Statement& statement) {
       host_.ledger().fault(host_.ledger().server_faults);
       return fail("57P01", signature(statement), true);
     case Kind::copy_in:
+    case Kind::copy_bad:
       copying_ = statement;
       copied_ = 0;
       return say('G', Bytes(3, '\0'));
@@ -416,24 +421,39 @@ void Backend::copy_message(char tag, View body) {
     case 'd':
       check_row(body);
       ++copied_;
+      if (copy_is_bad()) fail("22P04", signature(*copying_));
       return;
     case 'c':
+      if (copying_->kind == Statement::Kind::copy_bad) {
+        return fail("22P04", signature(*copying_));
+      }
       if (copied_ != copying_->rows) {
         host_.world().violated("{}: {} rows of {} came", signature(*copying_), copied_,
                                copying_->rows);
       }
       complete(fmt::format("COPY {}", copied_));
       copying_.reset();
-      if (copy_simple_) ready();
+      if (copy_simple_ && copy_last_) ready();
       return;
     case 'f':
       return fail("57014", signature(*copying_));
     case 'H':
     case 'S':
       return;
+    case 'E':  // Headgate's own, for a client that has vanished before the COPY began
+      if (body[0] != '\0') {
+        return fail("08P01", "protocol synchronization was lost", true);
+      }
+      [[fallthrough]];
     default:
       host_.world().violated("server {} got a message {} in a COPY", process_, tag);
   }
+}
+
+// One with an odd number of rows fails before it reads any.
+bool Backend::copy_is_bad() const {
+  return copying_->kind == Statement::Kind::copy_bad &&
+         (copying_->rows % 2 == 1 || (copied_ > 0 && copied_ >= copying_->rows / 2));
 }
 
 // A row whose sender has vanished in the middle is filled up by Headgate.

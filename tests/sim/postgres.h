@@ -54,6 +54,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void do_step(Step step);
   bool start_work(const Step& step);
   void check_row(View body) const;
+  bool copy_is_bad() const;
   void execute(const Statement& statement);
   void answer_rows(const Statement& statement);
   void copy_message(char tag, View body);
@@ -78,7 +79,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   std::optional<Statement> working_;         // what it is busy with
   std::optional<Statement> copying_;
   int copied_ = 0;
-  bool copy_simple_ = false;
+  bool copy_simple_ = false, copy_last_ = false;
   Instant frozen_until_{};
   uint64_t work_ = 0;  // tells one piece of work from the next
   std::string database_, user_;
