@@ -10,7 +10,7 @@ namespace headgate::sim {
 using Kind = Statement::Kind;
 
 Actor::Actor(World& world, Network& network, Ledger& ledger, int number, int requests,
-             const Allowances& allowances, const Manners& manners)
+             const Allowances& allowances, const Manners& manners, const Passwords& passwords)
     : world_(world),
       network_(network),
       ledger_(ledger),
@@ -18,6 +18,7 @@ Actor::Actor(World& world, Network& network, Ledger& ledger, int number, int req
       requests_left_(requests),
       allowances_(allowances),
       manners_(manners),
+      passwords_(passwords),
       self_(std::make_shared<Actor*>(this)) {}
 
 Ledger::ClientFacts Actor::facts() const {
@@ -52,6 +53,8 @@ void Actor::start(const Address& pooler) {
     actor.phase_ = Phase::login;
     actor.server_faults_before_ = actor.ledger_.server_faults.count;
     actor.operator_faults_before_ = actor.ledger_.operator_faults.count;
+    actor.visitor_ =
+        std::make_unique<Visitor>(actor.world_, actor.passwords_, actor.user, actor.password);
     encode_startup(actor.out_, {{"user", actor.user},
                                 {"database", actor.database},
                                 {"application_name", actor.application_name}});
@@ -100,17 +103,34 @@ void Actor::login_message(char tag, View body) {
     case 'S':
       return check_parameter(body);
     case 'R':
-      return;
+      return prove(body);
     case 'K':
       key_process_ = static_cast<int32_t>(load_u32(body.data()));
       key_secret_ = static_cast<int32_t>(load_u32(body.data() + 4));
       return;
     case 'Z':
-      phase_ = Phase::ready;
-      return think();
+      return come_in();
     default:
       world_.violated("c{} got '{}' while logging in", number_, tag);
   }
+}
+
+void Actor::prove(View body) {
+  if (world_.dice.chance(manners_.fleeing)) return vanish();
+  visitor_->hear(body, [this](View answer) {
+    if (!end_) return;
+    out_.append(answer);
+    if (world_.dice.chance(manners_.stalling)) stall();
+    send_out();
+  });
+}
+
+void Actor::come_in() {
+  if (unwelcome) world_.violated("c{} was let in as {}", number_, user);
+  if (!passwords_.servers_let_in()) world_.violated("c{} is welcomed by no server", number_);
+  visitor_.reset();
+  phase_ = Phase::ready;
+  think();
 }
 
 void Actor::check_parameter(View body) {
@@ -218,7 +238,7 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
        (message == "idle transaction timeout" || message == "transaction timeout" ||
         message == "client_idle_timeout")) ||
       (fatal && allowances_.limits && message.starts_with("no more connections allowed")) ||
-      (fatal && servers) || (fatal && operators);
+      (fatal && unwelcome && phase_ == Phase::login) || (fatal && servers) || (fatal && operators);
   if (!excused) {
     world_.violated("c{} is told {} '{}' for no reason, {} us after it asked ({})", number_,
                     sqlstate, message, waited.count(),

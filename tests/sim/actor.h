@@ -13,6 +13,7 @@
 #include "tests/sim/language.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/network.h"
+#include "tests/sim/passwords.h"
 
 namespace headgate::sim {
 
@@ -30,7 +31,7 @@ struct Allowances {
 /// How a client behaves, in permille of its steps.
 struct Manners {
   int batches = 300, copies = 80, failing = 60, transactions = 300, dying = 0;
-  int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20;
+  int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20, fleeing = 0;
   int longest_work = 20;  // milliseconds
   int largest_row = 200;
 };
@@ -38,9 +39,11 @@ struct Manners {
 class Actor {
  public:
   Actor(World& world, Network& network, Ledger& ledger, int number, int requests,
-        const Allowances& allowances, const Manners& manners);
+        const Allowances& allowances, const Manners& manners, const Passwords& passwords);
 
-  std::string database, user, application_name;
+  std::string database, user, application_name, password;
+  /// It cannot come in: nobody knows it, or its password is wrong.
+  bool unwelcome = false;
 
   void start(const Address& pooler);
   /// Its script is done, or it was legitimately sent away.
@@ -76,6 +79,9 @@ class Actor {
   void hear();
   void message(char tag, View body);
   void login_message(char tag, View body);
+  void prove(View body);
+  void come_in();
+  void vanish();
   void answer(char tag, View body);
   void check_content(const Expected& expected, View body);
   void error(View body);
@@ -116,6 +122,8 @@ class Actor {
   int requests_left_;
   const Allowances allowances_;
   const Manners manners_;
+  const Passwords& passwords_;
+  std::unique_ptr<Visitor> visitor_;
   Address pooler_;
   std::shared_ptr<Actor*> self_;  // for events that come too late
   EndPtr end_;

@@ -40,11 +40,7 @@ void Actor::act() {
   if (dice.chance(manners_.vanishing)) {
     world_.after(dice.between(microseconds(0), milliseconds(20)), [weak = std::weak_ptr(self_)] {
       const auto self = weak.lock();
-      if (!self || !(*self)->end_) return;
-      Actor& actor = **self;
-      actor.broke_ = true;
-      if (actor.world_.dice.chance(500)) actor.end_->reset();
-      actor.over("vanishes");
+      if (self && (*self)->end_) (*self)->vanish();
     });
   }
   if (dice.chance(manners_.cancelling)) {
@@ -54,6 +50,12 @@ void Actor::act() {
   }
   if (dice.chance(manners_.stalling)) stall();
   send_out();
+}
+
+void Actor::vanish() {
+  broke_ = true;
+  if (world_.dice.chance(500)) end_->reset();
+  over("vanishes");
 }
 
 // The end of what it says stays away for a while.

@@ -12,6 +12,7 @@
 #include "tests/sim/language.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/network.h"
+#include "tests/sim/passwords.h"
 
 namespace headgate::sim {
 
@@ -38,7 +39,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
 
  private:
   struct Step {
-    enum class Kind : uint8_t { execute, describe, message, sync } kind;
+    enum class Kind : uint8_t { execute, describe, message, sync, prove } kind;
     Statement statement{};
     Bytes message{};
     bool simple = false;
@@ -49,6 +50,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   bool take_packet();
   bool take_message();
   void startup(View packet);
+  void take_proof(char tag, View body);
+  void proceed(AuthStep step);
+  void welcome();
   void query(View text);
   void message(char tag, View body);
   void do_step(Step step);
@@ -74,6 +78,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   int32_t secret_ = 0;
   Bytes in_, out_;
   std::deque<Step> steps_;
+  std::unique_ptr<ClientAuth> proof_;  // as long as it has to be given
   std::map<std::string, std::string> values_;
   std::optional<Statement> parsed_, bound_;  // the unnamed statement and portal
   std::optional<Statement> working_;         // what it is busy with
@@ -95,7 +100,7 @@ class Postgres {
   Postgres(World& world, Network& network, Ledger& ledger, Address address);
 
   /// How new connections fare.
-  enum class Door : uint8_t { open, refusing, silent, failing };
+  enum class Door : uint8_t { open, refusing, silent, failing, locked };
   void set_door(Door door);
   Door door() const { return door_; }
 
@@ -106,6 +111,9 @@ class Postgres {
   size_t sessions(const std::string& database, const std::string& user) const;
   std::vector<Backend*> backends();
   void cancel(int process, int32_t secret);
+  /// What is demanded of those who come.
+  Passwords passwords;
+  KeyCache keys;
   /// Time that a cancel request takes at most.
   Duration cancel_delay = milliseconds(1);
   /// Called when a session has begun.

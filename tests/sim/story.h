@@ -35,6 +35,7 @@ class Story {
 
   void choose_misfortunes();
   std::string choose_settings();
+  void choose_passwords();
   void choose_manners();
   void add_actors();
   void schedule_misfortunes();
@@ -58,6 +59,7 @@ class Story {
   Watch::Limits limits_;
   Allowances allowances_;
   Manners manners_;
+  Passwords passwords_;
   std::unique_ptr<Postgres> postgres_;
   std::unique_ptr<House> house_;
   std::unique_ptr<Watch> watch_;
