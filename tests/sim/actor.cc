@@ -238,6 +238,7 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
        (message == "idle transaction timeout" || message == "transaction timeout" ||
         message == "client_idle_timeout")) ||
       (fatal && allowances_.limits && message.starts_with("no more connections allowed")) ||
+      (fatal && ledger_.disabled && phase_ == Phase::login && message.ends_with("is disabled")) ||
       (fatal && unwelcome && phase_ == Phase::login) || (fatal && servers) || (fatal && operators);
   if (!excused) {
     world_.violated("c{} is told {} '{}' for no reason, {} us after it asked ({})", number_,

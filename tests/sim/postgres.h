@@ -91,6 +91,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   int owner_ = 0;  // the client whose transaction or batch it is
   char status_ = 'I';
   bool implicit_ = false;  // a batch is open since the last Sync
+  bool locked_ = false;    // no proof is good enough
   bool started_ = false, skipping_ = false, gone_ = false, pending_cancel_ = false;
   bool cancel_when_thawed_ = false, step_failed_ = false;
 };

@@ -47,15 +47,15 @@ void Backend::startup(View packet) {
   started_ = true;
   if (host_.on_session) host_.on_session();
   if (host_.passwords.servers == AuthMethod::trust) return welcome();
+  locked_ = host_.door() == Postgres::Door::locked;
   proof_ = std::make_unique<ClientAuth>(
-      ClientAuth::Who{.method = host_.passwords.servers,
-                      .user = user_,
-                      .secret = host_.door() == Postgres::Door::locked
-                                    ? Secret("another password")
-                                    : host_.passwords.kept_by_server(user_),
-                      .scram_iterations = 1,
-                      .random = sha256(std::to_string(world.dice.next())),
-                      .mock_key = Bytes(32, 'm')},
+      ClientAuth::Who{
+          .method = host_.passwords.servers,
+          .user = user_,
+          .secret = locked_ ? Secret("another password") : host_.passwords.kept_by_server(user_),
+          .scram_iterations = 1,
+          .random = sha256(std::to_string(world.dice.next())),
+          .mock_key = Bytes(32, 'm')},
       host_.keys);
   proceed(proof_->start());
 }
@@ -79,7 +79,7 @@ void Backend::proceed(AuthStep step) {
       proof_.reset();
       return welcome();
     case AuthStep::Next::failed:
-      if (host_.door() == Postgres::Door::locked) {
+      if (locked_) {
         host_.ledger().fault(host_.ledger().server_faults);
       } else if (host_.passwords.servers_let_in()) {
         world.violated("server {} got a wrong proof from {}: {}", process_, user_,

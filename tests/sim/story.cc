@@ -40,6 +40,7 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   }
   if (misfortunes_.slow_cancels) postgres_->cancel_delay = seconds(12);
   add_actors();
+  add_operators();
 }
 
 Story::~Story() = default;
@@ -86,6 +87,8 @@ std::string Story::choose_settings() {
     ini += fmt::format("{} = {}\n", key, value);
   };
   set("auth_type", passwords_.clients_setting());
+  set("admin_users", "admin");
+  set("stats_users", "viewer");
   set("scram_iterations", passwords_.iterations);
   const int modes = dice.between(0, 9);
   const char* mode = modes < 7 ? "transaction" : modes < 9 ? "session" : "statement";
@@ -187,6 +190,24 @@ void Story::add_actors() {
   }
 }
 
+void Story::add_operators() {
+  Dice& dice = world_.dice;
+  if (!dice.chance(misfortunes_.operators ? 700 : 300)) return;
+  scene_ = std::make_unique<Scene>(
+      Scene{world_, network_, ledger_, *house_, passwords_, limits_, actors_});
+  const int count = dice.between(1, 2);
+  for (int number = 1; number <= count; ++number) {
+    const bool acts = misfortunes_.operators && dice.chance(700);
+    const auto role = dice.chance(800)   ? Operator::Role::admin
+                      : dice.chance(800) ? Operator::Role::viewer
+                                         : Operator::Role::stranger;
+    operators_.push_back(std::make_unique<Operator>(*scene_, role, acts, dice.between(2, 14)));
+    Operator& one = *operators_.back();
+    one.change_ini = [this] { change_ini(); };
+    world_.after(dice.between(microseconds(0), milliseconds(1500)), [&one] { one.start(); });
+  }
+}
+
 // --- what befalls everybody
 
 void Story::schedule_misfortunes() {
@@ -278,6 +299,7 @@ void Story::operator_acts() {
       house_->command([database, ignore](Pooler& pooler) { pooler.pause(database, ignore); });
       world_.after(dice.between(milliseconds(1), milliseconds(700)), [this, database] {
         watch_->excuse_waiting(milliseconds(100));
+        ++ledger_.resumes[database].count;
         house_->command([database](Pooler& pooler) { pooler.resume(database); });
       });
       return;
@@ -285,9 +307,8 @@ void Story::operator_acts() {
       house_->command([database](Pooler& pooler) { pooler.reconnect(database); });
       return;
     case 3:
-      house_->set_ini(ini_ +
-                      fmt::format("server_idle_timeout = {}\napplication_name_add_host = 0\n",
-                                  dice.between(1, 9)));
+      change_ini();
+      ++ledger_.new_settings.count;
       house_->command([](Pooler& pooler) { pooler.reload(); });
       return;
     case 4:
@@ -296,29 +317,39 @@ void Story::operator_acts() {
     case 5:
       if (!dice.chance(300)) return;
       ledger_.fault(ledger_.operator_faults);
-      killed_ = true;
       house_->command([](Pooler& pooler) { pooler.kill("db0"); });
       world_.after(dice.between(milliseconds(1), milliseconds(300)), [this] {
         ledger_.fault(ledger_.operator_faults);
+        ++ledger_.resumes["db0"].count;
         house_->command([](Pooler& pooler) { pooler.resume("db0"); });
       });
       return;
     default:
+      ++ledger_.new_settings.count;
       house_->command(
           [](Pooler& pooler) { MUST(static_cast<bool>(pooler.set("server_lifetime", "5"))); });
       return;
   }
 }
 
+void Story::change_ini() {
+  house_->set_ini(ini_ + fmt::format("server_idle_timeout = {}\napplication_name_add_host = 0\n",
+                                     world_.dice.between(1, 9)));
+}
+
 void Story::heal() {
+  for (const auto& one : operators_) one->rest();
   postgres_->set_door(Postgres::Door::open);
   postgres_->cancel_delay = milliseconds(1);
   for (size_t worker = 0; worker < workers_; ++worker) house_->outside(worker).failing_lookups = 0;
   watch_->excuse_waiting(milliseconds(500));
+  ++ledger_.resumes[""].count;
   house_->command([](Pooler& pooler) {
     pooler.resume("");
-    pooler.resume("db0");
-    pooler.resume("db1");
+    for (const char* database : {"db0", "db1"}) {
+      pooler.resume(database);
+      pooler.disable(database, false);
+    }
   });
 }
 
@@ -328,6 +359,8 @@ void Story::run() {
   schedule_misfortunes();
   run_for(trouble);
   heal();
+  // What operators have asked for may be still on its way.
+  for (const int later : {2, 5}) world_.after(seconds(later), [this] { heal(); });
   run_until_finished();
   empty_the_house();
 }
@@ -338,8 +371,9 @@ void Story::run_for(Duration time) {
 }
 
 bool Story::everybody_finished() const {
-  return std::all_of(actors_.begin(), actors_.end(),
-                     [](const auto& actor) { return actor->finished(); });
+  const auto finished = [](const auto& one) { return one->finished(); };
+  return std::all_of(actors_.begin(), actors_.end(), finished) &&
+         std::all_of(operators_.begin(), operators_.end(), finished);
 }
 
 void Story::run_until_finished() {
@@ -348,6 +382,9 @@ void Story::run_until_finished() {
     if (world_.now() > end) {
       for (const auto& actor : actors_) {
         if (!actor->finished()) world_.violated("waits in vain: {}", actor->describe());
+      }
+      for (const auto& one : operators_) {
+        if (!one->finished()) world_.violated("waits in vain: {}", one->describe());
       }
     }
     if (!world_.step()) world_.violated("the world has stopped");
