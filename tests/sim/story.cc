@@ -240,6 +240,10 @@ void Story::misfortune() {
         const Duration time =
             dice.between(microseconds(0), dice.chance(200) ? seconds(3) : milliseconds(50));
         watch_->excuse_waiting(time + milliseconds(100));
+        if (time >= seconds(2) && ledger_.trouble_until < Instant::max()) {  // a log-in may fail
+          ledger_.trouble_until =
+              std::max(ledger_.trouble_until, world_.now() + time + 2 * login_retry);
+        }
         house_->outside(dice.roll(workers_)).stall(time);
       }
       if (misfortunes_.network_holds) {
