@@ -361,21 +361,33 @@ void Client::cancel_requested(Requester requester) {
 }
 
 // As the server would have answered: the error, and ReadyForQuery, now for a simple query and after
-// the client's Sync for a batch.
+// the client's Sync for a batch. A Sync alone has nothing to cancel: what follows it is meant.
 void Client::answer_canceled() {
   leave_queue();
-  Bytes out;
-  encode_error(out, Error(ErrorCode::query_canceled));
-  link_.send(out);
-  const char first = framer_.held().empty() ? pending_.view()[0] : framer_.held()[0];
   move_to(ClientState::idle);
-  if (first == frontend::query || first == frontend::function_call) {
+  while (first_said() == frontend::sync) {
     send_ready();
     drop_first_message();
-  } else {
-    discarding_ = true;
+  }
+  const char first = first_said();
+  if (first != '\0') {
+    Bytes out;
+    encode_error(out, Error(ErrorCode::query_canceled));
+    link_.send(out);
+    discarding_ = first != frontend::query && first != frontend::function_call;
+    if (!discarding_) {
+      send_ready();
+      drop_first_message();
+    }
   }
   if (state_ == ClientState::idle) take_pending();
+}
+
+// The tag of the message that waits first; zero while its header is not there.
+char Client::first_said() const {
+  const View held = framer_.held();
+  if (state_ != ClientState::idle || held.size() + pending_.size() < header_size) return '\0';
+  return held.empty() ? pending_.view()[0] : held[0];
 }
 
 // The request that was cancelled is dropped; what follows it is heard as usual.

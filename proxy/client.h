@@ -134,6 +134,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   void count_wait();
   void unread_held();
   void answer_canceled();
+  char first_said() const;
   void drop_first_message();
   void join_pool();
   void enter(const Welcome& welcome);

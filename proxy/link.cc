@@ -29,6 +29,12 @@ void Link::send(View bytes) {
   if (stream_) worker_->outbox().copy(*this, bytes);
 }
 
+bool Link::all_sent() {
+  if (!stream_) return true;
+  worker_->outbox().flush(*this);
+  return stream_->queued() == 0;
+}
+
 void Link::write(std::span<const View> slices) {
   if (stream_) stream_->write(slices);
 }

@@ -56,6 +56,8 @@ class Link final : private StreamUser {
 
   void pause(Pause reason);
   void resume(Pause reason);
+  /// The peer's system has taken all that was sent.
+  bool all_sent();
   bool slow() const { return stream_ && stream_->queued() > high_water; }
 
   /// Null while nothing is encrypted.

@@ -53,8 +53,16 @@ std::optional<Error> Pooler::resume(const std::string& database) {
       return refusal(fmt::format("database {} is not paused", database));
     }
   }
-  // A console that still waits in PAUSE has its answer: the pause is over.
-  for (PendingPause& pending : std::exchange(pending_pauses_, {})) pending.done(std::nullopt);
+  // A console that still waits in this PAUSE has its answer: the pause is over.
+  std::vector<PendingPause> others;
+  for (PendingPause& pending : std::exchange(pending_pauses_, {})) {
+    if (pending.database == database) {
+      pending.done(std::nullopt);
+    } else {
+      others.push_back(std::move(pending));
+    }
+  }
+  pending_pauses_ = std::move(others);
   apply_pauses();
   return std::nullopt;
 }

@@ -285,7 +285,8 @@ void Server::fail_values() {
 }
 
 void Server::on_link_drained() {
-  if (relay_) relay_->client().link().resume(Link::Pause::receiver_slow);
+  if (relay_) return relay_->client().link().resume(Link::Pause::receiver_slow);
+  if (task_ == Task::cleanup) advance();
 }
 
 // --- lending
@@ -334,6 +335,7 @@ void Server::advance() {
     case Task::cleanup:
       if (!cancels_.empty()) return;
       if (exchange_.status() != TransactionStatus::idle) return roll_back();
+      if (!link_.all_sent()) return await_drained();
       return after_lease();
     case Task::connect_query:
       if (!exchange_.clean()) return inject("ROLLBACK");

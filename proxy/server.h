@@ -149,6 +149,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool complete_copy_data(uint32_t missing);
   void fail_copy();
   void abort_batch();
+  void await_drained();
   void roll_back();
   void send_sync();
   void inject(View sql);

@@ -53,6 +53,14 @@ bool Server::complete_copy_data(uint32_t missing) {
   return true;
 }
 
+// A COPY has failed and its rows are still on their way: the server will read and drop them, but
+// until then it can be sent to no other worker.
+void Server::await_drained() {
+  if (deadline_->armed()) return;
+  cleanup_until_ = worker_->now() + cleanup_time;
+  arm(cleanup_until_);
+}
+
 void Server::roll_back() {
   cleanup_until_ = worker_->now() + cleanup_time;
   arm(cleanup_until_);

@@ -22,8 +22,11 @@ const char* client_state(const Client& client) {
   }
 }
 
+// Its client has gone, and a cancel that is under way keeps it from everybody else.
+bool waits_for_cancels(Server& server) { return server.cancels() > 0 && !server.relay(); }
+
 const char* server_state(Server& server, Instant now) {
-  if (server.cancels() > 0) return "being_canceled";
+  if (waits_for_cancels(server)) return "being_canceled";
   switch (server.state()) {
     case ServerState::login:
       return "new";
@@ -116,7 +119,9 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.clients_active =
       static_cast<uint32_t>(pool.clients() - std::min(pool.clients(), waiters.size()));
   pool.share().for_each_server([&](PooledServer& server) {
-    if (static_cast<Server&>(server).cancels() > 0) ++row.servers_being_canceled;
+    if (!waits_for_cancels(static_cast<Server&>(server))) return;
+    ++row.servers_being_canceled;
+    --(server.state() == ServerState::active ? row.servers_active : row.servers_tested);
   });
   if (!waiters.empty()) row.max_wait_us = (now - waiters.front().waiting_since()).count();
   row.mode = pool.settings().mode;

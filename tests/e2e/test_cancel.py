@@ -124,6 +124,20 @@ def test_a_waiting_client_s_whole_batch_is_cancelled(start_headgate):
         assert waiting.value("SELECT 'in step'") == "in step"
 
 
+@pytest.mark.headgate_only
+def test_a_sync_that_waits_is_answered_and_the_query_behind_it_is_cancelled(start_headgate):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
+    with Wire(pooler.port) as holder, Wire(pooler.port) as waiting:
+        holder.login().query("BEGIN")
+        waiting.login().send(sync(), query("SELECT 'never run'"))
+        wait_until(lambda: pooler.pool()["cl_waiting"] == 1, what="the client waits")
+        waiting.cancel()
+        assert errors(waiting.read_until()) == []
+        assert [error["C"] for error in errors(waiting.read_until())] == ["57014"]
+        holder.query("COMMIT")
+        assert waiting.value("SELECT 'in step'") == "in step"
+
+
 def test_a_storm_of_cancels_hits_only_what_was_cancelled(start_headgate):
     """Cancels race with the end of the query that they mean. Whoever has not asked for one is
     never cancelled, nor is a query that was sent after the cancel had been taken care of."""

@@ -185,8 +185,9 @@ def test_the_limits_of_clients_of_a_database_and_of_a_user(start_headgate, clien
 
 def test_min_pool_size_keeps_servers_ready(start_headgate, server, client, count_servers):
     pooler = start_headgate({"app": {**server, "user": "app"}}, min_pool_size=3, default_pool_size=5)
-    client(pooler).query("SELECT 1")
     wait_until(lambda: count_servers() == 3, what="three servers")
+    client(pooler).query("SELECT 1")
+    assert count_servers() == 3
 
 
 def test_the_pool_mode_of_a_database_and_of_a_user(start_headgate, server, client):

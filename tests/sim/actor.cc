@@ -1,5 +1,7 @@
 #include "tests/sim/actor.h"
 
+#include <algorithm>
+
 #include "protocol/error_fields.h"
 #include "protocol/startup.h"
 
@@ -8,7 +10,7 @@ namespace headgate::sim {
 using Kind = Statement::Kind;
 
 Actor::Actor(World& world, Network& network, Ledger& ledger, int number, int requests,
-             const Allowances& allowances, const Manners& manners)
+             const Allowances& allowances, const Manners& manners, const Passwords& passwords)
     : world_(world),
       network_(network),
       ledger_(ledger),
@@ -16,6 +18,7 @@ Actor::Actor(World& world, Network& network, Ledger& ledger, int number, int req
       requests_left_(requests),
       allowances_(allowances),
       manners_(manners),
+      passwords_(passwords),
       self_(std::make_shared<Actor*>(this)) {}
 
 Ledger::ClientFacts Actor::facts() const {
@@ -50,6 +53,8 @@ void Actor::start(const Address& pooler) {
     actor.phase_ = Phase::login;
     actor.server_faults_before_ = actor.ledger_.server_faults.count;
     actor.operator_faults_before_ = actor.ledger_.operator_faults.count;
+    actor.visitor_ =
+        std::make_unique<Visitor>(actor.world_, actor.passwords_, actor.user, actor.password);
     encode_startup(actor.out_, {{"user", actor.user},
                                 {"database", actor.database},
                                 {"application_name", actor.application_name}});
@@ -98,17 +103,34 @@ void Actor::login_message(char tag, View body) {
     case 'S':
       return check_parameter(body);
     case 'R':
-      return;
+      return prove(body);
     case 'K':
       key_process_ = static_cast<int32_t>(load_u32(body.data()));
       key_secret_ = static_cast<int32_t>(load_u32(body.data() + 4));
       return;
     case 'Z':
-      phase_ = Phase::ready;
-      return think();
+      return come_in();
     default:
       world_.violated("c{} got '{}' while logging in", number_, tag);
   }
+}
+
+void Actor::prove(View body) {
+  if (world_.dice.chance(manners_.fleeing)) return vanish();
+  visitor_->hear(body, [this](View answer) {
+    if (!end_) return;
+    out_.append(answer);
+    if (world_.dice.chance(manners_.stalling)) stall();
+    send_out();
+  });
+}
+
+void Actor::come_in() {
+  if (unwelcome) world_.violated("c{} was let in as {}", number_, user);
+  if (!passwords_.servers_let_in()) world_.violated("c{} is welcomed by no server", number_);
+  visitor_.reset();
+  phase_ = Phase::ready;
+  think();
 }
 
 void Actor::check_parameter(View body) {
@@ -119,7 +141,15 @@ void Actor::check_parameter(View body) {
   }
 }
 
+bool Actor::waits_for_answer() const {
+  return std::any_of(expected_.begin(), expected_.end(),
+                     [](const Expected& expected) { return !expected.maybe; });
+}
+
 void Actor::answer(char tag, View body) {
+  while (!expected_.empty() && expected_.front().maybe && expected_.front().tag != tag) {
+    expected_.pop_front();
+  }
   if (expected_.empty()) world_.violated("c{} got '{}' and had asked for nothing", number_, tag);
   const Expected expected = expected_.front();
   if (expected.tag != tag) {
@@ -129,9 +159,14 @@ void Actor::answer(char tag, View body) {
   expected_.pop_front();
   world_.mark(static_cast<uint64_t>(tag) << 32 | static_cast<uint64_t>(number_));
   check_content(expected, body);
-  if (tag == 'G') return send_copy_rows();
+  const bool of_copy = copying_ && copying_->statement.request == expected.statement.request;
+  if (tag == 'G' && of_copy) {
+    copying_->begun = true;
+    return start_rows();
+  }
+  if (tag == 'C' && of_copy) copying_.reset();
   if (tag == 'C') ++answered_;
-  if (tag == 'Z' && expected_.empty()) think();
+  if (tag == 'Z' && !expected.maybe && !waits_for_answer()) think();
 }
 
 void Actor::check_content(const Expected& expected, View body) {
@@ -164,6 +199,7 @@ void Actor::error(View body) {
   const auto fields = decode_error_fields(body);
   if (!fields) world_.violated("c{} got an error that cannot be read", number_);
   const bool fatal = fields->severity == "FATAL";
+  while (!expected_.empty() && expected_.front().maybe) expected_.pop_front();
   world_.note("c{} is told {} {}: {} {}", number_, fields->severity, fields->sqlstate,
               fields->message, fields->detail);
   const bool planned = !expected_.empty() && expected_.front().tag == 'E' && !fatal &&
@@ -174,9 +210,13 @@ void Actor::error(View body) {
     return;
   }
   if (status_ == 'T') status_ = 'E';
-  while (!expected_.empty() && expected_.front().tag != 'Z') expected_.pop_front();
+  bool of_copy = false;
+  while (!expected_.empty() && expected_.front().tag != 'Z') {
+    of_copy |= copying_ && copying_->statement.request == expected_.front().statement.request;
+    expected_.pop_front();
+  }
   if (expected_.empty()) world_.violated("c{} got an error and had asked for nothing", number_);
-  copying_.reset();
+  if (of_copy) copy_failed();
 }
 
 // An error that was not planned needs a reason in the story.
@@ -198,7 +238,8 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
        (message == "idle transaction timeout" || message == "transaction timeout" ||
         message == "client_idle_timeout")) ||
       (fatal && allowances_.limits && message.starts_with("no more connections allowed")) ||
-      (fatal && servers) || (fatal && operators);
+      (fatal && ledger_.disabled && phase_ == Phase::login && message.ends_with("is disabled")) ||
+      (fatal && unwelcome && phase_ == Phase::login) || (fatal && servers) || (fatal && operators);
   if (!excused) {
     world_.violated("c{} is told {} '{}' for no reason, {} us after it asked ({})", number_,
                     sqlstate, message, waited.count(),
@@ -223,211 +264,9 @@ void Actor::over(const char* how) {
   end_.close();
 }
 
-// --- what it does
+// --- sending and leaving
 
-void Actor::think() {
-  Duration time = world_.dice.between(microseconds(0), milliseconds(2));
-  if (world_.dice.chance(manners_.dawdling))
-    time = world_.dice.between(milliseconds(1), milliseconds(800));
-  world_.after(time, [weak = std::weak_ptr(self_)] {
-    if (const auto self = weak.lock()) (*self)->act();
-  });
-}
-
-void Actor::act() {
-  if (phase_ != Phase::ready || !end_ || waits_for_answer() || told_) return;
-  if (stalling_) return think();
-  asked_at_ = world_.now();
-  if (status_ == 'I') {
-    server_faults_before_ = ledger_.server_faults.count;
-    operator_faults_before_ = ledger_.operator_faults.count;
-  }
-  if (requests_left_ <= 0 && status_ == 'I') return leave();
-  --requests_left_;
-  Dice& dice = world_.dice;
-  const bool begins = allowances_.transactions && dice.chance(manners_.transactions);
-  if (status_ != 'I' || begins) {
-    ask_transaction_step();
-  } else if (dice.chance(manners_.batches)) {
-    ask_batch();
-  } else if (dice.chance(manners_.copies)) {
-    ask_copy_in();
-  } else {
-    ask_simple();
-  }
-  if (dice.chance(manners_.vanishing)) {
-    world_.after(dice.between(microseconds(0), milliseconds(20)), [weak = std::weak_ptr(self_)] {
-      const auto self = weak.lock();
-      if (!self || !(*self)->end_) return;
-      Actor& actor = **self;
-      actor.broke_ = true;
-      if (actor.world_.dice.chance(500)) actor.end_->reset();
-      actor.over("vanishes");
-    });
-  }
-  if (dice.chance(manners_.cancelling)) {
-    world_.after(dice.between(microseconds(0), milliseconds(15)), [weak = std::weak_ptr(self_)] {
-      if (const auto self = weak.lock()) (*self)->cancel();
-    });
-  }
-  // The end of what it says stays away for a while.
-  if (dice.chance(manners_.stalling) && out_.size() > 1) {
-    Bytes later = out_.substr(1 + dice.roll(out_.size() - 1));
-    out_.resize(out_.size() - later.size());
-    send_out();
-    stalling_ = true;
-    world_.after(dice.between(microseconds(100), milliseconds(300)),
-                 [weak = std::weak_ptr(self_), later = std::move(later)] {
-                   const auto self = weak.lock();
-                   if (!self || !(*self)->end_) return;
-                   (*self)->stalling_ = false;
-                   (*self)->out_.append(later);
-                   (*self)->send_out();
-                 });
-    return;
-  }
-  send_out();
-}
-
-Statement Actor::new_statement(Kind kind) {
-  static constexpr int most_rows = 12;
-  Dice& dice = world_.dice;
-  Statement statement{.kind = kind, .client = number_};
-  statement.request =
-      number_ * 1000 + requests_left_ * 20 + static_cast<int>(expected_.size() % 20);
-  while (ledger_.times.contains(statement.request)) ++statement.request;
-  ledger_.times[statement.request] = 0;
-  if (kind == Kind::run || kind == Kind::copy_out || kind == Kind::copy_in) {
-    statement.rows = dice.chance(100) ? dice.between(0, most_rows) : dice.between(1, 3);
-    statement.size = dice.chance(20) ? dice.between(0, 50 * manners_.largest_row)
-                                     : dice.between(0, manners_.largest_row);
-  }
-  if (kind == Kind::run && dice.chance(300))
-    statement.milliseconds = dice.between(1, manners_.longest_work);
-  return statement;
-}
-
-// What a statement is answered if all goes well.
-void Actor::expect(const Statement& statement, bool described) {
-  const auto add = [&](char tag, int row = 0) { expected_.push_back({tag, statement, row}); };
-  switch (statement.kind) {
-    case Kind::run:
-      if (described && statement.rows > 0) add('T');
-      for (int row = 0; row < statement.rows; ++row) add('D', row);
-      return add('C');
-    case Kind::copy_out:
-      add('H');
-      for (int row = 0; row < statement.rows; ++row) add('d', row);
-      add('c');
-      return add('C');
-    case Kind::copy_in:
-      add('G');
-      return add('C');
-    case Kind::fail:
-    case Kind::die:
-      return add('E');
-    default:
-      return add('C');
-  }
-}
-
-void Actor::ask_simple() {
-  Dice& dice = world_.dice;
-  Bytes text;
-  const int count = dice.chance(150) ? dice.between(2, 4) : 1;
-  for (int i = 0; i < count; ++i) {
-    Kind kind = Kind::run;
-    if (dice.chance(manners_.copies)) kind = Kind::copy_out;
-    if (dice.chance(manners_.failing)) kind = Kind::fail;
-    if (dice.chance(manners_.dying)) kind = Kind::die;
-    const Statement statement = new_statement(kind);
-    expect(statement, true);
-    if (i > 0) text.push_back(';');
-    text.append(to_text(statement));
-    if (kind == Kind::fail) break;
-  }
-  expected_.push_back({'Z', expected_.back().statement});
-  text.push_back('\0');
-  say('Q', text);
-}
-
-void Actor::ask_transaction_step() {
-  Kind kind = Kind::begin;
-  if (status_ == 'E') kind = Kind::rollback;
-  if (status_ == 'T') {
-    const bool end = requests_left_ <= 0 || world_.dice.chance(300);
-    kind = end ? (world_.dice.chance(700) ? Kind::commit : Kind::rollback) : Kind::run;
-    if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
-  }
-  const Statement statement = new_statement(kind);
-  expect(statement, true);
-  expected_.push_back({'Z', statement});
-  Bytes text = to_text(statement);
-  text.push_back('\0');
-  say('Q', text);
-}
-
-// Several batches at once, each closed by its Sync.
-void Actor::ask_batch() {
-  Dice& dice = world_.dice;
-  const int batches = dice.chance(300) ? dice.between(2, 5) : 1;
-  for (int batch = 0; batch < batches; ++batch) {
-    bool failed = false;
-    const int statements = dice.between(1, 3);
-    for (int i = 0; i < statements; ++i) {
-      const Statement statement =
-          new_statement(dice.chance(manners_.failing) ? Kind::fail : Kind::run);
-      const bool described = dice.chance(500);
-      Bytes parse(1, '\0');
-      parse.append(to_text(statement));
-      parse.append(3, '\0');
-      say('P', parse);
-      say('B', Bytes(8, '\0'));
-      if (described) say('D', Bytes("P\0", 2));
-      say('E', Bytes(5, '\0'));
-      if (dice.chance(100)) say('H', {});
-      if (failed) continue;
-      expected_.push_back({'1', statement});
-      expected_.push_back({'2', statement});
-      if (described) expected_.push_back({statement.rows > 0 ? 'T' : 'n', statement});
-      expect(statement, false);
-      failed = statement.kind == Kind::fail;
-    }
-    say('S', {});
-    expected_.push_back({'Z', expected_.back().statement});
-  }
-}
-
-// The rows follow when the server is ready for them, or come right behind, as some drivers do.
-void Actor::ask_copy_in() {
-  const Statement statement = new_statement(Kind::copy_in);
-  expect(statement, true);
-  expected_.push_back({'Z', statement});
-  Bytes text = to_text(statement);
-  text.push_back('\0');
-  say('Q', text);
-  copying_ = statement;
-  if (world_.dice.chance(300)) send_copy_rows();
-}
-
-void Actor::send_copy_rows() {
-  if (!copying_) return;
-  const Statement statement = *std::exchange(copying_, std::nullopt);
-  const bool fails = world_.dice.chance(2 * manners_.failing);
-  const int rows = fails ? statement.rows / 2 : statement.rows;
-  for (int row = 0; row < rows; ++row) say('d', row_content(statement, row));
-  if (!fails) {
-    say('c', {});
-  } else {
-    say('f', Bytes("no\0", 3));
-    for (Expected& expected : expected_) {
-      if (expected.tag == 'C') expected.tag = 'E';
-    }
-  }
-  send_out();
-}
-
-void Actor::say(char tag, View body) { append_message(out_, tag, body); }
+void Actor::say(char tag, View body) { append_message(stalling_ ? later_ : out_, tag, body); }
 
 void Actor::send_out() {
   if (!end_) return;

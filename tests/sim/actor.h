@@ -13,6 +13,7 @@
 #include "tests/sim/language.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/network.h"
+#include "tests/sim/passwords.h"
 
 namespace headgate::sim {
 
@@ -30,7 +31,7 @@ struct Allowances {
 /// How a client behaves, in permille of its steps.
 struct Manners {
   int batches = 300, copies = 80, failing = 60, transactions = 300, dying = 0;
-  int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20;
+  int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20, fleeing = 0;
   int longest_work = 20;  // milliseconds
   int largest_row = 200;
 };
@@ -38,9 +39,11 @@ struct Manners {
 class Actor {
  public:
   Actor(World& world, Network& network, Ledger& ledger, int number, int requests,
-        const Allowances& allowances, const Manners& manners);
+        const Allowances& allowances, const Manners& manners, const Passwords& passwords);
 
-  std::string database, user, application_name;
+  std::string database, user, application_name, password;
+  /// It cannot come in: nobody knows it, or its password is wrong.
+  bool unwelcome = false;
 
   void start(const Address& pooler);
   /// Its script is done, or it was legitimately sent away.
@@ -59,11 +62,26 @@ class Actor {
     char tag;
     Statement statement;
     int row = 0;
+    bool maybe = false;  // comes or does not, and nobody can know
+  };
+  /// A COPY FROM STDIN whose rows wait for the server, or are sent one by one.
+  struct Copying {
+    Statement statement{};
+    bool batch = false;       // in the extended protocol, to be closed by a Sync
+    bool early_sync = false;  // one was sent right behind Execute, as libpq does
+    bool fails = false;       // by the client's own CopyFail
+    bool slowly = false;
+    bool started = false, ended = false;  // sending
+    bool begun = false;                   // the server has said that it copies
+    int next_row = 0;
   };
 
   void hear();
   void message(char tag, View body);
   void login_message(char tag, View body);
+  void prove(View body);
+  void come_in();
+  void vanish();
   void answer(char tag, View body);
   void check_content(const Expected& expected, View body);
   void error(View body);
@@ -76,8 +94,18 @@ class Actor {
   void ask_simple();
   void ask_transaction_step();
   void ask_batch();
+  void ask_one_batch(bool last);
+  void ask_extended(const Statement& statement, bool described);
   void ask_copy_in();
-  void send_copy_rows();
+  Statement new_copy();
+  void expect_copy(const Copying& copy);
+  void say_rows(const Copying& copy);
+  void begin_copy(Copying copy);
+  void start_rows();
+  void send_rows();
+  void end_copy();
+  void copy_failed();
+  void stall();
   Statement new_statement(Statement::Kind kind);
   void expect(const Statement& statement, bool described);
   void say(char tag, View body);
@@ -85,7 +113,7 @@ class Actor {
   void cancel();
   void leave();
   bool asked_to_cancel() const;
-  bool waits_for_answer() const { return !expected_.empty(); }
+  bool waits_for_answer() const;
 
   World& world_;
   Network& network_;
@@ -94,18 +122,21 @@ class Actor {
   int requests_left_;
   const Allowances allowances_;
   const Manners manners_;
+  const Passwords& passwords_;
+  std::unique_ptr<Visitor> visitor_;
   Address pooler_;
   std::shared_ptr<Actor*> self_;  // for events that come too late
   EndPtr end_;
   Phase phase_ = Phase::connecting;
   Bytes in_, out_;
   std::deque<Expected> expected_;
-  std::optional<Statement> copying_;  // its rows are to be sent when the server says so
+  std::optional<Copying> copying_;
   char status_ = 'I';
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;
-  bool stalling_ = false;  // the end of what it says stays away
-  bool told_ = false;      // a FATAL has come
+  bool stalling_ = false;  // the end of what it says stays away: that is
+  Bytes later_;
+  bool told_ = false;  // a FATAL has come
   bool broke_ = false;
   Instant asked_at_{}, transaction_at_{};
   uint64_t server_faults_before_ = 0, operator_faults_before_ = 0;

@@ -9,11 +9,13 @@ const Address& House::address() {
   return at;
 }
 
-House::House(World& world, Network& network, std::string ini, WorkerId workers)
-    : world_(world), ini_(std::move(ini)) {
+House::House(World& world, Network& network, std::string ini, WorkerId workers,
+             std::string user_list)
+    : world_(world), ini_(std::move(ini)), user_list_(std::move(user_list)) {
   ProcessFacts facts;
   facts.read_file = [this](const std::string& path) -> Result<std::string> {
     if (path == "headgate.ini") return ini_;
+    if (path == "users.txt") return user_list_;
     return Error(ErrorCode::io, path + ": no such file");
   };
   facts.listen_on = {address()};

@@ -14,7 +14,8 @@ namespace headgate::sim {
 class House {
  public:
   /// Throws a Violation where the configuration is refused.
-  House(World& world, Network& network, std::string ini, WorkerId workers);
+  House(World& world, Network& network, std::string ini, WorkerId workers,
+        std::string user_list = "");
   ~House();
   House(const House&) = delete;
   House& operator=(const House&) = delete;
@@ -32,6 +33,7 @@ class House {
  private:
   World& world_;
   std::string ini_;
+  const std::string user_list_;
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<SimOutside>> outsides_;
   bool stopped_ = false;

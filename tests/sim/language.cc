@@ -12,9 +12,9 @@ namespace {
 using Kind = Statement::Kind;
 
 constexpr std::pair<Kind, View> words[] = {
-    {Kind::begin, "begin"},      {Kind::commit, "commit"}, {Kind::rollback, "rollback"},
-    {Kind::run, "run"},          {Kind::fail, "fail"},     {Kind::copy_in, "copyin"},
-    {Kind::copy_out, "copyout"}, {Kind::die, "die"},
+    {Kind::begin, "begin"},      {Kind::commit, "commit"},    {Kind::rollback, "rollback"},
+    {Kind::run, "run"},          {Kind::fail, "fail"},        {Kind::copy_in, "copyin"},
+    {Kind::copy_bad, "copybad"}, {Kind::copy_out, "copyout"}, {Kind::die, "die"},
 };
 
 std::optional<Statement> parse_own(View text) {

@@ -20,6 +20,7 @@ struct Statement {
     run,   // answers rows, after a while
     fail,  // an error
     copy_in,
+    copy_bad,  // a COPY FROM STDIN that fails: at once, or half way through its rows
     copy_out,
     die,      // the server's process ends with a FATAL
     set,      // Headgate's own: a parameter

@@ -47,6 +47,18 @@ struct Ledger {
     return faults.count > before ||
            (faults.last != Instant{} && world.now() - faults.last < on_its_way);
   }
+  /// What operators do that others have to know of: how often, and how much of it is under way.
+  struct Deeds {
+    uint64_t count = 0;
+    int under_way = 0;
+    void begin() { ++count, ++under_way; }
+    void end() { ++count, --under_way; }
+    /// None was done since `before` of them were known.
+    bool none_since(uint64_t before) const { return count == before && under_way == 0; }
+  };
+  std::map<std::string, Deeds> resumes;  // by the database; empty: of all
+  Deeds new_settings;
+  bool disabled = false;  // some database was
   /// Until then servers cannot be reached, or log-ins are still held back for that reason.
   Instant trouble_until{};
 };

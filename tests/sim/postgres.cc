@@ -150,72 +150,6 @@ void Backend::cancel(int32_t secret) {
   hear();
 }
 
-// --- start-up
-
-bool Backend::take_packet() {
-  if (host_.door() == Postgres::Door::silent) return false;
-  if (in_.size() < 8) return false;
-  const size_t size = load_u32(in_.data());
-  if (in_.size() < size) return false;
-  const Bytes packet = in_.substr(0, size);
-  in_.erase(0, size);
-  startup(packet);
-  return !gone_;
-}
-
-void Backend::startup(View packet) {
-  constexpr uint32_t cancel_request = 80877102;
-  World& world = host_.world();
-  if (load_u32(packet.data() + 4) == cancel_request) {
-    const auto process = static_cast<int>(load_u32(packet.data() + 8));
-    const auto secret = static_cast<int32_t>(load_u32(packet.data() + 12));
-    working_.emplace();  // nothing more is heard meanwhile
-    world.after(world.dice.between(microseconds(1), host_.cancel_delay),
-                [self = shared_from_this(), host = &host_, process, secret] {
-                  host->cancel(process, secret);
-                  self->close();
-                });
-    return;
-  }
-  if (host_.door() == Postgres::Door::failing) {
-    host_.ledger().fault(host_.ledger().server_faults);
-    return fail(world.dice.chance(500) ? "53300" : "57P03", "cannot accept this connection now",
-                true);
-  }
-  View rest = packet.substr(8);
-  while (rest.size() > 1) {
-    const std::string name(rest.substr(0, rest.find('\0')));
-    rest.remove_prefix(name.size() + 1);
-    const std::string value(rest.substr(0, rest.find('\0')));
-    rest.remove_prefix(value.size() + 1);
-    if (name == "user") user_ = value;
-    if (name == "database") database_ = value;
-  }
-  values_ = {{"client_encoding", "UTF8"},
-             {"DateStyle", "ISO, MDY"},
-             {"TimeZone", "UTC"},
-             {"application_name", ""},
-             {"standard_conforming_strings", "on"},
-             {"server_version", "15.0"}};
-  started_ = true;
-  say('R', Bytes(4, '\0'));
-  for (const auto& [name, value] : values_) report(name);
-  char key[8];
-  store_u32(key, static_cast<uint32_t>(process_));
-  store_u32(key + 4, static_cast<uint32_t>(secret_));
-  say('K', View(key, sizeof key));
-  ready();
-  if (host_.on_session) host_.on_session();
-}
-
-void Backend::report(View name) {
-  Bytes body(name);
-  body.push_back('\0');
-  body.append(values_[std::string(name)]);
-  body.push_back('\0');
-  say('S', body);
-}
-
 // --- messages
 
 bool Backend::take_message() {
@@ -234,6 +168,7 @@ bool Backend::take_message() {
 void Backend::message(char tag, View body) {
   host_.world().note("server {} hears {} {}", process_, tag, body.substr(0, 60));
   if (tag == 'X') return close();
+  if (proof_) return take_proof(tag, body);
   if (copying_) return copy_message(tag, body);
   if (tag == 'd' || tag == 'c' || tag == 'f') return;  // of a COPY that has failed
   if (tag == 'S') return steps_.push_back({Step::Kind::sync});
@@ -291,6 +226,8 @@ void Backend::do_step(Step step) {
     case Step::Kind::sync:
       skipping_ = false;
       return ready();
+    case Step::Kind::prove:
+      return proceed(proof_->worked());
     case Step::Kind::execute:
       break;
   }
@@ -298,7 +235,11 @@ void Backend::do_step(Step step) {
   if (start_work(step)) return;
   step_failed_ = false;
   execute(step.statement);
-  if (copying_) copy_simple_ = step.simple;
+  if (copying_) {
+    copy_simple_ = step.simple;
+    copy_last_ = step.last;
+    if (copy_is_bad()) return fail("22P04", signature(*copying_));
+  }
   if (step.last && !copying_ && !step_failed_ && !gone_) ready();
 }
 
@@ -368,6 +309,7 @@ void Backend::execute(const Statement& statement) {
       host_.ledger().fault(host_.ledger().server_faults);
       return fail("57P01", signature(statement), true);
     case Kind::copy_in:
+    case Kind::copy_bad:
       copying_ = statement;
       copied_ = 0;
       return say('G', Bytes(3, '\0'));
@@ -416,24 +358,39 @@ void Backend::copy_message(char tag, View body) {
     case 'd':
       check_row(body);
       ++copied_;
+      if (copy_is_bad()) fail("22P04", signature(*copying_));
       return;
     case 'c':
+      if (copying_->kind == Statement::Kind::copy_bad) {
+        return fail("22P04", signature(*copying_));
+      }
       if (copied_ != copying_->rows) {
         host_.world().violated("{}: {} rows of {} came", signature(*copying_), copied_,
                                copying_->rows);
       }
       complete(fmt::format("COPY {}", copied_));
       copying_.reset();
-      if (copy_simple_) ready();
+      if (copy_simple_ && copy_last_) ready();
       return;
     case 'f':
       return fail("57014", signature(*copying_));
     case 'H':
     case 'S':
       return;
+    case 'E':  // Headgate's own, for a client that has vanished before the COPY began
+      if (body[0] != '\0') {
+        return fail("08P01", "protocol synchronization was lost", true);
+      }
+      [[fallthrough]];
     default:
       host_.world().violated("server {} got a message {} in a COPY", process_, tag);
   }
+}
+
+// One with an odd number of rows fails before it reads any.
+bool Backend::copy_is_bad() const {
+  return copying_->kind == Statement::Kind::copy_bad &&
+         (copying_->rows % 2 == 1 || (copied_ > 0 && copied_ >= copying_->rows / 2));
 }
 
 // A row whose sender has vanished in the middle is filled up by Headgate.

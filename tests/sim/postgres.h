@@ -12,6 +12,7 @@
 #include "tests/sim/language.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/network.h"
+#include "tests/sim/passwords.h"
 
 namespace headgate::sim {
 
@@ -38,7 +39,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
 
  private:
   struct Step {
-    enum class Kind : uint8_t { execute, describe, message, sync } kind;
+    enum class Kind : uint8_t { execute, describe, message, sync, prove } kind;
     Statement statement{};
     Bytes message{};
     bool simple = false;
@@ -49,11 +50,15 @@ class Backend : public std::enable_shared_from_this<Backend> {
   bool take_packet();
   bool take_message();
   void startup(View packet);
+  void take_proof(char tag, View body);
+  void proceed(AuthStep step);
+  void welcome();
   void query(View text);
   void message(char tag, View body);
   void do_step(Step step);
   bool start_work(const Step& step);
   void check_row(View body) const;
+  bool copy_is_bad() const;
   void execute(const Statement& statement);
   void answer_rows(const Statement& statement);
   void copy_message(char tag, View body);
@@ -73,18 +78,20 @@ class Backend : public std::enable_shared_from_this<Backend> {
   int32_t secret_ = 0;
   Bytes in_, out_;
   std::deque<Step> steps_;
+  std::unique_ptr<ClientAuth> proof_;  // as long as it has to be given
   std::map<std::string, std::string> values_;
   std::optional<Statement> parsed_, bound_;  // the unnamed statement and portal
   std::optional<Statement> working_;         // what it is busy with
   std::optional<Statement> copying_;
   int copied_ = 0;
-  bool copy_simple_ = false;
+  bool copy_simple_ = false, copy_last_ = false;
   Instant frozen_until_{};
   uint64_t work_ = 0;  // tells one piece of work from the next
   std::string database_, user_;
   int owner_ = 0;  // the client whose transaction or batch it is
   char status_ = 'I';
   bool implicit_ = false;  // a batch is open since the last Sync
+  bool locked_ = false;    // no proof is good enough
   bool started_ = false, skipping_ = false, gone_ = false, pending_cancel_ = false;
   bool cancel_when_thawed_ = false, step_failed_ = false;
 };
@@ -94,7 +101,7 @@ class Postgres {
   Postgres(World& world, Network& network, Ledger& ledger, Address address);
 
   /// How new connections fare.
-  enum class Door : uint8_t { open, refusing, silent, failing };
+  enum class Door : uint8_t { open, refusing, silent, failing, locked };
   void set_door(Door door);
   Door door() const { return door_; }
 
@@ -105,6 +112,9 @@ class Postgres {
   size_t sessions(const std::string& database, const std::string& user) const;
   std::vector<Backend*> backends();
   void cancel(int process, int32_t secret);
+  /// What is demanded of those who come.
+  Passwords passwords;
+  KeyCache keys;
   /// Time that a cancel request takes at most.
   Duration cancel_delay = milliseconds(1);
   /// Called when a session has begun.

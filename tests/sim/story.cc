@@ -17,6 +17,7 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   world_.recording = recording;
   workers_ = static_cast<WorkerId>(1 + world_.dice.roll(3));
   choose_misfortunes();
+  choose_passwords();
   ini_ = choose_settings();
   choose_manners();
   ledger_.facts_of = [this](int client) {
@@ -25,7 +26,9 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   };
   const Address at{Address::Kind::ip4, 5432, "10.0.0.1"};
   postgres_ = std::make_unique<Postgres>(world_, network_, ledger_, at);
-  house_ = std::make_unique<House>(world_, network_, ini_, workers_);
+  postgres_->passwords = passwords_;
+  if (!passwords_.servers_let_in()) ledger_.trouble_until = Instant::max();
+  house_ = std::make_unique<House>(world_, network_, ini_, workers_, passwords_.user_list());
   watch_ = std::make_unique<Watch>(world_, *house_, *postgres_, limits_);
   postgres_->on_session = [this] { watch_->count_sessions(); };
   for (size_t worker = 0; worker < workers_ && misfortunes_.lookups_fail; ++worker) {
@@ -37,6 +40,7 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   }
   if (misfortunes_.slow_cancels) postgres_->cancel_delay = seconds(12);
   add_actors();
+  add_operators();
 }
 
 Story::~Story() = default;
@@ -78,10 +82,14 @@ std::string Story::choose_settings() {
   Dice& dice = world_.dice;
   std::string ini = "[databases]\ndb0 = host=pg port=5432\ndb1 = host=pg port=5432\n[users]\n";
   ini += "u0 = max_user_client_connections=0\nu1 = max_user_client_connections=0\n[pgbouncer]\n";
-  ini += "listen_addr = 10.0.0.9\nauth_type = trust\nserver_login_retry = 1\n";
+  ini += "listen_addr = 10.0.0.9\nserver_login_retry = 1\nauth_file = users.txt\n";
   const auto set = [&](const char* key, auto value) {
     ini += fmt::format("{} = {}\n", key, value);
   };
+  set("auth_type", passwords_.clients_setting());
+  set("admin_users", "admin");
+  set("stats_users", "viewer");
+  set("scram_iterations", passwords_.iterations);
   const int modes = dice.between(0, 9);
   const char* mode = modes < 7 ? "transaction" : modes < 9 ? "session" : "statement";
   set("pool_mode", mode);
@@ -119,8 +127,25 @@ std::string Story::choose_settings() {
     set("transaction_timeout", 2);
     set("client_idle_timeout", 3);
   }
-  title_ += fmt::format("; {} mode, {} workers, {} servers", mode, workers_, limits_.pool);
+  title_ += fmt::format("; {} mode, {} workers, {} servers{}", mode, workers_, limits_.pool,
+                        passwords_.describe());
   return ini;
+}
+
+// In most stories those who belong here can come in, in some the files know too little.
+void Story::choose_passwords() {
+  Dice& dice = world_.dice;
+  if (dice.chance(400)) return;
+  constexpr AuthMethod methods[] = {AuthMethod::trust, AuthMethod::md5, AuthMethod::scram_sha_256,
+                                    AuthMethod::plain};
+  constexpr SecretKind kinds[] = {SecretKind::plain, SecretKind::md5, SecretKind::scram};
+  const bool locked_out = dice.chance(50);
+  do {
+    passwords_.clients = methods[dice.roll(4)];
+    passwords_.servers = methods[dice.roll(3)];
+    passwords_.known = kinds[dice.roll(3)];
+  } while (!locked_out && !(passwords_.clients_come_in() && passwords_.servers_let_in()));
+  passwords_.iterations = dice.between(1, 4);
 }
 
 void Story::choose_manners() {
@@ -131,6 +156,7 @@ void Story::choose_manners() {
   allowances_.late_news = misfortunes_.network_holds;
   manners_.vanishing = misfortunes_.clients_break ? 60 : 0;
   manners_.stalling = maybe(300, 80);
+  manners_.fleeing = misfortunes_.clients_break ? 30 : 0;
   manners_.dying = misfortunes_.servers_die ? 20 : 0;
   manners_.failing = maybe(700, 60);
   manners_.copies = maybe(500, 120);
@@ -144,15 +170,41 @@ void Story::add_actors() {
   Dice& dice = world_.dice;
   const int count = dice.between(2, 12);
   const bool spread = dice.chance(300);
+  const int strangers = dice.chance(200) ? 200 : 0;
   for (int number = 1; number <= count; ++number) {
-    actors_.push_back(std::make_unique<Actor>(world_, network_, ledger_, number,
-                                              dice.between(2, 10), allowances_, manners_));
+    actors_.push_back(std::make_unique<Actor>(
+        world_, network_, ledger_, number, dice.between(2, 10), allowances_, manners_, passwords_));
     Actor& actor = *actors_.back();
     actor.database = spread && dice.chance(400) ? "db1" : "db0";
     actor.user = spread && dice.chance(400) ? "u1" : "u0";
+    actor.password = Passwords::of(actor.user);
+    actor.unwelcome = !passwords_.clients_come_in();
+    if (dice.chance(strangers)) {
+      actor.unwelcome = true;
+      if (passwords_.clients == AuthMethod::trust || dice.chance(500)) actor.user = "nobody";
+      actor.password = "guessed";
+    }
     actor.application_name = dice.chance(500) ? "app" : fmt::format("app-{}", number);
     world_.after(dice.between(microseconds(0), milliseconds(dice.chance(500) ? 5 : 1500)),
                  [&actor] { actor.start(House::address()); });
+  }
+}
+
+void Story::add_operators() {
+  Dice& dice = world_.dice;
+  if (!dice.chance(misfortunes_.operators ? 700 : 300)) return;
+  scene_ = std::make_unique<Scene>(
+      Scene{world_, network_, ledger_, *house_, passwords_, limits_, actors_});
+  const int count = dice.between(1, 2);
+  for (int number = 1; number <= count; ++number) {
+    const bool acts = misfortunes_.operators && dice.chance(700);
+    const auto role = dice.chance(800)   ? Operator::Role::admin
+                      : dice.chance(800) ? Operator::Role::viewer
+                                         : Operator::Role::stranger;
+    operators_.push_back(std::make_unique<Operator>(*scene_, role, acts, dice.between(2, 14)));
+    Operator& one = *operators_.back();
+    one.change_ini = [this] { change_ini(); };
+    world_.after(dice.between(microseconds(0), milliseconds(1500)), [&one] { one.start(); });
   }
 }
 
@@ -188,6 +240,10 @@ void Story::misfortune() {
         const Duration time =
             dice.between(microseconds(0), dice.chance(200) ? seconds(3) : milliseconds(50));
         watch_->excuse_waiting(time + milliseconds(100));
+        if (time >= seconds(2) && ledger_.trouble_until < Instant::max()) {  // a log-in may fail
+          ledger_.trouble_until =
+              std::max(ledger_.trouble_until, world_.now() + time + 2 * login_retry);
+        }
         house_->outside(dice.roll(workers_)).stall(time);
       }
       if (misfortunes_.network_holds) {
@@ -219,7 +275,8 @@ void Story::server_misfortune() {
 
 void Story::close_door() {
   Dice& dice = world_.dice;
-  const auto door = static_cast<Postgres::Door>(dice.between(1, 3));
+  const auto door =
+      static_cast<Postgres::Door>(dice.between(1, passwords_.servers == AuthMethod::trust ? 3 : 4));
   const Duration time = dice.between(milliseconds(1), milliseconds(2500));
   world_.note("no new servers for {} us: {}", time.count(), static_cast<int>(door));
   ledger_.fault(ledger_.server_faults);
@@ -228,6 +285,7 @@ void Story::close_door() {
   world_.after(time, [this] {
     postgres_->set_door(Postgres::Door::open);
     // A silent door is found out by a timeout only.
+    if (!passwords_.servers_let_in()) return;
     ledger_.trouble_until = world_.now() + seconds(16) + 2 * login_retry;
   });
 }
@@ -245,6 +303,7 @@ void Story::operator_acts() {
       house_->command([database, ignore](Pooler& pooler) { pooler.pause(database, ignore); });
       world_.after(dice.between(milliseconds(1), milliseconds(700)), [this, database] {
         watch_->excuse_waiting(milliseconds(100));
+        ++ledger_.resumes[database].count;
         house_->command([database](Pooler& pooler) { pooler.resume(database); });
       });
       return;
@@ -252,9 +311,8 @@ void Story::operator_acts() {
       house_->command([database](Pooler& pooler) { pooler.reconnect(database); });
       return;
     case 3:
-      house_->set_ini(ini_ +
-                      fmt::format("server_idle_timeout = {}\napplication_name_add_host = 0\n",
-                                  dice.between(1, 9)));
+      change_ini();
+      ++ledger_.new_settings.count;
       house_->command([](Pooler& pooler) { pooler.reload(); });
       return;
     case 4:
@@ -263,29 +321,39 @@ void Story::operator_acts() {
     case 5:
       if (!dice.chance(300)) return;
       ledger_.fault(ledger_.operator_faults);
-      killed_ = true;
       house_->command([](Pooler& pooler) { pooler.kill("db0"); });
       world_.after(dice.between(milliseconds(1), milliseconds(300)), [this] {
         ledger_.fault(ledger_.operator_faults);
+        ++ledger_.resumes["db0"].count;
         house_->command([](Pooler& pooler) { pooler.resume("db0"); });
       });
       return;
     default:
+      ++ledger_.new_settings.count;
       house_->command(
           [](Pooler& pooler) { MUST(static_cast<bool>(pooler.set("server_lifetime", "5"))); });
       return;
   }
 }
 
+void Story::change_ini() {
+  house_->set_ini(ini_ + fmt::format("server_idle_timeout = {}\napplication_name_add_host = 0\n",
+                                     world_.dice.between(1, 9)));
+}
+
 void Story::heal() {
+  for (const auto& one : operators_) one->rest();
   postgres_->set_door(Postgres::Door::open);
   postgres_->cancel_delay = milliseconds(1);
   for (size_t worker = 0; worker < workers_; ++worker) house_->outside(worker).failing_lookups = 0;
   watch_->excuse_waiting(milliseconds(500));
+  ++ledger_.resumes[""].count;
   house_->command([](Pooler& pooler) {
     pooler.resume("");
-    pooler.resume("db0");
-    pooler.resume("db1");
+    for (const char* database : {"db0", "db1"}) {
+      pooler.resume(database);
+      pooler.disable(database, false);
+    }
   });
 }
 
@@ -295,6 +363,8 @@ void Story::run() {
   schedule_misfortunes();
   run_for(trouble);
   heal();
+  // What operators have asked for may be still on its way.
+  for (const int later : {2, 5}) world_.after(seconds(later), [this] { heal(); });
   run_until_finished();
   empty_the_house();
 }
@@ -305,8 +375,9 @@ void Story::run_for(Duration time) {
 }
 
 bool Story::everybody_finished() const {
-  return std::all_of(actors_.begin(), actors_.end(),
-                     [](const auto& actor) { return actor->finished(); });
+  const auto finished = [](const auto& one) { return one->finished(); };
+  return std::all_of(actors_.begin(), actors_.end(), finished) &&
+         std::all_of(operators_.begin(), operators_.end(), finished);
 }
 
 void Story::run_until_finished() {
@@ -315,6 +386,9 @@ void Story::run_until_finished() {
     if (world_.now() > end) {
       for (const auto& actor : actors_) {
         if (!actor->finished()) world_.violated("waits in vain: {}", actor->describe());
+      }
+      for (const auto& one : operators_) {
+        if (!one->finished()) world_.violated("waits in vain: {}", one->describe());
       }
     }
     if (!world_.step()) world_.violated("the world has stopped");

@@ -8,6 +8,7 @@
 
 #include "tests/sim/actor.h"
 #include "tests/sim/house.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/watch.h"
 
 namespace headgate::sim {
@@ -35,13 +36,16 @@ class Story {
 
   void choose_misfortunes();
   std::string choose_settings();
+  void choose_passwords();
   void choose_manners();
   void add_actors();
+  void add_operators();
   void schedule_misfortunes();
   void misfortune();
   void server_misfortune();
   void operator_acts();
   void close_door();
+  void change_ini();
   void heal();
   void run_for(Duration time);
   void run_until_finished();
@@ -58,11 +62,13 @@ class Story {
   Watch::Limits limits_;
   Allowances allowances_;
   Manners manners_;
+  Passwords passwords_;
   std::unique_ptr<Postgres> postgres_;
   std::unique_ptr<House> house_;
   std::unique_ptr<Watch> watch_;
   std::vector<std::unique_ptr<Actor>> actors_;
-  bool killed_ = false;
+  std::unique_ptr<Scene> scene_;
+  std::vector<std::unique_ptr<Operator>> operators_;
 };
 
 }  // namespace headgate::sim

@@ -80,7 +80,11 @@ void Watch::check_waiting(PoolEntry& entry) {
     world_.note("pool {}/{}:{} hungry {}", entry.database.name, entry.user.name, shares,
                 entry.shared.hungry());
   }
-  const bool excused = house_.pooler().paused(entry.database) || world_.now() < excused_until_;
+  Idle& seen = idle_beside_waiter_[entry.shared.id];
+  if (house_.pooler().paused(entry.database)) seen.paused_at = world_.now();
+  const bool excused =
+      world_.now() < excused_until_ ||
+      (seen.paused_at != Instant{} && world_.now() - seen.paused_at <= after_pause);
   const auto check = [&](Instant& since, bool wrong, Duration longest) {
     if (!wrong || excused) {
       since = {};
@@ -91,7 +95,6 @@ void Watch::check_waiting(PoolEntry& entry) {
                       entry.database.name, idle, (world_.now() - since).count(), shares);
     }
   };
-  Idle& seen = idle_beside_waiter_[entry.shared.id];
   check(seen.in_vain_since, idle > 0 && waiting > coming, longest_idle_beside_waiter);
   check(seen.since, idle > 0 && waiting > 0, longest_check);
 }

@@ -20,6 +20,7 @@ class Watch {
   /// Beyond these, a client waits beside an idle server, or is overtaken for too long.
   static constexpr Duration longest_idle_beside_waiter = milliseconds(60);
   static constexpr Duration longest_check = seconds(4);  // of frozen servers, one after another
+  static constexpr Duration after_pause = milliseconds(100);
   static constexpr Duration longest_overtaking = milliseconds(80);
 
   Watch(World& world, House& house, Postgres& postgres, Limits limits)
@@ -40,7 +41,7 @@ class Watch {
     Instant overtaken{};  // for the first time; zero: not yet
   };
   struct Idle {
-    Instant since{}, in_vain_since{};
+    Instant since{}, in_vain_since{}, paused_at{};
     std::string shares{};  // as noted last
   };
   using Waits = std::map<uint64_t, Wait>;  // by the client's id

@@ -1,0 +1,215 @@
+// What a simulated client asks: queries, transactions, batches, COPY; and the moments it chooses.
+#include "tests/sim/actor.h"
+
+namespace headgate::sim {
+
+using Kind = Statement::Kind;
+
+// --- when
+
+void Actor::think() {
+  Duration time = world_.dice.between(microseconds(0), milliseconds(2));
+  if (world_.dice.chance(manners_.dawdling))
+    time = world_.dice.between(milliseconds(1), milliseconds(800));
+  world_.after(time, [weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->act();
+  });
+}
+
+void Actor::act() {
+  if (phase_ != Phase::ready || !end_ || waits_for_answer() || told_) return;
+  if (stalling_) return think();
+  asked_at_ = world_.now();
+  if (status_ == 'I') {
+    server_faults_before_ = ledger_.server_faults.count;
+    operator_faults_before_ = ledger_.operator_faults.count;
+  }
+  if (requests_left_ <= 0 && status_ == 'I') return leave();
+  --requests_left_;
+  Dice& dice = world_.dice;
+  const bool begins = allowances_.transactions && dice.chance(manners_.transactions);
+  if (status_ != 'I' || begins) {
+    ask_transaction_step();
+  } else if (dice.chance(manners_.batches)) {
+    ask_batch();
+  } else if (dice.chance(manners_.copies)) {
+    ask_copy_in();
+  } else {
+    ask_simple();
+  }
+  if (dice.chance(manners_.vanishing)) {
+    world_.after(dice.between(microseconds(0), milliseconds(20)), [weak = std::weak_ptr(self_)] {
+      const auto self = weak.lock();
+      if (self && (*self)->end_) (*self)->vanish();
+    });
+  }
+  if (dice.chance(manners_.cancelling)) {
+    world_.after(dice.between(microseconds(0), milliseconds(15)), [weak = std::weak_ptr(self_)] {
+      if (const auto self = weak.lock()) (*self)->cancel();
+    });
+  }
+  if (dice.chance(manners_.stalling)) stall();
+  send_out();
+}
+
+void Actor::vanish() {
+  broke_ = true;
+  if (world_.dice.chance(500)) end_->reset();
+  over("vanishes");
+}
+
+// The end of what it says stays away for a while.
+void Actor::stall() {
+  if (out_.size() < 2) return;
+  later_ = out_.substr(1 + world_.dice.roll(out_.size() - 1));
+  out_.resize(out_.size() - later_.size());
+  stalling_ = true;
+  world_.after(world_.dice.between(microseconds(100), milliseconds(300)),
+               [weak = std::weak_ptr(self_)] {
+                 const auto self = weak.lock();
+                 if (!self || !(*self)->end_) return;
+                 (*self)->stalling_ = false;
+                 (*self)->out_.append(std::exchange((*self)->later_, {}));
+                 (*self)->send_out();
+               });
+}
+
+Statement Actor::new_statement(Kind kind) {
+  static constexpr int most_rows = 12;
+  Dice& dice = world_.dice;
+  Statement statement{.kind = kind, .client = number_};
+  statement.request =
+      number_ * 1000 + requests_left_ * 20 + static_cast<int>(expected_.size() % 20);
+  while (ledger_.times.contains(statement.request)) ++statement.request;
+  ledger_.times[statement.request] = 0;
+  if (kind == Kind::run || kind == Kind::copy_out || kind == Kind::copy_in ||
+      kind == Kind::copy_bad) {
+    statement.rows = dice.chance(100) ? dice.between(0, most_rows) : dice.between(1, 3);
+    statement.size = dice.chance(20) ? dice.between(0, 50 * manners_.largest_row)
+                                     : dice.between(0, manners_.largest_row);
+  }
+  if (kind == Kind::run && dice.chance(300))
+    statement.milliseconds = dice.between(1, manners_.longest_work);
+  return statement;
+}
+
+// What a statement is answered if all goes well.
+void Actor::expect(const Statement& statement, bool described) {
+  const auto add = [&](char tag, int row = 0) { expected_.push_back({tag, statement, row}); };
+  switch (statement.kind) {
+    case Kind::run:
+      if (described && statement.rows > 0) add('T');
+      for (int row = 0; row < statement.rows; ++row) add('D', row);
+      return add('C');
+    case Kind::copy_out:
+      add('H');
+      for (int row = 0; row < statement.rows; ++row) add('d', row);
+      add('c');
+      return add('C');
+    case Kind::copy_in:
+      add('G');
+      return add('C');
+    case Kind::copy_bad:
+      add('G');
+      return add('E');
+    case Kind::fail:
+    case Kind::die:
+      return add('E');
+    default:
+      return add('C');
+  }
+}
+
+void Actor::ask_simple() {
+  Dice& dice = world_.dice;
+  Bytes text;
+  const int count = dice.chance(150) ? dice.between(2, 4) : 1;
+  for (int i = 0; i < count; ++i) {
+    Kind kind = Kind::run;
+    if (dice.chance(manners_.copies)) kind = Kind::copy_out;
+    if (dice.chance(manners_.failing)) kind = Kind::fail;
+    if (dice.chance(manners_.dying)) kind = Kind::die;
+    const Statement statement = new_statement(kind);
+    expect(statement, true);
+    if (i > 0) text.push_back(';');
+    text.append(to_text(statement));
+    if (kind == Kind::fail) break;
+  }
+  expected_.push_back({'Z', expected_.back().statement});
+  text.push_back('\0');
+  say('Q', text);
+}
+
+void Actor::ask_transaction_step() {
+  Kind kind = Kind::begin;
+  if (status_ == 'E') kind = Kind::rollback;
+  if (status_ == 'T') {
+    const bool end = requests_left_ <= 0 || world_.dice.chance(300);
+    kind = end ? (world_.dice.chance(700) ? Kind::commit : Kind::rollback) : Kind::run;
+    if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
+  }
+  const Statement statement = new_statement(kind);
+  expect(statement, true);
+  expected_.push_back({'Z', statement});
+  Bytes text = to_text(statement);
+  text.push_back('\0');
+  say('Q', text);
+}
+
+// Several batches at once, each closed by its Sync.
+void Actor::ask_batch() {
+  Dice& dice = world_.dice;
+  const int batches = dice.chance(300) ? dice.between(2, 5) : 1;
+  for (int batch = 1; batch <= batches; ++batch) ask_one_batch(batch == batches);
+}
+
+// A COPY whose rows wait for the server must be the last of all; the rows of others come at once.
+void Actor::ask_one_batch(bool last) {
+  Dice& dice = world_.dice;
+  bool failed = false, waits = false;
+  const int statements = dice.between(1, 3);
+  for (int i = 0; i < statements && !waits; ++i) {
+    const bool copies = dice.chance(manners_.copies);
+    const Statement statement =
+        copies ? new_copy() : new_statement(dice.chance(manners_.failing) ? Kind::fail : Kind::run);
+    const bool described = dice.chance(500);
+    ask_extended(statement, described);
+    if (!failed) {
+      expected_.push_back({'1', statement});
+      expected_.push_back({'2', statement});
+      if (described) {
+        const bool has_rows = statement.kind == Kind::run && statement.rows > 0;
+        expected_.push_back({has_rows ? 'T' : 'n', statement});
+      }
+    }
+    const Copying copy{.statement = statement,
+                       .batch = true,
+                       .early_sync = dice.chance(500),
+                       .fails = copies && dice.chance(2 * manners_.failing)};
+    waits = copies && last && !failed && dice.chance(700);
+    if (waits) {
+      expect(statement, false);
+      expected_.push_back({'Z', statement});
+      return begin_copy(copy);
+    }
+    if (copies) say_rows(copy);
+    if (failed) continue;
+    copies ? expect_copy(copy) : expect(statement, false);
+    failed = statement.kind == Kind::fail || expected_.back().tag == 'E';
+  }
+  say('S', {});
+  expected_.push_back({'Z', expected_.back().statement});
+}
+
+void Actor::ask_extended(const Statement& statement, bool described) {
+  Bytes parse(1, '\0');
+  parse.append(to_text(statement));
+  parse.append(3, '\0');
+  say('P', parse);
+  say('B', Bytes(8, '\0'));
+  if (described) say('D', Bytes("P\0", 2));
+  say('E', Bytes(5, '\0'));
+  if (world_.dice.chance(100)) say('H', {});
+}
+
+}  // namespace headgate::sim
