@@ -288,3 +288,52 @@ TEST_CASE("exchange: for a client that has gone everything still owed is swallow
   CHECK(rig.hear("DCZ12DCZ") == "ssssssss");
   CHECK(rig.over());
 }
+
+namespace headgate {
+
+TEST_CASE("exchange: noted messages are told one by one, and those given up with the error") {
+  Exchange exchange;
+  const auto noted = [&](Asked asked) { return exchange.sent(asked, Fate::forward, true); };
+  CHECK(noted(Asked::parse));
+  exchange.sent(Asked::bind);
+  CHECK(noted(Asked::parse));
+  CHECK(noted(Asked::close));
+  exchange.sent(Asked::sync);
+  CHECK(exchange.received('1').noted);
+  CHECK_FALSE(exchange.received('2').noted);
+  const Answer error = exchange.received('E');
+  CHECK(error.noted);  // the Parse itself failed
+  CHECK(error.given_up == 2);
+  CHECK(exchange.received_ready('I').given_up == 0);
+}
+
+TEST_CASE("exchange: what is sent while the server skips will not be answered") {
+  Exchange exchange;
+  exchange.sent(Asked::bind);
+  exchange.received('E');
+  CHECK_FALSE(exchange.sent(Asked::parse, Fate::forward, true));
+  CHECK(exchange.sent(Asked::sync));
+  CHECK(exchange.received_ready('I').given_up == 0);
+  CHECK(exchange.over());
+}
+
+TEST_CASE("exchange: a noted query is told by its ReadyForQuery") {
+  Exchange exchange;
+  exchange.sent(Asked::parse, Fate::forward, true);
+  exchange.sent(Asked::query, Fate::forward, true);
+  const Answer answer = exchange.received_ready('I');  // without a word on the Parse
+  CHECK(answer.noted);
+  CHECK(answer.given_up == 1);
+}
+
+TEST_CASE("exchange: an error for a quiet message is for the client") {
+  Exchange exchange;
+  exchange.sent(Asked::parse, Fate::quiet);
+  CHECK(exchange.received('E').fate == Fate::forward);
+  exchange.sent(Asked::sync);
+  exchange.received_ready('I');
+  exchange.sent(Asked::parse, Fate::quiet);
+  CHECK(exchange.received('1').fate == Fate::quiet);
+}
+
+}  // namespace headgate

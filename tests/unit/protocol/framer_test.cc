@@ -17,6 +17,7 @@ namespace {
 constexpr char passed = 'p';
 constexpr char dropped = 'd';
 constexpr char gathered = 'g';
+constexpr char peeked = 'k';
 constexpr char rotten = 'b';
 
 Bytes message(char tag, View body) {
@@ -61,6 +62,8 @@ struct Recorder {
         return Treat::drop;
       case gathered:
         return Treat::gather;
+      case peeked:
+        return Treat::peek;
       default:
         return Treat::bad;
     }
@@ -102,9 +105,10 @@ struct Story {
     expected.headers += tag;
     expected.sizes.push_back(static_cast<uint32_t>(body.size()));
     if (tag == passed) expected.passed_on += whole;
-    if (tag == gathered) {
-      expected.messages.push_back({tag, Bytes(body), expected.passed_on.size()});
-    }
+    if (tag != gathered && tag != peeked) return;
+    const View beginning = tag == peeked ? body.substr(0, Framer::peek_bytes) : body;
+    expected.messages.push_back({tag, Bytes(beginning), expected.passed_on.size()});
+    expected.passed_on += body.substr(beginning.size());
   }
 };
 
@@ -113,7 +117,7 @@ Story random_story(std::mt19937& random, size_t messages, size_t longest_body) {
   for (size_t i = 0; i < messages; ++i) {
     Bytes body(random() % (longest_body + 1), '\0');
     for (char& byte : body) byte = static_cast<char>(random());
-    story.add("pdg"[random() % 3], body);
+    story.add("pdgk"[random() % 4], body);
   }
   return story;
 }
@@ -184,6 +188,18 @@ TEST_CASE("framer: every cut of a stream gives the same messages") {
   check_cut_at(story, {});
   check_cut_at(story, every_byte(story.stream.size()));
   for (size_t cut = 0; cut <= story.stream.size(); ++cut) check_cut_at(story, {cut});
+}
+
+TEST_CASE("framer: of a long message the beginning is handed over, the rest goes on") {
+  Story story;
+  for (const size_t size :
+       {size_t{0}, size_t{5}, Framer::peek_bytes, Framer::peek_bytes + 1, 3 * Framer::peek_bytes}) {
+    story.add(peeked, Bytes(size, 'x'));
+    story.add(passed, "next");
+  }
+  check_cut_at(story, {});
+  check_cut_at(story, every_byte(story.stream.size()));
+  for (size_t cut = 0; cut <= story.stream.size(); cut += 7) check_cut_at(story, {cut});
 }
 
 TEST_CASE("framer: every cut, with each header refused and each message followed by a stop") {
