@@ -1,6 +1,7 @@
 """Wounds that servers have dealt to other poolers, each with a test of its own. After every one of them
 the pooler still serves other databases, and keeps no connection to the bad server."""
 
+import socket
 import struct
 import threading
 import time
@@ -58,6 +59,10 @@ class ScriptedServer(FakeServer):
         self.peers.append(peer)
         peer.read_startup()
         self._script(peer)
+
+    def take_little(self):
+        """From now on its system takes only a little that it has not read."""
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     def heard(self):
         return b"".join(peer.heard for peer in self.peers)
@@ -308,3 +313,43 @@ def test_an_error_of_any_form_is_one_answer(start_behind, name):
             said = wire.read_until("Z", timeout=8) if readable else wire.read_to_end(timeout=8)
         assert [part.body for part in said if part.tag == "E"] == [body] if readable else errors(said)[-1]["S"] == "FATAL"
         check_others_unharmed(pooler, left_of_bad=1 if readable else 0)
+
+
+@pytest.mark.headgate_only
+def test_a_copy_that_fails_while_its_rows_are_on_their_way(start_headgate):
+    """The server is ready again, but has yet to read what was sent: no other worker gets it before."""
+    failed, reads_on = threading.Event(), threading.Event()
+
+    def script(peer):
+        peer.send(LOGIN)
+        peer.read()
+        peer.send(message("G", bytes(3)))
+        assert failed.wait(20)
+        peer.send(message("E", b"SERROR\0C22P04\0Mbad row\0\0") + READY)
+        assert reads_on.wait(20)
+        serve(peer)
+
+    rows = messages.copy_data(b"x" * 995) * 100
+    with ScriptedServer(script) as server:
+        server.take_little()
+        pooler = start_headgate(
+            {"bad": {"host": "127.0.0.1", "port": server.port}},
+            pool_mode="transaction", default_pool_size=1, workers=2, tcp_socket_buffer=4096, server_check_query="",
+        )  # fmt: skip
+        with Wire(pooler.port) as copier, Wire(pooler.port) as other:
+            copier.login(database="bad").send(query("COPY t FROM STDIN"))
+            assert tags(copier.read_until("G")) == "G"
+            other.login(database="bad").send(query("SELECT 1"))  # on the other worker
+            copier.send(rows)
+            with pooler.console() as console:
+                wait_until(lambda: received(console) > len(rows), what="the rows have come")
+                wait_until(lambda: pooler.pool("bad")["cl_waiting"] == 1, what="the other waits")
+                failed.set()
+                assert tags(copier.read_until()) == "EZ"
+                assert servers_of_bad(console) == 1
+            reads_on.set()
+            assert tags(other.read_until()) == "CZ"
+
+
+def received(console):
+    return sum(row["total_received"] for row in console.execute("SHOW STATS").fetchall())

@@ -66,7 +66,7 @@ const char* Passwords::clients_setting() const { return name(clients); }
 std::string Passwords::describe() const {
   if (clients == AuthMethod::trust && servers == AuthMethod::trust) return "";
   constexpr const char* kinds[] = {"no", "plain", "md5", "scram"};
-  return fmt::format("; clients: {}, servers: {}, {} secrets", name(clients), name(servers),
+  return fmt::format("; {} clients, {} servers, {} secrets", name(clients), name(servers),
                      kinds[static_cast<size_t>(known)]);
 }
 
