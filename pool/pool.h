@@ -211,6 +211,8 @@ class Pool {
   void for_each_server(Visit&& visit) {
     for (auto& list : servers_) list.for_each(visit);
   }
+  /// No waiter, no server, and no answer of another worker awaited.
+  bool unused() const;
   /// Servers lent to clients of this share.
   size_t active() const { return in(ServerState::active).size(); }
   /// Servers that left this share for another worker.

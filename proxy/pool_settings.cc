@@ -36,6 +36,8 @@ PoolRules resolve_rules(const Settings& settings, const DatabaseEntry& entry,
 }  // namespace
 
 bool PoolSettings::dirties(const PoolSettings& other) const {
+  // Whatever has changed in `*`, as in PgBouncer.
+  if (entry.made_from_fallback && entry.text != other.entry.text) return true;
   return entry.dbname != other.entry.dbname || entry.host != other.entry.host ||
          entry.port != other.entry.port || entry.connect_query != other.entry.connect_query ||
          entry.load_balance_hosts != other.entry.load_balance_hosts;

@@ -45,6 +45,8 @@ class Pooler final : public ListenerUser {
   Registry& registry() { return registry_; }
   CancelKeys& cancel_keys() { return cancel_keys_; }
   KeyCache& key_cache() { return key_cache_; }
+  /// The parameters that follow a client from server to server.
+  const TrackedNames& tracked() const { return tracked_; }
   const Bytes& mock_key() const { return facts_.mock_key; }
   std::string describe_error(int error) const { return facts_.describe_error(error); }
   uint32_t own_uid() const { return facts_.uid; }
@@ -78,6 +80,8 @@ class Pooler final : public ListenerUser {
   void snapshot(std::function<void(Snapshot)> done);
   /// Everything stands: begins what goes on without clients (min_pool_size, statistics).
   void start();
+  /// Forgets databases and pools that nobody has used for long.
+  void tidy();
   /// Stops accepting for good.
   void close_listeners() { listeners_.clear(); }
 
@@ -107,7 +111,9 @@ class Pooler final : public ListenerUser {
   void on_accept(ParcelPtr connection, bool from_unix) override;
   void on_accept_failed(int error) override;
   static uint64_t key_of(const CancelRequest& request);
-  std::optional<Error> check_database(const std::string& database, std::string_view verb);
+  std::optional<Error> check_database(const std::string& database, std::string_view verb,
+                                      bool may_make = true);
+  bool known_database(const std::string& name);
   void publish(ConfigPtr config);
   void apply_limits();
   void apply_pauses();
@@ -116,9 +122,12 @@ class Pooler final : public ListenerUser {
   bool servers_gone(const std::string& database);
   void progress();
   void close_tcp_listeners();
+  void tend_forced_pools();
+  void arm_tidying();
 
   ConfigPtr config_;
   const ProcessFacts facts_;
+  const TrackedNames tracked_;
   Registry registry_;
   CancelKeys cancel_keys_;
   KeyCache key_cache_;
@@ -131,7 +140,7 @@ class Pooler final : public ListenerUser {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<PendingPause> pending_pauses_;
-  std::optional<Deadline> stats_period_;
+  std::optional<Deadline> stats_period_, tidying_;
 };
 
 }  // namespace headgate

@@ -6,6 +6,7 @@
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
+#include "proxy/pooler.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -192,10 +193,10 @@ void Server::take_parameter(View body) {
     broken_ = true;
     return;
   }
-  Tracked parameter;
-  if (!find_tracked(status->parameter, parameter)) return;
-  values_.set(parameter, intern(status->value));
-  if (relay_) relay_->client().values().set(parameter, values_.get(parameter));
+  const auto parameter = worker_->pooler().tracked().find(status->parameter);
+  if (!parameter) return;
+  values_.set(*parameter, intern(status->value));
+  if (relay_) relay_->client().values().set(*parameter, values_.get(*parameter));
 }
 
 // True: the client is not told, or in other words.
@@ -256,7 +257,7 @@ Relay& Server::lend_to(Client& client) {
   ++pool_->stats().server_assignment_count;
   early_ = !framer_.at_boundary();
   relay_.emplace(client, *this, worker_->now());
-  const std::string difference = client.values().difference(values_);
+  const std::string difference = client.values().difference(values_, worker_->pooler().tracked());
   if (!difference.empty()) {
     inject(difference);
     values_sent_ = true;

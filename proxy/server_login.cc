@@ -139,9 +139,8 @@ void ServerLogin::take_parameter(View body) {
     return fail(Error(ErrorCode::server_protocol));
   }
   learning_->parameters.emplace_back(status->parameter, status->value);
-  Tracked tracked;
-  if (find_tracked(status->parameter, tracked)) {
-    learning_->tracked.set(tracked, intern(status->value));
+  if (const auto tracked = server_.worker().pooler().tracked().find(status->parameter)) {
+    learning_->tracked.set(*tracked, intern(status->value));
   }
 }
 
