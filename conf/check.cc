@@ -133,7 +133,8 @@ std::string report(const Config& config) {
   text += fmt::format("pool_mode: {}; auth_type: {}; max_client_conn: {}\n",
                       name_of(config.settings.pool_mode), name_of(config.settings.auth_type),
                       config.settings.max_client_conn);
-  text += fmt::format("not yet in effect: {}\n", names_with_effect(Effect::later));
+  const std::string later = names_with_effect(Effect::later);
+  if (!later.empty()) text += fmt::format("not yet in effect: {}\n", later);
   text += fmt::format("without effect: {}\n", names_with_effect(Effect::never));
   return text;
 }

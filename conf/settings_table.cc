@@ -204,7 +204,7 @@ constexpr Setting table[] = {
     {"tcp_user_timeout", &S::tcp_user_timeout, "0", reload, now,
      "TCP_USER_TIMEOUT in milliseconds; 0 = as the system has it.", or_off},
     {"track_extra_parameters", &S::track_extra_parameters, "IntervalStyle", restart, now,
-     "Parameters that follow a client beside the usual five, as the server reports them; a comma list."},
+     "Parameters that follow a client beside the usual five; a comma list."},
     {"transaction_timeout", &S::transaction_timeout, "0", reload, now,
      "End transactions that are open longer; 0 = never."},
     {"unix_socket_dir", &S::unix_socket_dir, "/tmp", restart, now,

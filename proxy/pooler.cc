@@ -145,6 +145,7 @@ Result<Done> Pooler::set(const std::string& key, const std::string& value) {
 void Pooler::publish(ConfigPtr config) {
   const ConfigPtr before = std::exchange(config_, std::move(config));
   apply_limits();
+  set_name_lifetimes();
   post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
   if (tidying_) {
     post([](Pooler& pooler) {

@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
+#include "proxy/names.h"
 #include "proxy/registry.h"
 #include "proxy/stats_history.h"
 #include "proxy/worker.h"
@@ -62,6 +63,9 @@ class Pooler final : public ListenerUser {
   void check_progress();
   /// Finds the client with that key, on whatever worker, and has its query cancelled.
   void cancel(const CancelRequest& request, Requester requester);
+  /// Finds the addresses of a host, by whatever kind of name, and tells them on the asker's thread,
+  /// the one to try first in front; none where there are none.
+  void find_host(Worker& asker, const std::string& host, uint16_t port, Names::Told told);
   /// What the requester came for has been done, or cannot be.
   void tell_requester(Requester requester, const char* outcome);
   /// Posts a letter to every worker, the caller's own included.
@@ -76,6 +80,8 @@ class Pooler final : public ListenerUser {
   /// Reads the files again; false (and logged) where they are bad, and nothing has changed.
   bool reload();
   Result<Done> set(const std::string& key, const std::string& value);
+  /// Hosts by name: SHOW DNS_HOSTS.
+  std::vector<NameRow> name_rows() { return names().rows(workers_[0]->now()); }
   /// Gathers the parts of all workers, then calls `done`.
   void snapshot(std::function<void(Snapshot)> done);
   /// Everything stands: begins what goes on without clients (min_pool_size, statistics).
@@ -124,6 +130,11 @@ class Pooler final : public ListenerUser {
   void close_tcp_listeners();
   void tend_forced_pools();
   void arm_tidying();
+  Names& names();
+  void set_name_lifetimes();
+  void look_up(const std::string& host);
+  void arm_refresh();
+  void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
 
   ConfigPtr config_;
   const ProcessFacts facts_;
@@ -140,7 +151,8 @@ class Pooler final : public ListenerUser {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<PendingPause> pending_pauses_;
-  std::optional<Deadline> stats_period_, tidying_;
+  std::optional<Names> names_;
+  std::optional<Deadline> stats_period_, tidying_, refresh_;
 };
 
 }  // namespace headgate

@@ -22,6 +22,7 @@
 #include "pool/slots.h"
 #include "pool/stats.h"
 #include "proxy/hold.h"
+#include "proxy/hosts.h"
 #include "proxy/parameters.h"
 
 namespace headgate {
@@ -33,7 +34,7 @@ struct DatabaseState : Holdable {
   Permits clients;  // max_db_client_connections
   std::atomic<bool> paused{false};
   std::atomic<bool> disabled{false};
-  std::atomic<uint32_t> next_host{0};  // round robin over a host list
+  HostTurns hosts;
   /// Somebody has proved himself to be allowed here, or an operator has named it.
   std::atomic<bool> registered{false};
 

@@ -1,5 +1,7 @@
 #include "proxy/worker.h"
 
+#include <algorithm>
+
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 
@@ -140,6 +142,16 @@ void Worker::kill_database(const std::string& database, ErrorCode why) {
   servers_.for_each([&](Server& server) {
     if (server.pool().entry().database.name == database) server.close(error_row(why).text);
   });
+}
+
+void Worker::close_servers_at(const HostUse& host, const std::vector<Address>& addresses) {
+  servers_.for_each([&](Server& server) {
+    if (server.host() != host || server.state() == ServerState::closing) return;
+    const bool there = std::ranges::any_of(
+        addresses, [&](const Address& address) { return address.host == server.address().host; });
+    if (there) server.set_close_needed();
+  });
+  for_each_pool([](WorkerPool& pool) { pool.close_unwanted(); });
 }
 
 void Worker::close_everything() {

@@ -17,6 +17,7 @@
 #include "proxy/herd.h"
 #include "proxy/io.h"
 #include "proxy/mailbox.h"
+#include "proxy/names.h"
 #include "proxy/outbox.h"
 #include "proxy/server.h"
 #include "proxy/worker_pool.h"
@@ -85,6 +86,8 @@ class Worker final : public LoopUser {
   void apply_pauses();
   /// Clients and servers of a database are closed.
   void kill_database(const std::string& database, ErrorCode why);
+  /// Servers at these addresses of a host are closed as they become free.
+  void close_servers_at(const HostUse& host, const std::vector<Address>& addresses);
   /// Drops every session without a word; the loop has ended.
   void close_everything();
 

@@ -64,7 +64,18 @@ void WorkerPool::reconnect() {
   share_.for_each_server([](PooledServer& server) {
     if (server.state() != ServerState::closing) server.set_close_needed();
   });
+  close_unwanted();
+}
+
+// With server_fast_close those that are lent for a session go as soon as they are at rest.
+void WorkerPool::close_unwanted() {
   tend();
+  if (!settings_->fast_close) return;
+  std::vector<Server*> lent;
+  share_.for_each_server([&](PooledServer& server) {
+    if (server.close_needed() && as_server(server).relay()) lent.push_back(&as_server(server));
+  });
+  for (Server* server : lent) server->advance();
 }
 
 // --- finding servers for those who wait
@@ -230,6 +241,7 @@ void WorkerPool::tend() {
   share_.retire(worker_.now(), retired);
   for (const Pool::Retired& one : retired) as_server(*one.server).close(one.reason);
   while (share_.wants_minimum(clients_ > 0, worker_.now())) open_server();
+  if (share_.wants_replacement(worker_.now())) open_server();
   look_again();
 }
 

@@ -40,6 +40,9 @@ class WorkerPool {
   /// Closes all servers as they become free (RECONNECT).
   void reconnect();
 
+  /// Deals with servers that are close_needed and in nobody's use.
+  void close_unwanted();
+
   /// Does what the share wishes for: after anything that may leave a waiter without a server.
   void look_again();
   /// The same a little later, for a client that has just begun to wait: most often one of this
