@@ -28,6 +28,11 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   house_ = std::make_unique<House>(world_, network_, ini_, workers_);
   watch_ = std::make_unique<Watch>(world_, *house_, *postgres_, limits_);
   postgres_->on_session = [this] { watch_->count_sessions(); };
+  if (world_.dice.chance(300)) {  // an address where nobody is
+    for (size_t worker = 0; worker < workers_; ++worker) {
+      house_->outside(worker).names["pg"] = {"10.0.0.66", "10.0.0.1"};
+    }
+  }
   for (size_t worker = 0; worker < workers_ && misfortunes_.lookups_fail; ++worker) {
     house_->outside(worker).failing_lookups = 100;
     house_->outside(worker).lookup_failed = [this] {

@@ -113,7 +113,7 @@ TEST_CASE("registry: a number is never used again") {
 TEST_CASE("registry: of too many idle databases the oldest go first") {
   RegistryRig rig;
   for (size_t i = 0; i < Registry::most_idle + 10; ++i) {
-    rig.registry->remember(*rig.registry->database("made" + std::to_string(i)));
+    rig.registry->database("made" + std::to_string(i))->registered.store(true);  // no log line
     if (i < 10) rig.pass(seconds(1));
   }
   rig.pass(seconds(2));
