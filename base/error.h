@@ -70,6 +70,7 @@ enum class ErrorCode : uint8_t {
   invalid_server_parameter,
   statement_mode_transaction,
   database_removed,
+  configuration_changed,
   // configuration and the outside
   config,
   io,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "conf/entries.h"
+#include "conf/lists.h"
 #include "conf/setting.h"
 #include "conf/values.h"
 
@@ -59,6 +60,16 @@ std::optional<Error> check_tls(Config& config, const Places& places) {
   return std::nullopt;
 }
 
+/// Every client and every server carries a value of each.
+std::optional<Error> check_tracked(const Settings& settings, const Places& places) {
+  if (split_at_commas(settings.track_extra_parameters).size() <= most_extra_parameters) {
+    return std::nullopt;
+  }
+  return Error(ErrorCode::config,
+               fmt::format("track_extra_parameters has more than {} names{}", most_extra_parameters,
+                           where(places, "track_extra_parameters")));
+}
+
 /// The names of all settings with this effect, as a list.
 std::string names_with_effect(Effect effect) {
   std::string names;
@@ -95,6 +106,7 @@ std::optional<Error> check(Config& config, const Places& places) {
                  "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
                      where(places, "auth_dbname"));
   }
+  if (auto error = check_tracked(settings, places)) return error;
   return check_tls(config, places);
 }
 
@@ -121,7 +133,8 @@ std::string report(const Config& config) {
   text += fmt::format("pool_mode: {}; auth_type: {}; max_client_conn: {}\n",
                       name_of(config.settings.pool_mode), name_of(config.settings.auth_type),
                       config.settings.max_client_conn);
-  text += fmt::format("not yet in effect: {}\n", names_with_effect(Effect::later));
+  const std::string later = names_with_effect(Effect::later);
+  if (!later.empty()) text += fmt::format("not yet in effect: {}\n", later);
   text += fmt::format("without effect: {}\n", names_with_effect(Effect::never));
   return text;
 }

@@ -276,6 +276,7 @@ std::optional<DatabaseEntry> Config::find_database(const std::string& name) cons
   std::vector<std::string> told_at_load;
   auto made = parse_database(name, *fallback, told_at_load);
   if (!made) return std::nullopt;
+  made->made_from_fallback = true;
   return std::move(*made);
 }
 

@@ -43,6 +43,7 @@ class Loader {
   std::string current_name(const IniItem& item);
   void add_warnings(const std::vector<std::string>& warnings, const Place& place);
   void keep_what_needs_a_restart();
+  void keep_forced_users();
   void read_users(const FileReader& read);
 
   Config config_;
@@ -179,6 +180,19 @@ void Loader::keep_what_needs_a_restart() {
   }
 }
 
+// The clients that are there were let in because of it.
+void Loader::keep_forced_users() {
+  if (running_ == nullptr) return;
+  for (auto& [name, entry] : config_.databases) {
+    const auto before = running_->databases.find(name);
+    if (entry.user || before == running_->databases.end() || !before->second.user) continue;
+    entry.user = before->second.user;
+    if (!entry.password) entry.password = before->second.password;
+    config_.warnings.push_back("losing forced user not supported, keeping old setting: database " +
+                               printable(name));
+  }
+}
+
 void Loader::read_users(const FileReader& read) {
   const Settings& settings = config_.settings;
   if (!settings.auth_file || settings.auth_type == AuthMethod::any) return;
@@ -197,6 +211,7 @@ Result<Config> Loader::finish(const FileReader& read) {
     return Error(ErrorCode::config, "main section missing from config file");
   }
   keep_what_needs_a_restart();
+  keep_forced_users();
   follow_conffile(config_);
   if (!config_.peers.empty())
     config_.warnings.push_back("[peers] is accepted but not yet in effect");

@@ -23,6 +23,9 @@ enum class LoadBalance : uint8_t { round_robin, disable };
 /// client's with an error, as PgBouncer does, and have the server cleaned up.
 enum class TimeoutAction : uint8_t { cancel, close };
 
+/// How many names track_extra_parameters may have.
+constexpr size_t most_extra_parameters = 27;
+
 /// Section [pgbouncer]. Each member is one row of the table in conf/settings_table.cc; a Duration
 /// of zero means "off" where PgBouncer's 0 does.
 struct Settings {
@@ -97,12 +100,13 @@ struct Settings {
   Duration transaction_timeout{};
   Duration cancel_wait_timeout = seconds(10);
   Duration autodb_idle_timeout = seconds(3600);
+  Duration pool_idle_timeout{};
   Duration suspend_timeout = seconds(10);
   TimeoutAction timeout_action = TimeoutAction::cancel;  // Headgate's own
   // protocol
   bool application_name_add_host = false;
   std::string ignore_startup_parameters;
-  std::string track_extra_parameters = "IntervalStyle";
+  std::string track_extra_parameters = "IntervalStyle";  // at most most_extra_parameters names
   bool disable_pqexec = false;
   uint32_t max_packet_size = 2147483647;
   int max_prepared_statements = 200;
@@ -139,6 +143,7 @@ struct DatabaseEntry {
   std::vector<std::pair<std::string, std::string>> startup_parameters;
   /// The connection string as written, to notice a changed `*` entry.
   std::string text;
+  bool made_from_fallback = false;
 };
 
 /// One line of [users]. Unset optionals inherit.

@@ -1,5 +1,7 @@
 #include "pool/pool.h"
 
+#include <algorithm>
+
 namespace headgate {
 
 Pool::Pool(SharedPool& shared, WorkerId me, PoolRules rules)
@@ -213,6 +215,11 @@ void Pool::lend(PooledServer& server, Instant now) {
   move(server, ServerEvent::lend, now);
   bounces_.count_assignment();
   if (rules_.server_lifetime == Duration::zero()) server.expires_at_ = now;
+}
+
+bool Pool::unused() const {
+  return waiters_.empty() && fetching_ == 0 &&
+         std::ranges::all_of(servers_, [](const auto& list) { return list.empty(); });
 }
 
 // --- lists

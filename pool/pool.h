@@ -15,7 +15,7 @@
 //     again at this pool" to every worker of Grant::look_again and Freed::hungry, itself perhaps
 //     among them; Freed::others says to tell every worker to look again at every pool.
 //   * After a Grant or a Wish that said wanted_elsewhere: pass_on() at the end of its turn.
-//   * When deadline() has passed: retire(), wants_minimum(), wish().
+//   * When deadline() has passed: retire(), wants_minimum(), wants_replacement(), wish().
 #pragma once
 
 #include <cstdint>
@@ -200,6 +200,10 @@ class Pool {
   /// asks again.
   bool wants_minimum(bool has_clients, Instant now);
 
+  /// True: a server that is in use will soon be too old, nothing else is idle, and the limits allow
+  /// one more; a permit is taken as by a wish to open, so that nobody waits for its replacement.
+  bool wants_replacement(Instant now);
+
   // --- for SHOW
   /// `used` are the idle ones that must be checked before they are lent; they are not in `idle`.
   struct Counts {
@@ -211,6 +215,8 @@ class Pool {
   void for_each_server(Visit&& visit) {
     for (auto& list : servers_) list.for_each(visit);
   }
+  /// No waiter, no server, and no answer of another worker awaited.
+  bool unused() const;
   /// Servers lent to clients of this share.
   size_t active() const { return in(ServerState::active).size(); }
   /// Servers that left this share for another worker.
@@ -232,6 +238,9 @@ class Pool {
   /// How often missing servers of min_pool_size are looked at, and when after an eviction.
   static constexpr Duration minimum_interval = seconds(1);
   static constexpr Duration minimum_after_eviction = seconds(5);
+  /// A replacement is opened this long before a lifetime ends, or a twentieth of it if that is
+  /// less.
+  static constexpr Duration replaced_before = seconds(2);
 
  private:
   // lending (pool.cc)
@@ -278,6 +287,8 @@ class Pool {
   void set_expiry(PooledServer& server);
   std::optional<Instant> next_retirement(Instant now) const;
   std::optional<Instant> next_minimum() const;
+  Duration replacement_lead() const;
+  std::optional<Instant> next_replacement() const;
 
   SharedPool& shared_;
   const WorkerId me_;
@@ -300,6 +311,7 @@ class Pool {
   Instant evicting_until_{};
   Instant last_wish_ = Instant::min();
   Instant last_minimum_{};
+  Instant replaced_until_{};  // expiries up to here have been seen to
 };
 
 }  // namespace headgate

@@ -115,11 +115,24 @@ bool Pool::wants_minimum(bool has_clients, Instant now) {
   return shared_.try_open(wanted) == SharedPool::Take::taken;
 }
 
+Duration Pool::replacement_lead() const {
+  return std::min<Duration>(replaced_before, rules_.server_lifetime / 20);
+}
+
+bool Pool::wants_replacement(Instant now) {
+  const auto due = next_replacement();
+  if (!due || *due > now) return false;
+  replaced_until_ = now + replacement_lead();
+  const bool spare = in(ServerState::idle).size() > 1 || shared_.find_idle(me_) != me_;
+  if (spare || paused_ || backing_off(now) || shared_.opening() > 0) return false;
+  return shared_.try_open(rules_.pool_size) == SharedPool::Take::taken;
+}
+
 // --- when to look again
 
 std::optional<Instant> Pool::deadline(Instant now) const {
   std::optional<Instant> first;
-  for (auto next : {next_wish(), next_retirement(now), next_minimum()}) {
+  for (auto next : {next_wish(), next_retirement(now), next_minimum(), next_replacement()}) {
     if (next && (!first || *next < *first)) first = next;
   }
   return first;
@@ -144,6 +157,18 @@ std::optional<Instant> Pool::next_minimum() const {
   if (!minimum_wanted_ || paused_ || shared_.staying() >= least()) return std::nullopt;
   Instant next = std::max(last_minimum_ + minimum_interval, shared_.minimum_at());
   return shared_.failing() ? std::max(next, shared_.retry_at()) : next;
+}
+
+// Only for servers that are in use (or were, just now), and if there is room beside them.
+std::optional<Instant> Pool::next_replacement() const {
+  if (in(ServerState::idle).empty() || next_expiry_ == Instant::max()) return std::nullopt;
+  if (rules_.server_lifetime <= Duration::zero() || next_expiry_ <= replaced_until_) {
+    return std::nullopt;
+  }
+  if (rules_.pool_size > 0 && shared_.staying() >= rules_.pool_size) return std::nullopt;
+  const Instant at = next_expiry_ - replacement_lead();
+  if (warmest().since_ + replaced_before < at) return std::nullopt;
+  return at;
 }
 
 // --- for SHOW

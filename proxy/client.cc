@@ -472,16 +472,20 @@ std::string Client::log_name() const {
   if (login_ && !login_->database().empty()) database = login_->database();
   if (pool_) database = pool_->entry().database.name;
   if (admin_) database = "pgbouncer";
-  std::string from;
-  if (link_.open()) {
-    const Address& peer = link_.stream().peer();
-    const auto process = link_.stream().peer_process();
-    from = peer.is_unix() ? fmt::format("unix({}):{}", process ? process->pid : 0,
-                                        worker_.config().settings.listen_port)
-           : peer.kind == Address::Kind::ip6 ? fmt::format("[{}]:{}", peer.host, peer.port)
-                                             : fmt::format("{}:{}", peer.host, peer.port);
+  return fmt::format("C-{:#x}: {}/{}@{} ", reinterpret_cast<uintptr_t>(this), database, user,
+                     peer_name());
+}
+
+std::string Client::peer_name() const {
+  if (!link_.open()) return {};
+  const Address& peer = link_.stream().peer();
+  const auto process = link_.stream().peer_process();
+  if (peer.is_unix()) {
+    return fmt::format("unix({}):{}", process ? process->pid : 0,
+                       worker_.config().settings.listen_port);
   }
-  return fmt::format("C-{:#x}: {}/{}@{} ", reinterpret_cast<uintptr_t>(this), database, user, from);
+  if (peer.kind == Address::Kind::ip6) return fmt::format("[{}]:{}", peer.host, peer.port);
+  return fmt::format("{}:{}", peer.host, peer.port);
 }
 
 }  // namespace headgate

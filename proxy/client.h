@@ -14,6 +14,7 @@
 #include "protocol/framer.h"
 #include "protocol/statements.h"
 #include "proxy/herd.h"
+#include "proxy/hold.h"
 #include "proxy/link.h"
 #include "proxy/parameters.h"
 #include "proxy/pool_settings.h"
@@ -102,6 +103,8 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   Instant request_since() const { return request_since_; }
   int64_t connect_wall() const { return connect_wall_; }
   std::string log_name() const;
+  /// From where it came: "127.0.0.1:40000", "[::1]:40000", "unix(4711):6432".
+  std::string peer_name() const;
   uint64_t cancel_key() const { return cancel_key_; }
   bool packet_too_large(uint32_t body_size) const;
   /// The answers that the server still owes have become few enough to read on.
@@ -161,8 +164,8 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   bool said_goodbye_ = false;
   WorkerPool* pool_ = nullptr;
   Server* server_ = nullptr;
-  DatabaseState* counted_database_ = nullptr;
-  UserState* counted_user_ = nullptr;
+  Hold<DatabaseState> counted_database_;
+  Hold<UserState> counted_user_;
   Text user_name_;
   std::unique_ptr<ClientLogin> login_;
   std::unique_ptr<AdminSession> admin_;

@@ -68,14 +68,14 @@ std::optional<Error> ClientLogin::find_target() {
 
 std::optional<Error> ClientLogin::take_permits() {
   Pooler& pooler = client_.worker().pooler();
-  user_state_ = &pooler.registry().user(known_user() ? startup_.user : std::string());
+  user_state_ = pooler.registry().user(known_user() ? startup_.user : std::string());
   if (to_console_) return std::nullopt;
   if (!pooler.client_permits().try_take()) return Error(ErrorCode::max_client_conn);
   holds_client_permit_ = true;
   if (entry_) {
-    DatabaseState& database = pooler.registry().database(entry_->name);
-    if (!database.clients.try_take()) return Error(ErrorCode::max_db_client_connections);
-    counted_database_ = &database;
+    auto database = pooler.registry().database(entry_->name);
+    if (!database->clients.try_take()) return Error(ErrorCode::max_db_client_connections);
+    counted_database_ = std::move(database);
   }
   if (known_user()) {
     if (!user_state_->clients.try_take()) return Error(ErrorCode::max_user_client_connections);
@@ -166,14 +166,16 @@ void ClientLogin::authenticated() {
   }
   if (!entry_) return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
   Registry& registry = client_.worker().pooler().registry();
-  if (registry.database(entry_->name).disabled.load()) {
+  if (counted_database_->disabled.load()) {
     return refuse(Error(ErrorCode::database_disabled,
                         fmt::format("database \"{}\" is disabled", entry_->name)));
   }
   if (pooler.shutting_down()) return refuse(Error(ErrorCode::shutting_down));
   const bool any = client_.worker().config().settings.auth_type == AuthMethod::any;
   if (any && !entry_->user) return refuse(Error(ErrorCode::bouncer_config));
-  pool_ = &registry.pool(entry_->name, entry_->user.value_or(startup_.user));
+  registry.remember(*counted_database_);
+  if (registry.crowded()) client_.worker().pooler().post([](Pooler& p) { p.tidy(); });
+  pool_ = registry.pool(entry_->name, entry_->user.value_or(startup_.user));
   if (auth_ && auth_->keys() && !entry_->user) pool_->set_keys(*auth_->keys());
   progress_ = Progress::awaits_welcome;
 }
@@ -185,9 +187,9 @@ void ClientLogin::welcome(const Welcome& welcome, int32_t key_process, int32_t k
   Bytes out;
   encode(out, backend::AuthenticationOk{});
   for (const auto& [name, value] : welcome.parameters) {
-    Tracked tracked;
-    const bool own = find_tracked(name, tracked) && values_.get(tracked);
-    encode(out, backend::ParameterStatus{name, own ? View(*values_.get(tracked)) : View(value)});
+    const auto tracked = client_.worker().pooler().tracked().find(name);
+    const bool own = tracked && values_.get(*tracked);
+    encode(out, backend::ParameterStatus{name, own ? View(*values_.get(*tracked)) : View(value)});
   }
   values_.fill_from(welcome.tracked);
   values = values_;

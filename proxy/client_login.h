@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "protocol/framer.h"
 #include "protocol/startup.h"
+#include "proxy/hold.h"
 #include "proxy/parameters.h"
 
 namespace headgate {
@@ -63,8 +64,8 @@ class ClientLogin {
 
   /// The permits that the client holds; given back when it ends.
   bool holds_client_permit() const { return holds_client_permit_; }
-  DatabaseState* counted_database() const { return counted_database_; }
-  UserState* counted_user() const { return counted_user_; }
+  const Hold<DatabaseState>& counted_database() const { return counted_database_; }
+  const Hold<UserState>& counted_user() const { return counted_user_; }
 
  private:
   struct Input;
@@ -77,6 +78,8 @@ class ClientLogin {
   std::optional<Error> take_parameters();
   std::optional<Error> take_parameter(const std::string& name, const std::string& value,
                                       ErrorCode unsupported);
+  void add_host_to_application_name();
+  const TrackedNames& tracked_names() const;
   bool ignored(const std::string& name) const;
   std::optional<Error> find_target();
   std::optional<Error> take_permits();
@@ -98,10 +101,10 @@ class ClientLogin {
   std::optional<DatabaseEntry> entry_;
   std::unique_ptr<ClientAuth> auth_;
   std::optional<Error> error_;
-  PoolEntry* pool_ = nullptr;
-  UserState* user_state_ = nullptr;
-  DatabaseState* counted_database_ = nullptr;
-  UserState* counted_user_ = nullptr;
+  Hold<PoolEntry> pool_;
+  Hold<UserState> user_state_;
+  Hold<DatabaseState> counted_database_;
+  Hold<UserState> counted_user_;
   ConsoleRights rights_ = ConsoleRights::none;
   Progress progress_ = Progress::goes_on;
   bool heard_anything_ = false;

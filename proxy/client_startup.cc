@@ -5,6 +5,7 @@
 #include "protocol/messages.h"
 #include "proxy/client.h"
 #include "proxy/client_login.h"
+#include "proxy/pooler.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -80,6 +81,7 @@ void ClientLogin::encryption_request(bool ssl, bool more) {
 void ClientLogin::startup(StartupMessage message) {
   startup_ = std::move(message);
   if (const auto error = take_parameters()) return refuse(Error(*error));
+  add_host_to_application_name();
   if (startup_.version > protocol_3_0 || !startup_.unknown_options.empty()) {
     Bytes out;
     encode_negotiate_version(out, protocol_3_0, startup_.unknown_options);
@@ -104,10 +106,7 @@ std::optional<Error> ClientLogin::take_parameters() {
   const auto options = parse_options(startup_.options);
   if (!options) return options.error();
   for (const auto& [name, value] : *options) {
-    if (ignored("options")) {
-      Tracked tracked;
-      if (!find_tracked(name, tracked)) continue;
-    }
+    if (ignored("options") && !tracked_names().find(name)) continue;
     if (auto error = take_parameter(name, value, ErrorCode::unsupported_parameter_in_options)) {
       return error;
     }
@@ -117,13 +116,24 @@ std::optional<Error> ClientLogin::take_parameters() {
 
 std::optional<Error> ClientLogin::take_parameter(const std::string& name, const std::string& value,
                                                  ErrorCode unsupported) {
-  Tracked tracked;
-  if (find_tracked(name, tracked)) {
-    values_.set(tracked, intern(value));
+  if (const auto tracked = tracked_names().find(name)) {
+    values_.set(*tracked, intern(value));
     return std::nullopt;
   }
   if (ignored(name)) return std::nullopt;
   return error_naming(unsupported, name);
+}
+
+// With application_name_add_host the server's administrator sees from where the client came.
+void ClientLogin::add_host_to_application_name() {
+  if (!client_.worker().config().settings.application_name_add_host) return;
+  const Text& name = values_.get(Tracked::application_name);
+  values_.set(Tracked::application_name,
+              intern(fmt::format("{} - {}", name ? View(*name) : "app", client_.peer_name())));
+}
+
+const TrackedNames& ClientLogin::tracked_names() const {
+  return client_.worker().pooler().tracked();
 }
 
 bool ClientLogin::ignored(const std::string& name) const {

@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include <algorithm>
 #include <mutex>
 #include <string_view>
 #include <unordered_map>
@@ -10,9 +11,13 @@ namespace headgate {
 
 namespace {
 
-constexpr std::array<View, tracked_count> names = {
-    "client_encoding", "DateStyle", "TimeZone", "IntervalStyle", "standard_conforming_strings",
-    "application_name"};
+constexpr View always_tracked[] = {"client_encoding", "DateStyle", "TimeZone",
+                                   "standard_conforming_strings", "application_name"};
+
+/// Parameters whose value is a list of names that may be quoted (PostgreSQL: GUC_LIST_QUOTE).
+constexpr View lists_of_names[] = {"local_preload_libraries",   "search_path",
+                                   "session_preload_libraries", "shared_preload_libraries",
+                                   "temp_tablespaces",          "unix_socket_directories"};
 
 // Entries that nobody holds any more are dropped whenever the table has doubled since the last
 // time.
@@ -42,9 +47,54 @@ bool equal_ignoring_case(View a, View b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
-// Names of people's applications keep their case; the other values are words that have none.
-bool same(Tracked parameter, View a, View b) {
-  return parameter == Tracked::application_name ? a == b : equal_ignoring_case(a, b);
+// The values of the first four are words that have no case; the others may be names of something.
+bool same(size_t place, View a, View b) {
+  const bool words = place < static_cast<size_t>(Tracked::application_name);
+  return words ? equal_ignoring_case(a, b) : a == b;
+}
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_plain(View name) {
+  if (name.empty() || !is_letter(name[0])) return false;
+  return std::ranges::all_of(name, [](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+/// A name as SQL; those that are no plain word stand in quotes.
+std::string quote_name(View name) {
+  if (is_plain(name)) return std::string(name);
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '"') quoted.push_back(c);
+    quoted.push_back(c);
+  }
+  return quoted + '"';
+}
+
+/// Takes apart a list as a server reports it: `"$user", public`. Nothing if it is none.
+std::optional<std::vector<std::string>> split_names(View list) {
+  constexpr View blanks = " \t\r\n";
+  std::vector<std::string> names;
+  while (true) {
+    list.remove_prefix(std::min(list.find_first_not_of(blanks), list.size()));
+    std::string& name = names.emplace_back();
+    if (list.starts_with('"')) {
+      size_t at = 1;
+      for (; at < list.size(); name.push_back(list[at++])) {
+        if (list[at] == '"' && list.substr(at + 1, 1) != "\"") break;
+        if (list[at] == '"') ++at;
+      }
+      if (at >= list.size()) return std::nullopt;
+      list.remove_prefix(at + 1);
+    } else {
+      name = list.substr(0, list.find_first_of(", \t\r\n\""));
+      list.remove_prefix(name.size());
+      for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    }
+    list.remove_prefix(std::min(list.find_first_not_of(blanks), list.size()));
+    if (list.empty()) return names;
+    if (!list.starts_with(',')) return std::nullopt;
+    list.remove_prefix(1);
+  }
 }
 
 }  // namespace
@@ -54,30 +104,54 @@ Text intern(View text) {
   return interner.intern(text);
 }
 
-View tracked_name(Tracked parameter) { return names[static_cast<size_t>(parameter)]; }
-
-bool find_tracked(View name, Tracked& out) {
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!equal_ignoring_case(name, names[i])) continue;
-    out = static_cast<Tracked>(i);
-    return true;
+TrackedNames::TrackedNames(const std::vector<std::string>& extra)
+    : names_(std::begin(always_tracked), std::end(always_tracked)) {
+  for (const std::string& name : extra) {
+    if (names_.size() < most && !find(name)) names_.push_back(name);
   }
-  return false;
+}
+
+std::optional<Tracked> TrackedNames::find(View name) const {
+  for (size_t i = 0; i < names_.size(); ++i) {
+    if (equal_ignoring_case(name, names_[i])) return static_cast<Tracked>(i);
+  }
+  return std::nullopt;
+}
+
+const Text& TrackedValues::at(size_t place) const {
+  static const Text none;
+  if (place < first_.size()) return first_[place];
+  place -= first_.size();
+  return place < more_.size() ? more_[place] : none;
+}
+
+void TrackedValues::set(Tracked parameter, Text value) {
+  auto place = static_cast<size_t>(parameter);
+  if (place < first_.size()) {
+    first_[place] = std::move(value);
+    return;
+  }
+  place -= first_.size();
+  if (place >= more_.size()) more_.resize(place + 1);
+  more_[place] = std::move(value);
 }
 
 void TrackedValues::fill_from(const TrackedValues& defaults) {
-  for (size_t i = 0; i < tracked_count; ++i) {
-    if (!values_[i]) values_[i] = defaults.values_[i];
+  for (size_t i = 0; i < defaults.size(); ++i) {
+    if (!at(i) && defaults.at(i)) set(static_cast<Tracked>(i), defaults.at(i));
   }
 }
 
-std::string TrackedValues::difference(const TrackedValues& server) const {
+std::string TrackedValues::difference(const TrackedValues& server,
+                                      const TrackedNames& names) const {
   std::string sql;
-  for (size_t i = 0; i < tracked_count; ++i) {
-    const Text& mine = values_[i];
-    const Text& its = server.values_[i];
-    if (mine == its || !mine || !its || same(static_cast<Tracked>(i), *mine, *its)) continue;
-    sql.append("SET ").append(names[i]).append("=").append(quote_literal(*mine)).append(";");
+  for (size_t i = 0; i < size(); ++i) {
+    const Text& mine = at(i);
+    const Text& its = server.at(i);
+    if (mine == its || !mine || !its || same(i, *mine, *its)) continue;
+    const View name = names.name(static_cast<Tracked>(i));
+    sql.append("SET ").append(quote_name(name)).append("=").append(quote_value(name, *mine));
+    sql.append(";");
   }
   return sql;
 }
@@ -91,6 +165,18 @@ std::string quote_literal(View value) {
     quoted.push_back(plain ? c : '?');
   }
   quoted.push_back('\'');
+  return quoted;
+}
+
+std::string quote_value(View name, View value) {
+  const bool is_list = std::ranges::any_of(
+      lists_of_names, [&](View list) { return equal_ignoring_case(list, name); });
+  const auto names = is_list ? split_names(value) : std::nullopt;
+  if (!names) return quote_literal(value);
+  std::string quoted;
+  for (const std::string& one : *names) {
+    quoted.append(quoted.empty() ? "" : ",").append(quote_literal(one));
+  }
   return quoted;
 }
 

@@ -1,16 +1,18 @@
-// The parameters that a server reports and a client may differ in: PgBouncer's five and
-// IntervalStyle (setting track_extra_parameters). Values are interned for the whole process, so
-// that a client and a server are compared by pointers, and ten thousand clients share their texts.
+// The parameters that a server reports and a client may differ in: five always, and those of the
+// setting track_extra_parameters. Values are interned for the whole process, so that a client and a
+// server are compared by pointers, and ten thousand clients share their texts.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "conf/settings.h"
 
 namespace headgate {
 
@@ -19,38 +21,51 @@ using Text = std::shared_ptr<const std::string>;
 /// The one copy of a text; from any thread.
 Text intern(View text);
 
+/// The place of a parameter among those tracked: the five named here, then the others.
 enum class Tracked : uint8_t {
   client_encoding,
   date_style,
   time_zone,
-  interval_style,
   standard_conforming_strings,
   application_name,
 };
-constexpr size_t tracked_count = 6;
 
-/// The name as the server reports it.
-View tracked_name(Tracked parameter);
-/// The parameter with this name, compared without regard to case; false where it is not tracked.
-bool find_tracked(View name, Tracked& out);
+/// Which parameters are tracked. Decided when the process starts, the same for all sessions.
+class TrackedNames {
+ public:
+  static constexpr size_t most = 5 + most_extra_parameters;
+
+  /// The five and `extra`, as far as there is room; names that stand there already are left out.
+  explicit TrackedNames(const std::vector<std::string>& extra);
+
+  size_t size() const { return names_.size(); }
+  /// The name as the server reports it.
+  View name(Tracked parameter) const { return names_[static_cast<size_t>(parameter)]; }
+  /// The parameter with this name, compared without regard to case; nothing if it is not tracked.
+  std::optional<Tracked> find(View name) const;
+
+ private:
+  std::vector<std::string> names_;
+};
 
 class TrackedValues {
  public:
   /// The value, or null where none is known.
-  const Text& get(Tracked parameter) const { return values_[static_cast<size_t>(parameter)]; }
-  void set(Tracked parameter, Text value) {
-    values_[static_cast<size_t>(parameter)] = std::move(value);
-  }
+  const Text& get(Tracked parameter) const { return at(static_cast<size_t>(parameter)); }
+  void set(Tracked parameter, Text value);
   /// Takes over the values of `defaults` where this has none.
   void fill_from(const TrackedValues& defaults);
-  bool operator==(const TrackedValues&) const = default;
 
   /// The `SET a='x';SET b='y'` that makes a server with `server`'s values have these; empty where
   /// nothing differs. What the server has never reported is left alone.
-  std::string difference(const TrackedValues& server) const;
+  std::string difference(const TrackedValues& server, const TrackedNames& names) const;
 
  private:
-  std::array<Text, tracked_count> values_;
+  const Text& at(size_t place) const;
+  size_t size() const { return first_.size() + more_.size(); }
+
+  std::array<Text, 6> first_;  // no memory of their own for as many as there are by default
+  std::vector<Text> more_;
 };
 
 /// What a server says of itself when a client logs in: all its ParameterStatus, in its order.
@@ -65,5 +80,9 @@ using WelcomePtr = std::shared_ptr<const Welcome>;
 /// printable ASCII becomes '?', as PostgreSQL itself does with application_name: in some client
 /// encodings half a character looks like a backslash.
 std::string quote_literal(View value);
+
+/// A value of `SET name=` as SQL: a literal, or for parameters that are lists of names, such as
+/// search_path, one literal for each of them.
+std::string quote_value(View name, View value);
 
 }  // namespace headgate

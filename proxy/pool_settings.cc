@@ -36,6 +36,8 @@ PoolRules resolve_rules(const Settings& settings, const DatabaseEntry& entry,
 }  // namespace
 
 bool PoolSettings::dirties(const PoolSettings& other) const {
+  // Whatever has changed in `*`, as in PgBouncer.
+  if (entry.made_from_fallback && entry.text != other.entry.text) return true;
   return entry.dbname != other.entry.dbname || entry.host != other.entry.host ||
          entry.port != other.entry.port || entry.connect_query != other.entry.connect_query ||
          entry.load_balance_hosts != other.entry.load_balance_hosts;
@@ -64,6 +66,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.check_query = settings.server_check_query == "<empty>" ? ";" : settings.server_check_query;
   pool.reset_query = settings.server_reset_query;
   pool.reset_always = settings.server_reset_query_always;
+  pool.fast_close = settings.server_fast_close && pool.mode == PoolMode::session;
   pool.disable_pqexec = settings.disable_pqexec;
   pool.socket = socket_options(settings);
   pool.unix_socket_dir = settings.unix_socket_dir;

@@ -25,6 +25,7 @@ struct PoolSettings {
   std::string check_query;  // empty: never check
   std::string reset_query;  // empty: no reset
   bool reset_always = false;
+  bool fast_close = false;  // server_fast_close, in session mode
   bool disable_pqexec = false;
   SocketOptions socket;
   std::string unix_socket_dir;

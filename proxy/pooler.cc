@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "conf/lists.h"
 #include "proxy/log.h"
 
 namespace headgate {
@@ -9,6 +10,7 @@ namespace headgate {
 Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
     : config_(std::move(config)),
       facts_(std::move(facts)),
+      tracked_(split_at_commas(config_->settings.track_extra_parameters)),
       registry_(workers, config_),
       statements_(facts_.statement_salt),
       client_permits_(config_->settings.max_client_conn),
@@ -144,7 +146,14 @@ Result<Done> Pooler::set(const std::string& key, const std::string& value) {
 void Pooler::publish(ConfigPtr config) {
   const ConfigPtr before = std::exchange(config_, std::move(config));
   apply_limits();
+  set_name_lifetimes();
   post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
+  if (tidying_) {
+    post([](Pooler& pooler) {
+      pooler.tend_forced_pools();
+      pooler.arm_tidying();
+    });
+  }
   for (const DatabaseState* database : registry_.databases()) {
     const std::string& name = database->name;
     if (!before->find_database(name) || config_->find_database(name)) continue;
@@ -168,12 +177,40 @@ void Pooler::start() {
   stats_period_.emplace(
       workers_[0]->deadlines(),
       [](void* self, Instant) { static_cast<Pooler*>(self)->end_stats_period(); }, this);
-  workers_[0]->post([this](Worker& worker) {
-    end_stats_period();
-    for (const auto& [name, entry] : config_->databases) {
-      if (entry.user) worker.pool(registry_.pool(name, *entry.user)).tend();
-    }
+  tidying_.emplace(
+      workers_[0]->deadlines(), [](void* self, Instant) { static_cast<Pooler*>(self)->tidy(); },
+      this);
+  post([](Pooler& pooler) {
+    pooler.end_stats_period();
+    pooler.tend_forced_pools();
+    pooler.arm_tidying();
   });
+}
+
+// min_pool_size holds without clients for pools whose user is known: they are there from the start.
+void Pooler::tend_forced_pools() {
+  for (const auto& [name, entry] : config_->databases) {
+    if (entry.user) workers_[0]->pool(*registry_.pool(name, *entry.user)).tend();
+  }
+}
+
+// Now, and again and again.
+void Pooler::tidy() {
+  const auto idle = registry_.tidy(workers_[0]->now());
+  for (const uint32_t pool : idle) {
+    post_to_all([pool](Worker& worker) { worker.let_go_of_pool(pool); });
+  }
+  arm_tidying();
+}
+
+// A timeout is kept to an eighth, and to half a minute.
+void Pooler::arm_tidying() {
+  Duration period = seconds(30);
+  for (const Duration timeout :
+       {config_->settings.pool_idle_timeout, config_->settings.autodb_idle_timeout}) {
+    if (timeout.count() > 0) period = std::min(period, timeout / 8);
+  }
+  tidying_->arm(workers_[0]->now() + std::max<Duration>(period, milliseconds(100)));
 }
 
 void Pooler::end_stats_period() {

@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
+#include "proxy/names.h"
 #include "proxy/registry.h"
 #include "proxy/statement_registry.h"
 #include "proxy/stats_history.h"
@@ -48,6 +49,8 @@ class Pooler final : public ListenerUser {
   CancelKeys& cancel_keys() { return cancel_keys_; }
   KeyCache& key_cache() { return key_cache_; }
   StatementRegistry& statements() { return statements_; }
+  /// The parameters that follow a client from server to server.
+  const TrackedNames& tracked() const { return tracked_; }
   const Bytes& mock_key() const { return facts_.mock_key; }
   std::string describe_error(int error) const { return facts_.describe_error(error); }
   uint32_t own_uid() const { return facts_.uid; }
@@ -63,6 +66,9 @@ class Pooler final : public ListenerUser {
   void check_progress();
   /// Finds the client with that key, on whatever worker, and has its query cancelled.
   void cancel(const CancelRequest& request, Requester requester);
+  /// Finds the addresses of a host, by whatever kind of name, and tells them on the asker's thread,
+  /// the one to try first in front; none where there are none.
+  void find_host(Worker& asker, const std::string& host, uint16_t port, Names::Told told);
   /// What the requester came for has been done, or cannot be.
   void tell_requester(Requester requester, const char* outcome);
   /// Posts a letter to every worker, the caller's own included.
@@ -77,10 +83,14 @@ class Pooler final : public ListenerUser {
   /// Reads the files again; false (and logged) where they are bad, and nothing has changed.
   bool reload();
   Result<Done> set(const std::string& key, const std::string& value);
+  /// Hosts by name: SHOW DNS_HOSTS.
+  std::vector<NameRow> name_rows() { return names().rows(workers_[0]->now()); }
   /// Gathers the parts of all workers, then calls `done`.
   void snapshot(std::function<void(Snapshot)> done);
   /// Everything stands: begins what goes on without clients (min_pool_size, statistics).
   void start();
+  /// Forgets databases and pools that nobody has used for long.
+  void tidy();
   /// Stops accepting for good.
   void close_listeners() { listeners_.clear(); }
 
@@ -110,7 +120,9 @@ class Pooler final : public ListenerUser {
   void on_accept(ParcelPtr connection, bool from_unix) override;
   void on_accept_failed(int error) override;
   static uint64_t key_of(const CancelRequest& request);
-  std::optional<Error> check_database(const std::string& database, std::string_view verb);
+  std::optional<Error> check_database(const std::string& database, std::string_view verb,
+                                      bool may_make = true);
+  bool known_database(const std::string& name);
   void publish(ConfigPtr config);
   void apply_limits();
   void apply_pauses();
@@ -119,9 +131,17 @@ class Pooler final : public ListenerUser {
   bool servers_gone(const std::string& database);
   void progress();
   void close_tcp_listeners();
+  void tend_forced_pools();
+  void arm_tidying();
+  Names& names();
+  void set_name_lifetimes();
+  void look_up(const std::string& host);
+  void arm_refresh();
+  void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
 
   ConfigPtr config_;
   const ProcessFacts facts_;
+  const TrackedNames tracked_;
   Registry registry_;
   CancelKeys cancel_keys_;
   KeyCache key_cache_;
@@ -135,7 +155,8 @@ class Pooler final : public ListenerUser {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<PendingPause> pending_pauses_;
-  std::optional<Deadline> stats_period_;
+  std::optional<Names> names_;
+  std::optional<Deadline> stats_period_, tidying_, refresh_;
 };
 
 }  // namespace headgate

@@ -15,14 +15,21 @@ Error refusal(std::string text) { return Error(ErrorCode::admin_command, std::mo
 
 }  // namespace
 
-std::optional<Error> Pooler::check_database(const std::string& database, std::string_view verb) {
+// Commands that hold something back make a database from `*`, others must find it.
+std::optional<Error> Pooler::check_database(const std::string& database, std::string_view verb,
+                                            bool may_make) {
   if (database.empty()) return std::nullopt;
   if (database == console_name)
     return refusal(fmt::format("cannot {} admin db: {}", verb, database));
-  if (!config_->find_database(database)) {
+  if (!config_->find_database(database) || (!may_make && !known_database(database))) {
     return refusal(fmt::format("no such database: {}", database));
   }
+  registry_.remember(*registry_.database(database));
   return std::nullopt;
+}
+
+bool Pooler::known_database(const std::string& name) {
+  return config_->databases.contains(name) || registry_.known_database(name);
 }
 
 void Pooler::apply_pauses() {
@@ -35,7 +42,7 @@ void Pooler::pause(const std::string& database, Finished done) {
   if (database.empty()) {
     paused_.store(true);
   } else {
-    registry_.database(database).paused.store(true);
+    registry_.database(database)->paused.store(true);
   }
   pending_pauses_.push_back({database, std::move(done)});
   watching_.store(true);
@@ -48,8 +55,8 @@ std::optional<Error> Pooler::resume(const std::string& database) {
   if (database.empty()) {
     if (!paused_.exchange(false)) return refusal("pooler is not paused/suspended");
   } else {
-    if (auto error = check_database(database, "resume")) return error;
-    if (!registry_.database(database).paused.exchange(false)) {
+    if (auto error = check_database(database, "resume", false)) return error;
+    if (!registry_.database(database)->paused.exchange(false)) {
       return refusal(fmt::format("database {} is not paused", database));
     }
   }
@@ -86,7 +93,7 @@ std::optional<Error> Pooler::kill(const std::string& database) {
     for (const PoolEntry* pool : registry_.pools()) names.push_back(pool->database.name);
   }
   for (const std::string& name : names) {
-    registry_.database(name).paused.store(true);
+    registry_.database(name)->paused.store(true);
     post_to_all([name](Worker& worker) {
       worker.apply_pauses();
       worker.kill_database(name, ErrorCode::database_removed);
@@ -97,8 +104,9 @@ std::optional<Error> Pooler::kill(const std::string& database) {
 
 std::optional<Error> Pooler::disable(const std::string& database, bool disabled) {
   if (database.empty()) return refusal("a database is required");
-  if (auto error = check_database(database, disabled ? "disable" : "enable")) return error;
-  registry_.database(database).disabled.store(disabled);
+  if (auto error = check_database(database, disabled ? "disable" : "enable", disabled))
+    return error;
+  registry_.database(database)->disabled.store(disabled);
   return std::nullopt;
 }
 

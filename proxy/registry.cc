@@ -1,5 +1,9 @@
 #include "proxy/registry.h"
 
+#include <algorithm>
+
+#include "proxy/log.h"
+
 namespace headgate {
 
 WelcomePtr PoolEntry::welcome() const {
@@ -32,20 +36,40 @@ void PoolEntry::set_last_failure(std::optional<Error> error) {
   last_failure_ = std::move(error);
 }
 
-DatabaseState& Registry::database(const std::string& name) {
+void DatabaseState::keep(const PoolStats& stats) {
   const std::lock_guard lock(mutex_);
-  return find_database(name);
+  kept_ += stats;
 }
 
-UserState& Registry::user(const std::string& name) {
+PoolStats DatabaseState::kept() const {
   const std::lock_guard lock(mutex_);
-  return find_user(name);
+  return kept_;
+}
+
+// --- entries by name
+
+Hold<DatabaseState> Registry::database(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  return Hold(find_database(name));
+}
+
+Hold<UserState> Registry::user(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  return Hold(find_user(name));
+}
+
+Hold<DatabaseState> Registry::known_database(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = databases_.find(name);
+  return found == databases_.end() ? Hold<DatabaseState>() : Hold(found->second);
 }
 
 DatabaseState& Registry::find_database(const std::string& name) {
-  const auto [place, made] = databases_.try_emplace(name, name);
-  if (made) apply_limits(place->second);
-  return place->second;
+  if (const auto found = databases_.find(name); found != databases_.end()) return found->second;
+  forget_strangers();
+  DatabaseState& made = databases_.try_emplace(name, name).first->second;
+  apply_limits(made);
+  return made;
 }
 
 UserState& Registry::find_user(const std::string& name) {
@@ -53,6 +77,38 @@ UserState& Registry::find_user(const std::string& name) {
   if (made) apply_limits(place->second);
   return place->second;
 }
+
+Hold<PoolEntry> Registry::pool(const std::string& database, const std::string& user) {
+  const std::lock_guard lock(mutex_);
+  PoolEntry*& entry = by_name_[{database, user}];
+  if (entry == nullptr) {
+    const uint32_t id = next_pool_++;
+    auto made = std::make_unique<PoolEntry>(id, Hold(find_database(database)),
+                                            Hold(find_user(user)), workers_);
+    entry = pools_.emplace(id, std::move(made)).first->second.get();
+  }
+  return Hold(*entry);
+}
+
+Hold<PoolEntry> Registry::pool(uint32_t id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = pools_.find(id);
+  return found == pools_.end() ? Hold<PoolEntry>() : Hold(*found->second);
+}
+
+bool Registry::made_from_fallback(const DatabaseState& database) const {
+  return !config_->databases.contains(database.name);
+}
+
+void Registry::remember(DatabaseState& database) {
+  if (database.registered.exchange(true)) return;
+  const std::lock_guard lock(mutex_);
+  if (made_from_fallback(database)) {
+    log(LogLevel::log, "registered new auto-database: {}", database.name);
+  }
+}
+
+// --- limits
 
 void Registry::set_limits(ConfigPtr config) {
   const std::lock_guard lock(mutex_);
@@ -78,35 +134,120 @@ void Registry::apply_limits(UserState& user) const {
       entry.max_user_client_connections.value_or(settings.max_user_client_connections));
 }
 
-PoolEntry& Registry::pool(const std::string& database, const std::string& user) {
+// --- forgetting
+
+// Names that clients have asked for and not been let in to. Looked for whenever there are twice as
+// many entries as the last time.
+void Registry::forget_strangers() {
+  if (databases_.size() < strangers_at_most_) return;
+  std::erase_if(databases_, [this](const auto& named) {
+    return !named.second.held() && given_up(named.second);
+  });
+  strangers_at_most_ = std::max(most_idle, 2 * databases_.size());
+}
+
+bool Registry::crowded() {
   const std::lock_guard lock(mutex_);
-  PoolEntry*& entry = by_name_[{database, user}];
-  if (entry == nullptr) {
-    pools_.push_back(std::make_unique<PoolEntry>(
-        static_cast<uint32_t>(pools_.size()), find_database(database), find_user(user), workers_));
-    entry = pools_.back().get();
+  if (databases_.size() < config_->databases.size() + 2 * most_idle) return false;
+  return !std::exchange(crowded_told_, true);
+}
+
+std::vector<uint32_t> Registry::tidy(Instant now) {
+  const std::lock_guard lock(mutex_);
+  crowded_told_ = false;
+  forget_unheld();
+  give_up_idle_databases(now);
+  std::vector<uint32_t> idle;
+  for (const auto& [id, pool] : pools_) {
+    if (overdue(*pool, now) || given_up(pool->database)) idle.push_back(id);
   }
-  return *entry;
+  return idle;
 }
 
-std::vector<DatabaseState*> Registry::databases() {
+// Made from `*`, and nobody is or was to be remembered there.
+bool Registry::given_up(const DatabaseState& database) const {
+  const bool switched = database.paused.load() || database.disabled.load();
+  return !switched && !database.registered.load() && made_from_fallback(database);
+}
+
+// Pools that no worker has any more, and databases and users that have no pool and no client.
+void Registry::forget_unheld() {
+  for (auto place = pools_.begin(); place != pools_.end();) {
+    const PoolEntry& pool = *place->second;
+    if (pool.held() || pool.shared.open() > 0) {
+      ++place;
+      continue;
+    }
+    by_name_.erase({pool.database.name, pool.user.name});
+    place = pools_.erase(place);
+  }
+  std::erase_if(databases_, [this](const auto& named) {
+    return !named.second.held() && given_up(named.second);
+  });
+  std::erase_if(users_, [this](const auto& named) {
+    return !named.second.held() && !config_->users.contains(named.first) &&
+           !config_->user_list.find(named.first);
+  });
+}
+
+// Databases made from `*` whose time is up: unused for autodb_idle_timeout, or the first to be left
+// of too many. Who comes there again makes them anew.
+void Registry::give_up_idle_databases(Instant now) {
+  std::vector<DatabaseState*> idle;
+  for (auto& [name, database] : databases_) {
+    if (!database.registered.load() || !made_from_fallback(database)) continue;
+    const bool used = database.clients.used() > 0 || database.servers.used() > 0;
+    if (used || database.paused.load() || database.disabled.load()) {
+      database.idle_since_.reset();
+    } else {
+      if (!database.idle_since_) database.idle_since_ = now;
+      idle.push_back(&database);
+    }
+  }
+  std::ranges::sort(idle, {}, [](const DatabaseState* one) { return *one->idle_since_; });
+  const size_t too_many = idle.size() > most_idle ? idle.size() - most_idle : 0;
+  const Duration timeout = config_->settings.autodb_idle_timeout;
+  for (size_t i = 0; i < idle.size(); ++i) {
+    const bool over = timeout.count() > 0 && *idle[i]->idle_since_ + timeout <= now;
+    if (!over && i >= too_many) continue;
+    log(LogLevel::warning,
+        "dropping database '{}' as it does not exist anymore or inactive auto-database",
+        idle[i]->name);
+    idle[i]->idle_since_.reset();
+    idle[i]->registered.store(false);
+  }
+}
+
+bool Registry::overdue(PoolEntry& pool, Instant now) const {
+  if (pool.clients.load() > 0 || pool.shared.open() > 0) {
+    pool.idle_since_.reset();
+    return false;
+  }
+  if (!pool.idle_since_) pool.idle_since_ = now;
+  const Duration timeout = config_->settings.pool_idle_timeout;
+  return timeout.count() > 0 && *pool.idle_since_ + timeout <= now;
+}
+
+// --- all of them
+
+std::vector<Hold<DatabaseState>> Registry::databases() {
   const std::lock_guard lock(mutex_);
-  std::vector<DatabaseState*> all;
-  for (auto& [name, state] : databases_) all.push_back(&state);
+  std::vector<Hold<DatabaseState>> all;
+  for (auto& [name, state] : databases_) all.emplace_back(state);
   return all;
 }
 
-std::vector<UserState*> Registry::users() {
+std::vector<Hold<UserState>> Registry::users() {
   const std::lock_guard lock(mutex_);
-  std::vector<UserState*> all;
-  for (auto& [name, state] : users_) all.push_back(&state);
+  std::vector<Hold<UserState>> all;
+  for (auto& [name, state] : users_) all.emplace_back(state);
   return all;
 }
 
-std::vector<PoolEntry*> Registry::pools() {
+std::vector<Hold<PoolEntry>> Registry::pools() {
   const std::lock_guard lock(mutex_);
-  std::vector<PoolEntry*> all;
-  for (const auto& entry : pools_) all.push_back(entry.get());
+  std::vector<Hold<PoolEntry>> all;
+  for (const auto& [id, entry] : pools_) all.emplace_back(*entry);
   return all;
 }
 

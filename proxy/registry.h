@@ -1,7 +1,11 @@
 // What the process knows of databases, users and pools while it runs: exact counts, switches that
 // the console flips, and what a pool has learnt (its welcome, its credentials, its last failure).
-// Shared by all workers: entries are made under a lock, never removed, and hold atomics or a lock
-// of their own. Only names that authenticated users or the configuration brought in get an entry.
+// Shared by all workers: entries are made and dropped under a lock, live while somebody holds them
+// (proxy/hold.h), and have atomics or a lock of their own.
+//
+// Names that the configuration knows are kept. Those of databases made from `*` come from clients,
+// so they are forgotten: at once if nobody has proved himself there, after autodb_idle_timeout if
+// nobody uses them, and sooner if there are too many (most_idle).
 #pragma once
 
 #include <atomic>
@@ -16,21 +20,36 @@
 #include "base/error.h"
 #include "conf/settings.h"
 #include "pool/slots.h"
+#include "pool/stats.h"
+#include "proxy/hold.h"
+#include "proxy/hosts.h"
 #include "proxy/parameters.h"
 
 namespace headgate {
 
-struct DatabaseState {
+struct DatabaseState : Holdable {
   explicit DatabaseState(std::string n) : name(std::move(n)) {}
   const std::string name;
   Permits servers;  // max_db_connections
   Permits clients;  // max_db_client_connections
   std::atomic<bool> paused{false};
   std::atomic<bool> disabled{false};
-  std::atomic<uint32_t> next_host{0};  // round robin over a host list
+  HostTurns hosts;
+  /// Somebody has proved himself to be allowed here, or an operator has named it.
+  std::atomic<bool> registered{false};
+
+  /// What was counted by pools that have been forgotten.
+  void keep(const PoolStats& stats);
+  PoolStats kept() const;
+
+ private:
+  friend class Registry;
+  std::optional<Instant> idle_since_;  // guarded by the Registry
+  mutable std::mutex mutex_;
+  PoolStats kept_;
 };
 
-struct UserState {
+struct UserState : Holdable {
   explicit UserState(std::string n) : name(std::move(n)) {}
   const std::string name;
   Permits servers;  // max_user_connections
@@ -39,16 +58,19 @@ struct UserState {
 
 struct Snapshot;
 
-class PoolEntry {
+class PoolEntry : public Holdable {
  public:
-  PoolEntry(uint32_t id, DatabaseState& database, UserState& user, size_t workers)
-      : shared(id, database.name, user.name, PoolLimits{database.servers, user.servers}, workers),
-        database(database),
-        user(user) {}
+  PoolEntry(uint32_t id, Hold<DatabaseState> of, Hold<UserState> for_whom, size_t workers)
+      : database(*of),
+        user(*for_whom),
+        shared(id, database.name, user.name, PoolLimits{database.servers, user.servers}, workers),
+        held_database_(std::move(of)),
+        held_user_(std::move(for_whom)) {}
 
-  SharedPool shared;
   DatabaseState& database;
   UserState& user;  // the one that logs in to the server
+  SharedPool shared;
+  std::atomic<int> clients{0};  // logged in to this pool, on all workers
 
   WelcomePtr welcome() const;
   void set_welcome(WelcomePtr welcome);
@@ -59,6 +81,10 @@ class PoolEntry {
   void set_last_failure(std::optional<Error> error);
 
  private:
+  friend class Registry;
+  const Hold<DatabaseState> held_database_;
+  const Hold<UserState> held_user_;
+  std::optional<Instant> idle_since_;  // guarded by the Registry
   mutable std::mutex mutex_;
   WelcomePtr welcome_;
   std::optional<ScramKeys> keys_;
@@ -67,36 +93,63 @@ class PoolEntry {
 
 class Registry {
  public:
+  /// So many databases made from `*` are remembered while nobody uses them.
+  static constexpr size_t most_idle = 1000;
+
   Registry(size_t workers, ConfigPtr config) : workers_(workers), config_(std::move(config)) {}
 
-  DatabaseState& database(const std::string& name);
-  UserState& user(const std::string& name);
-  PoolEntry& pool(const std::string& database, const std::string& user);
+  /// The entry of this name or number; made if need be.
+  Hold<DatabaseState> database(const std::string& name);
+  Hold<UserState> user(const std::string& name);
+  Hold<PoolEntry> pool(const std::string& database, const std::string& user);
+  /// Null where there is none.
+  Hold<DatabaseState> known_database(const std::string& name);
+  Hold<PoolEntry> pool(uint32_t id);
+
+  /// From now on it is remembered; logged the first time for one made from `*`.
+  void remember(DatabaseState& database);
 
   /// New limits, for the entries that are there and those to come.
   void set_limits(ConfigPtr config);
 
+  /// Forgets what nobody holds and nobody needs. Returns the pools that have been idle for so long
+  /// that the workers are to let go of them; then the next call forgets those.
+  std::vector<uint32_t> tidy(Instant now);
+  /// There are many more entries than should be: tidy() should be called before long. Says so once.
+  bool crowded();
+
   /// Adds the rows of databases and users.
   void describe(const Config& config, Snapshot& snapshot);
 
-  /// Entries in the order of their names or numbers; the pointers stay valid.
-  std::vector<DatabaseState*> databases();
-  std::vector<UserState*> users();
-  std::vector<PoolEntry*> pools();
+  /// Entries in the order of their names or numbers.
+  std::vector<Hold<DatabaseState>> databases();
+  std::vector<Hold<UserState>> users();
+  std::vector<Hold<PoolEntry>> pools();
 
  private:
+  using Names = std::pair<std::string, std::string>;
+
   DatabaseState& find_database(const std::string& name);
   UserState& find_user(const std::string& name);
   void apply_limits(DatabaseState& database) const;
   void apply_limits(UserState& user) const;
+  bool made_from_fallback(const DatabaseState& database) const;
+  void forget_strangers();
+  void forget_unheld();
+  bool given_up(const DatabaseState& database) const;
+  void give_up_idle_databases(Instant now);
+  bool overdue(PoolEntry& pool, Instant now) const;
 
   const size_t workers_;
   ConfigPtr config_;
   mutable std::mutex mutex_;
   std::map<std::string, DatabaseState> databases_;
   std::map<std::string, UserState> users_;
-  std::map<std::pair<std::string, std::string>, PoolEntry*> by_name_;
-  std::vector<std::unique_ptr<PoolEntry>> pools_;
+  std::map<Names, PoolEntry*> by_name_;
+  std::map<uint32_t, std::unique_ptr<PoolEntry>> pools_;  // numbers are never used again
+  uint32_t next_pool_ = 0;
+  size_t strangers_at_most_ = most_idle;
+  bool crowded_told_ = false;
 };
 
 }  // namespace headgate

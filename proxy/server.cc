@@ -6,6 +6,7 @@
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
+#include "proxy/pooler.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -35,19 +36,27 @@ void Server::start() {
   login_->start();
 }
 
-void Server::connect_to(const Address& address) {
+// An address that does not answer leaves time for the others.
+void Server::connect_to(const Address& address, size_t others) {
   address_ = address;
+  if (const Duration limit = pool_->settings().connect_timeout; limit.count() > 0) {
+    const Instant now = worker_->now();
+    const Duration left = std::max(started_ + limit - now, Duration::zero());
+    arm(now + left / static_cast<int64_t>(1 + others));
+  }
   link_.connect(address, pool_->settings().socket);
 }
 
-void Server::host_failed() {
-  if (pool_->settings().entry.load_balance_hosts == LoadBalance::disable) {
-    pool_->entry().database.next_host.fetch_add(1);
-  }
+bool Server::try_next_address() {
+  if (connected_ || !link_.open()) return false;
+  return login_->try_next_address();
 }
 
 void Server::on_link_connected() {
   connected_ = true;
+  if (const Duration limit = pool_->settings().connect_timeout; limit.count() > 0) {
+    arm(started_ + limit);
+  }
   const Address& local = link_.stream().local();
   if (local.kind == Address::Kind::ip4 || local.kind == Address::Kind::ip6) {
     log(LogLevel::log, "{}new connection to server (from {}:{})", log_name(), local.host,
@@ -70,6 +79,7 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
       break;
   }
   const std::unique_ptr<ServerLogin> login = std::move(login_);
+  pool_->entry().database.hosts.worked(login->host());
   process_ = login->process();
   secret_ = login->secret();
   welcome_ = login->welcome();
@@ -92,10 +102,15 @@ void Server::enter_pool() {
 
 void Server::login_failed(const Error& error) {
   log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
-  if (error.code == ErrorCode::server_connect_failed) host_failed();
-  pool_->share().login_failed(worker_->now());
-  close(error.code == ErrorCode::server_connect_failed ? error.message : "login failed");
-  pool_->login_has_failed(error);
+  const bool unreachable = error.code == ErrorCode::server_connect_failed;
+  const Instant now = worker_->now();
+  const DatabaseEntry& entry = pool_->settings().entry;
+  const bool others = pool_->entry().database.hosts.failed(
+      entry.host, entry.load_balance_hosts, login_->host(), unreachable,
+      now + std::max(pool_->settings().rules.server_login_retry, local_pause), now);
+  if (!others) pool_->share().login_failed(now);
+  close(unreachable ? error.message : "login failed");
+  others ? pool_->look_again() : pool_->login_has_failed(error);
 }
 
 // --- what the server says
@@ -232,10 +247,10 @@ void Server::take_parameter(View body) {
     broken_ = true;
     return;
   }
-  Tracked parameter;
-  if (!find_tracked(status->parameter, parameter)) return;
-  values_.set(parameter, intern(status->value));
-  if (relay_) relay_->client().values().set(parameter, values_.get(parameter));
+  const auto parameter = worker_->pooler().tracked().find(status->parameter);
+  if (!parameter) return;
+  values_.set(*parameter, intern(status->value));
+  if (relay_) relay_->client().values().set(*parameter, values_.get(*parameter));
 }
 
 // True: the client is not told, or in other words.
@@ -249,7 +264,8 @@ bool Server::take_error(View body, Answer answer) {
   if (answer.fate == Fate::swallow) injected_failed_ = true;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
   if (!relay_) {
-    if (fatal) log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
+    if (fatal || task_ == Task::connect_query)
+      log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
     return false;
   }
   // An error that nobody asked for, and that came before the client was linked or when it is about
@@ -298,7 +314,7 @@ Relay& Server::lend_to(Client& client) {
   early_ = !framer_.at_boundary();
   statements_.begin_lease();
   relay_.emplace(client, *this, worker_->now());
-  const std::string difference = client.values().difference(values_);
+  const std::string difference = client.values().difference(values_, worker_->pooler().tracked());
   if (!difference.empty()) {
     inject(difference);
     values_sent_ = true;
@@ -330,6 +346,7 @@ void Server::advance() {
   if (!exchange_.over() || !framer_.at_boundary()) return;
   switch (task_) {
     case Task::relay:
+      if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
       if (relay_->complete()) finish_relay();
       return;
     case Task::cleanup:
@@ -353,6 +370,12 @@ void Server::advance() {
 bool Server::in_forbidden_transaction() const {
   return relay_ && pool_->settings().mode == PoolMode::statement &&
          exchange_.status() != TransactionStatus::idle;
+}
+
+// With server_fast_close a session's server that is to go does so between two transactions.
+bool Server::fast_close_due() const {
+  return close_needed() && pool_->settings().fast_close &&
+         exchange_.status() == TransactionStatus::idle;
 }
 
 // Ends the relay with an error for the client; the server is brought back to a clean state.
@@ -390,6 +413,7 @@ void Server::arm(std::optional<Instant> at) {
 void Server::on_deadline() {
   switch (task_) {
     case Task::login:
+      if (try_next_address()) return;
       return login_failed(Error(ErrorCode::server_connect_failed, "connect timeout"));
     case Task::connect_query:
       pool_->share().login_failed(worker_->now());

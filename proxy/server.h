@@ -14,6 +14,7 @@
 #include "protocol/statements.h"
 #include "proxy/herd.h"
 #include "proxy/link.h"
+#include "proxy/names.h"
 #include "proxy/parameters.h"
 #include "proxy/relay.h"
 #include "proxy/server_login.h"
@@ -104,6 +105,9 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int32_t process() const { return process_; }
   const Bytes& secret() const { return secret_; }
   const Address& address() const { return address_; }
+  /// The host that it was found by, if that was a name.
+  const HostUse& host() const { return host_; }
+  void set_host(HostUse host) { host_ = std::move(host); }
   size_t cancels() const { return cancels_.size(); }
   /// How many ReadyForQuery it has sent: tells one query from the next.
   uint64_t ready_count() const { return ready_count_; }
@@ -112,10 +116,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void arm_for_relay();
 
   // --- for ServerLogin
-  void connect_to(const Address& address);
-  /// The host it was to connect to cannot be reached: with load_balance_hosts=disable the next one
-  /// of the list is tried from now on.
-  void host_failed();
+  /// Connects; `others`: how many more addresses could be tried if this one is not to be reached.
+  void connect_to(const Address& address, size_t others);
   void login_progressed(ServerLogin::Progress progress, View rest = {});
 
  private:
@@ -129,6 +131,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
 
   void make_deadline();
   void login_failed(const Error& error);
+  bool try_next_address();
+  bool fast_close_due() const;
   void enter_pool();
   void feed(View bytes);
   void take_parameter(View body);
@@ -186,6 +190,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   TrackedValues values_;
   WelcomePtr welcome_;
   Address address_;
+  HostUse host_;
   int32_t process_ = 0;
   Bytes secret_;
   Bytes replay_memory_;

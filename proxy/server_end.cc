@@ -63,6 +63,7 @@ void Server::lost(std::string_view reason) {
 }
 
 void Server::on_link_end(int error) {
+  if (task_ == Task::login && !is_local_pressure(error) && try_next_address()) return;
   ended_ = true;
   if (task_ == Task::closing) return gone();
   if (task_ == Task::login && is_local_pressure(error)) return out_of_resources(error);

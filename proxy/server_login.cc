@@ -25,37 +25,39 @@ struct ServerLogin::Input {
 ServerLogin::ServerLogin(Server& server)
     : server_(server), learning_(std::make_unique<Welcome>()) {}
 
-std::string ServerLogin::pick_host() {
-  const PoolSettings& settings = server_.pool().settings();
-  const std::string& hosts = settings.entry.host;
-  if (hosts.empty()) return settings.unix_socket_dir;
-  const size_t count = 1 + static_cast<size_t>(std::count(hosts.begin(), hosts.end(), ','));
-  std::atomic<uint32_t>& next = server_.pool().entry().database.next_host;
-  const bool rotate = settings.entry.load_balance_hosts == LoadBalance::round_robin;
-  size_t number = (rotate ? next.fetch_add(1) : next.load()) % count;
-  size_t begin = 0;
-  while (number-- > 0) begin = hosts.find(',', begin) + 1;
-  return hosts.substr(begin, hosts.find(',', begin) - begin);
-}
-
 void ServerLogin::start() {
-  const auto port = static_cast<uint16_t>(server_.pool().settings().entry.port);
-  std::string host = pick_host();
-  if (host.starts_with('/') || host.starts_with('@')) host += fmt::format("/.s.PGSQL.{}", port);
-  server_.worker().outside().resolve(
-      host, port, [this, alive = std::weak_ptr(alive_)](Result<std::vector<Address>> addresses) {
-        if (alive.expired()) return;
-        server_.worker().begin_event();
-        resolved(std::move(addresses));
-        server_.login_progressed(progress_);
-      });
+  Worker& worker = server_.worker();
+  const PoolSettings& settings = server_.pool().settings();
+  const DatabaseEntry& entry = settings.entry;
+  const auto port = static_cast<uint16_t>(entry.port);
+  host_ = server_.pool().entry().database.hosts.pick(entry.host, entry.load_balance_hosts,
+                                                     worker.now());
+  std::string where = host_.empty() ? settings.unix_socket_dir : host_;
+  if (where.starts_with('/') || where.starts_with('@')) {
+    where += fmt::format("/.s.PGSQL.{}", port);
+  }
+  worker.pooler().find_host(worker, where, port,
+                            [this, alive = std::weak_ptr(alive_)](const KnownHost& known) {
+                              if (alive.expired()) return;
+                              found(known);
+                              server_.login_progressed(progress_);
+                            });
 }
 
-void ServerLogin::resolved(Result<std::vector<Address>> addresses) {
-  if (!addresses || addresses->empty()) {
-    return fail(Error(ErrorCode::server_connect_failed, "server DNS lookup failed"));
+void ServerLogin::found(const KnownHost& known) {
+  server_.set_host(known.use);
+  addresses_.assign(known.addresses.rbegin(), known.addresses.rend());
+  if (!try_next_address()) {
+    fail(Error(ErrorCode::server_connect_failed, "server DNS lookup failed"));
   }
-  server_.connect_to((*addresses)[server_.id() % addresses->size()]);
+}
+
+bool ServerLogin::try_next_address() {
+  if (addresses_.empty()) return false;
+  const Address address = std::move(addresses_.back());
+  addresses_.pop_back();
+  server_.connect_to(address, addresses_.size());
+  return true;
 }
 
 void ServerLogin::connected() {
@@ -139,9 +141,8 @@ void ServerLogin::take_parameter(View body) {
     return fail(Error(ErrorCode::server_protocol));
   }
   learning_->parameters.emplace_back(status->parameter, status->value);
-  Tracked tracked;
-  if (find_tracked(status->parameter, tracked)) {
-    learning_->tracked.set(tracked, intern(status->value));
+  if (const auto tracked = server_.worker().pooler().tracked().find(status->parameter)) {
+    learning_->tracked.set(*tracked, intern(status->value));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "protocol/framer.h"
 #include "proxy/io.h"
+#include "proxy/names.h"
 #include "proxy/parameters.h"
 
 namespace headgate {
@@ -27,6 +28,9 @@ class ServerLogin {
 
   /// Looks the host up and connects; failures are told to the server.
   void start();
+  /// The address cannot be reached: connects to the next one of the host; false: there is none.
+  bool try_next_address();
+  const std::string& host() const { return host_; }
   /// The connection stands: sends the start-up packet.
   void connected();
   /// Returns how much was taken: all, unless the log-in came to its end within.
@@ -43,7 +47,7 @@ class ServerLogin {
  private:
   struct Input;
 
-  void resolved(Result<std::vector<Address>> addresses);
+  void found(const KnownHost& known);
   void message(char tag, View body);
   void authentication(View body);
   void take_step(AuthStep step);
@@ -52,9 +56,10 @@ class ServerLogin {
   void take_error(View body);
   void finish(View status);
   void fail(Error error);
-  std::string pick_host();
 
   Server& server_;
+  std::string host_;
+  std::vector<Address> addresses_;  // to be tried, the next one last
   Framer framer_;
   std::unique_ptr<ServerAuth> auth_;
   std::unique_ptr<Welcome> learning_;

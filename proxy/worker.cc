@@ -1,5 +1,7 @@
 #include "proxy/worker.h"
 
+#include <algorithm>
+
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 
@@ -53,6 +55,7 @@ void Worker::on_turn_end() {
   dead_cancellers_.clear();
   dead_servers_.clear();
   dead_clients_.clear();
+  drop_pools();
   auto next = deadlines_.next();
   if (look && (!next || *look < *next)) next = look;
   if (next == woken_at_) return;
@@ -79,21 +82,31 @@ void Worker::finish_cancel(uint64_t requester, const char* outcome) {
 // --- pools
 
 WorkerPool& Worker::pool(PoolEntry& entry) {
-  const uint32_t id = entry.shared.id;
-  if (pools_.size() <= id) pools_.resize(id + 1);
-  if (!pools_[id]) {
-    pools_[id] = std::make_unique<WorkerPool>(*this, entry, settings_for(entry));
-  }
-  return *pools_[id];
+  auto& pool = pools_[entry.shared.id];
+  if (!pool) pool = std::make_unique<WorkerPool>(*this, Hold(entry), settings_for(entry));
+  return *pool;
 }
 
 WorkerPool* Worker::find_pool(uint32_t pool_id) {
-  return pool_id < pools_.size() ? pools_[pool_id].get() : nullptr;
+  const auto found = pools_.find(pool_id);
+  return found == pools_.end() ? nullptr : found->second.get();
 }
 
 WorkerPool& Worker::pool_by_id(uint32_t pool_id) {
   if (WorkerPool* known = find_pool(pool_id)) return *known;
-  return pool(*pooler_.registry().pools()[pool_id]);
+  const auto entry = pooler_.registry().pool(pool_id);
+  MUST(entry);  // there are servers of it, or somebody waits for one
+  return pool(*entry);
+}
+
+// After the burials: nothing points to them any more.
+void Worker::drop_pools() {
+  for (const uint32_t id : std::exchange(let_go_, {})) {
+    WorkerPool* pool = find_pool(id);
+    if (!pool || !pool->unused()) continue;
+    pool->entry().database.keep(pool->stats());
+    pools_.erase(id);
+  }
 }
 
 // A database that is no longer configured keeps its name as its only setting until it is killed.
@@ -129,6 +142,16 @@ void Worker::kill_database(const std::string& database, ErrorCode why) {
   servers_.for_each([&](Server& server) {
     if (server.pool().entry().database.name == database) server.close(error_row(why).text);
   });
+}
+
+void Worker::close_servers_at(const HostUse& host, const std::vector<Address>& addresses) {
+  servers_.for_each([&](Server& server) {
+    if (server.host() != host || server.state() == ServerState::closing) return;
+    const bool there = std::ranges::any_of(
+        addresses, [&](const Address& address) { return address.host == server.address().host; });
+    if (there) server.set_close_needed();
+  });
+  for_each_pool([](WorkerPool& pool) { pool.close_unwanted(); });
 }
 
 void Worker::close_everything() {

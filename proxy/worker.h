@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "proxy/herd.h"
 #include "proxy/io.h"
 #include "proxy/mailbox.h"
+#include "proxy/names.h"
 #include "proxy/outbox.h"
 #include "proxy/server.h"
 #include "proxy/worker_pool.h"
@@ -65,14 +67,14 @@ class Worker final : public LoopUser {
   /// This worker's end of a pool; made on first use.
   WorkerPool& pool(PoolEntry& entry);
   WorkerPool* find_pool(uint32_t pool_id);
-  /// The same by the number of its entry, for letters.
+  /// The same by the number of its entry, for letters that only come while the pool is in use.
   WorkerPool& pool_by_id(uint32_t pool_id);
   template <class Visit>
   void for_each_pool(Visit&& visit) {
-    for (const auto& pool : pools_) {
-      if (pool) visit(*pool);
-    }
+    for (const auto& [id, pool] : pools_) visit(*pool);
   }
+  /// Drops this worker's end of a pool at the end of the turn, if nothing is going on there.
+  void let_go_of_pool(uint32_t pool_id) { let_go_.push_back(pool_id); }
   /// The pool's end_turn() is called once, at the end of this turn.
   void call_at_turn_end(WorkerPool& pool) { at_turn_end_.push_back(&pool); }
   /// All pools look again: a shared limit has room.
@@ -84,6 +86,8 @@ class Worker final : public LoopUser {
   void apply_pauses();
   /// Clients and servers of a database are closed.
   void kill_database(const std::string& database, ErrorCode why);
+  /// Servers at these addresses of a host are closed as they become free.
+  void close_servers_at(const HostUse& host, const std::vector<Address>& addresses);
   /// Drops every session without a word; the loop has ended.
   void close_everything();
 
@@ -95,6 +99,7 @@ class Worker final : public LoopUser {
   void on_mail() override;
   void on_turn_end() override;
   std::optional<Instant> end_turn_of_pools();
+  void drop_pools();
   PoolSettingsPtr settings_for(const PoolEntry& entry) const;
 
   Pooler& pooler_;
@@ -107,7 +112,8 @@ class Worker final : public LoopUser {
   std::optional<Instant> woken_at_;
   Mailbox mailbox_;
   std::atomic<int> load_{0};
-  std::vector<std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
+  std::map<uint32_t, std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
+  std::vector<uint32_t> let_go_;
   std::vector<WorkerPool*> at_turn_end_;
   std::unordered_map<uint64_t, Client*> cancel_requesters_;
   Herd<Client> clients_;

@@ -17,11 +17,12 @@ Client& as_client(Waiter& waiter) { return static_cast<Client&>(waiter); }
 
 }  // namespace
 
-WorkerPool::WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr settings)
+WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr settings)
     : worker_(worker),
-      entry_(entry),
+      held_(std::move(entry)),
+      entry_(*held_),
       settings_(std::move(settings)),
-      share_(entry.shared, worker.id(), settings_->rules),
+      share_(entry_.shared, worker.id(), settings_->rules),
       tend_(
           worker.deadlines(), [](void* self, Instant) { static_cast<WorkerPool*>(self)->tend(); },
           this) {
@@ -29,7 +30,18 @@ WorkerPool::WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr setting
 }
 
 void WorkerPool::client_came() {
+  entry_.clients.fetch_add(1, std::memory_order_relaxed);
   if (++clients_ == 1) tend();  // min_pool_size may hold from now on
+}
+
+void WorkerPool::client_left() {
+  entry_.clients.fetch_sub(1, std::memory_order_relaxed);
+  --clients_;
+}
+
+// A server that is on its way here from another worker is open.
+bool WorkerPool::unused() const {
+  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_;
 }
 
 void WorkerPool::change_settings(PoolSettingsPtr settings) {
@@ -52,7 +64,18 @@ void WorkerPool::reconnect() {
   share_.for_each_server([](PooledServer& server) {
     if (server.state() != ServerState::closing) server.set_close_needed();
   });
+  close_unwanted();
+}
+
+// With server_fast_close those that are lent for a session go as soon as they are at rest.
+void WorkerPool::close_unwanted() {
   tend();
+  if (!settings_->fast_close) return;
+  std::vector<Server*> lent;
+  share_.for_each_server([&](PooledServer& server) {
+    if (server.close_needed() && as_server(server).relay()) lent.push_back(&as_server(server));
+  });
+  for (Server* server : lent) server->advance();
 }
 
 // --- finding servers for those who wait
@@ -177,8 +200,9 @@ void WorkerPool::make_room(Wish::Want want) {
     if (here && here->evict_one()) return;
     const WorkerId holder = other->shared.find_idle(worker_.id());
     if (holder == worker_.id()) continue;
-    worker_.pooler().worker(holder).post(
-        [pool = other->shared.id](Worker& worker) { worker.pool_by_id(pool).evict_one(); });
+    worker_.pooler().worker(holder).post([pool = other->shared.id](Worker& worker) {
+      if (WorkerPool* there = worker.find_pool(pool)) there->evict_one();
+    });
     return;
   }
 }
@@ -217,6 +241,7 @@ void WorkerPool::tend() {
   share_.retire(worker_.now(), retired);
   for (const Pool::Retired& one : retired) as_server(*one.server).close(one.reason);
   while (share_.wants_minimum(clients_ > 0, worker_.now())) open_server();
+  if (share_.wants_replacement(worker_.now())) open_server();
   look_again();
 }
 
@@ -269,16 +294,18 @@ void WorkerPool::fail_all_waiters(const Error& error) {
 void WorkerPool::login_has_failed(const Error& error) {
   entry_.set_last_failure(error);
   if (may_pass(error) || entry_.shared.staying() > 0) return look_again();
-  worker_.pooler().post_to_all(
-      [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).fail_waiters(); });
+  worker_.pooler().post_to_all([pool = entry_.shared.id](Worker& worker) {
+    if (WorkerPool* there = worker.find_pool(pool)) there->fail_waiters();
+  });
 }
 
 void WorkerPool::login_worked(const WelcomePtr& welcome) {
   entry_.set_last_failure(std::nullopt);
   if (entry_.welcome()) return;
   entry_.set_welcome(welcome);
-  worker_.pooler().post_to_all(
-      [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).welcome_known(); });
+  worker_.pooler().post_to_all([pool = entry_.shared.id](Worker& worker) {
+    if (WorkerPool* there = worker.find_pool(pool)) there->welcome_known();
+  });
 }
 
 void WorkerPool::welcome_known() {
@@ -292,8 +319,9 @@ void WorkerPool::welcome_known() {
 void WorkerPool::tell_to_look_again(WorkerMask workers) {
   for (WorkerId other = 0; workers != 0; ++other, workers >>= 1) {
     if ((workers & 1) == 0 || other == worker_.id()) continue;
-    worker_.pooler().worker(other).post(
-        [pool = entry_.shared.id](Worker& worker) { worker.pool_by_id(pool).look_again(); });
+    worker_.pooler().worker(other).post([pool = entry_.shared.id](Worker& worker) {
+      if (WorkerPool* there = worker.find_pool(pool)) there->look_again();
+    });
   }
 }
 

@@ -19,17 +19,19 @@ class Worker;
 
 class WorkerPool {
  public:
-  WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr settings);
+  WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr settings);
 
   Worker& worker() { return worker_; }
-  PoolEntry& entry() { return entry_; }
+  PoolEntry& entry() { return *held_; }
   Pool& share() { return share_; }
   const PoolSettings& settings() const { return *settings_; }
   PoolStats& stats() { return stats_; }
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
   void client_came();
-  void client_left() { --clients_; }
+  void client_left();
+  /// No client, no server, and no letter on its way that it must be there for.
+  bool unused() const;
 
   /// New settings; servers that no longer fit are closed when they come back.
   void change_settings(PoolSettingsPtr settings);
@@ -37,6 +39,9 @@ class WorkerPool {
   void apply_pause();
   /// Closes all servers as they become free (RECONNECT).
   void reconnect();
+
+  /// Deals with servers that are close_needed and in nobody's use.
+  void close_unwanted();
 
   /// Does what the share wishes for: after anything that may leave a waiter without a server.
   void look_again();
@@ -85,6 +90,7 @@ class WorkerPool {
   void arm_tend();
 
   Worker& worker_;
+  const Hold<PoolEntry> held_;
   PoolEntry& entry_;
   PoolSettingsPtr settings_;
   Pool share_;

@@ -31,6 +31,11 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   house_ = std::make_unique<House>(world_, network_, ini_, workers_, passwords_.user_list());
   watch_ = std::make_unique<Watch>(world_, *house_, *postgres_, limits_);
   postgres_->on_session = [this] { watch_->count_sessions(); };
+  if (world_.dice.chance(300)) {  // an address where nobody is
+    for (size_t worker = 0; worker < workers_; ++worker) {
+      house_->outside(worker).names["pg"] = {"10.0.0.66", "10.0.0.1"};
+    }
+  }
   for (size_t worker = 0; worker < workers_ && misfortunes_.lookups_fail; ++worker) {
     house_->outside(worker).failing_lookups = 100;
     house_->outside(worker).lookup_failed = [this] {
@@ -80,7 +85,8 @@ void Story::choose_misfortunes() {
 
 std::string Story::choose_settings() {
   Dice& dice = world_.dice;
-  std::string ini = "[databases]\ndb0 = host=pg port=5432\ndb1 = host=pg port=5432\n[users]\n";
+  std::string ini = "[databases]\ndb0 = host=pg port=5432\n";
+  ini += fmt::format("{} = host=pg port=5432\n[users]\n", dice.chance(500) ? "db1" : "*");
   ini += "u0 = max_user_client_connections=0\nu1 = max_user_client_connections=0\n[pgbouncer]\n";
   ini += "listen_addr = 10.0.0.9\nserver_login_retry = 1\nauth_file = users.txt\n";
   const auto set = [&](const char* key, auto value) {
@@ -106,6 +112,10 @@ std::string Story::choose_settings() {
   if (dice.chance(200)) set("server_lifetime", dice.between(0, 3));
   if (dice.chance(200)) set("server_idle_timeout", dice.between(1, 2));
   if (dice.chance(300)) set("server_round_robin", 1);
+  if (dice.chance(300)) set("pool_idle_timeout", 1);
+  if (dice.chance(300)) set("autodb_idle_timeout", 1);
+  set("dns_max_ttl", dice.between(0, 3));
+  set("dns_nxdomain_ttl", dice.between(0, 1));
   if (dice.chance(300)) set("server_reset_query_always", 1);
   set("server_check_query", dice.chance(800) ? "select 1" : "");
   set("server_check_delay", dice.chance(300) ? 0 : dice.between(1, 30));

@@ -58,8 +58,18 @@ TEST_CASE("check: the report has the warnings and what matters") {
       "/etc/x.ini is valid\n"
       "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
       "databases: 1 and *; [users]: 0; in auth_file: 0\n"
-      "pool_mode: session; auth_type: md5; max_client_conn: 100\n"
-      "not yet in effect: application_name_add_host, auth_dbname, "));
-  CHECK(text.ends_with("without effect: job_name, pkt_buf, sbuf_loopcnt, service_name\n"));
+      "pool_mode: session; auth_type: md5; max_client_conn: 100\n"));
+  CHECK(
+      text.ends_with("without effect: dns_zone_check_period, job_name, pkt_buf, resolv_conf, "
+                     "sbuf_loopcnt, service_name\n"));
   CHECK(report(with("unix_socket_dir=\n")).find("listening on: nothing\n") != std::string::npos);
+}
+
+TEST_CASE("check: no more parameters are tracked than every client can carry") {
+  std::string names = "p0";
+  for (size_t i = 1; i < most_extra_parameters; ++i) names += ", p" + std::to_string(i);
+  CHECK(load("[pgbouncer]\ntrack_extra_parameters = " + names + "\n").ok());
+  CHECK(refusal(load("[pgbouncer]\ntrack_extra_parameters = " + names + ", more\n"))
+            .starts_with("track_extra_parameters has more than 27 names in configuration "
+                         "(/etc/x.ini:2)"));
 }

@@ -94,10 +94,10 @@ TEST_CASE("load: idle_timeout is an old name") {
 }
 
 TEST_CASE("load: what is set and has no effect is told, unless it is the default anyway") {
-  CHECK(warnings(with("dns_max_ttl = 1\npkt_buf = 8192\n")) ==
-        "dns_max_ttl is accepted but not yet in effect in configuration (/etc/x.ini:2)\n"
-        "pkt_buf has no effect in Headgate in configuration (/etc/x.ini:3)\n");
-  CHECK(warnings(with("dns_max_ttl = 15\npkt_buf = 4096\nsyslog = no\n")).empty());
+  CHECK(warnings(with("resolv_conf = /etc/r\npkt_buf = 8192\n")) ==
+        "pkt_buf has no effect in Headgate in configuration (/etc/x.ini:3)\n"
+        "resolv_conf has no effect in Headgate in configuration (/etc/x.ini:2)\n");
+  CHECK(warnings(with("dns_max_ttl = 1\npkt_buf = 4096\nsyslog = no\n")).empty());
   CHECK(warnings(with("default_pool_size = 3\nlogin_notify_message = hello\n")).empty());
 }
 

@@ -347,6 +347,10 @@ void PoolRig::tend(RigShare& share, bool has_clients) {
     open(share, false);
     opened = true;
   }
+  if (share.pool.wants_replacement(now)) {
+    open(share, false);
+    opened = true;
+  }
   look_after(share);
   if (options_.prompt && opened) finish_logins();
 }

@@ -231,6 +231,41 @@ TEST_CASE("retry: after a failed log-in nothing is opened for server_login_retry
   CHECK(rig.server_of("a") + rig.server_of("b") == 2 + 3);
 }
 
+// A server that is used all the time, until its lifetime is over. Returns the most connections.
+int most_open_until_it_expires(PoolRig& rig, bool used) {
+  rig.ask("a");
+  rig.give_back("a");
+  int most = 0;
+  for (int step = 0; rig.closed_because().empty() && step < 10000; ++step) {
+    rig.advance(milliseconds(100));
+    rig.tend();
+    if (used && rig.closed_because().empty()) {
+      rig.ask("a");
+      rig.give_back("a");
+    }
+    most = std::max(most, rig.shared().open());
+  }
+  CHECK(rig.closed_because() == Names{"server lifetime over"});
+  return most;
+}
+
+TEST_CASE("lifetime: a server in use is replaced before it goes, within the limits") {
+  const Duration lifetime = seconds(100);
+  PoolRig roomy({.rules = {.pool_size = 2, .server_lifetime = lifetime}});
+  CHECK(most_open_until_it_expires(roomy, true) == 2);
+  CHECK(roomy.shared().staying() == 1);
+  PoolRig full({.rules = {.pool_size = 1, .server_lifetime = lifetime}});
+  CHECK(most_open_until_it_expires(full, true) == 1);
+  PoolRig idle({.rules = {.pool_size = 2, .server_lifetime = lifetime}});
+  CHECK(most_open_until_it_expires(idle, false) == 1);
+}
+
+TEST_CASE("lifetime: no replacement is opened beside a server that is idle anyway") {
+  PoolRig rig({.rules = {.pool_size = 3, .server_lifetime = seconds(100)}});
+  fill(rig, 2);
+  CHECK(most_open_until_it_expires(rig, true) == 2);
+}
+
 TEST_CASE("retry: the attempt that fails again puts everybody off again") {
   PoolRig rig({.rules = {.pool_size = 9, .server_login_retry = seconds(15)}, .prompt = false});
   rig.ask("a");

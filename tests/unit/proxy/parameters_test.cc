@@ -2,15 +2,29 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 using namespace headgate;
 
 namespace {
+
+const TrackedNames usual({"IntervalStyle"});
 
 TrackedValues values(View zone, View application) {
   TrackedValues made;
   made.set(Tracked::time_zone, intern(zone));
   made.set(Tracked::application_name, intern(application));
   return made;
+}
+
+/// What is sent to a server with `its` value of a parameter for a client that has `mine`.
+std::string set_to(const std::string& name, View mine, View its) {
+  const TrackedNames names({name});
+  const Tracked place = *names.find(name);
+  TrackedValues client, server;
+  client.set(place, intern(mine));
+  server.set(place, intern(its));
+  return client.difference(server, names);
 }
 
 }  // namespace
@@ -21,22 +35,74 @@ TEST_CASE("parameters: equal texts are one text") {
 }
 
 TEST_CASE("parameters: names are found in any case, others are not tracked") {
-  Tracked found;
-  REQUIRE(find_tracked("timezone", found));
-  CHECK(found == Tracked::time_zone);
-  CHECK(tracked_name(found) == "TimeZone");
-  CHECK_FALSE(find_tracked("search_path", found));
+  CHECK(usual.find("timezone") == Tracked::time_zone);
+  CHECK(usual.name(Tracked::time_zone) == "TimeZone");
+  CHECK(usual.find("intervalstyle").has_value());
+  CHECK_FALSE(usual.find("search_path").has_value());
+  CHECK_FALSE(TrackedNames({}).find("IntervalStyle").has_value());
+}
+
+TEST_CASE("parameters: a name is tracked once, and no more of them than there is room for") {
+  CHECK(TrackedNames({"timezone", "a", "A"}).size() == 6);
+  std::vector<std::string> many;
+  for (size_t i = 0; i < 2 * TrackedNames::most; ++i) many.push_back("p" + std::to_string(i));
+  CHECK(TrackedNames(many).size() == TrackedNames::most);
 }
 
 TEST_CASE("parameters: only what differs is set, and only what the server has reported") {
-  CHECK(values("UTC", "psql").difference(values("UTC", "psql")).empty());
-  CHECK(values("UTC", "psql").difference(values("GMT", "psql")) == "SET TimeZone='UTC';");
-  CHECK(values("UTC", "psql").difference(TrackedValues()).empty());
+  CHECK(values("UTC", "psql").difference(values("UTC", "psql"), usual).empty());
+  CHECK(values("UTC", "psql").difference(values("GMT", "psql"), usual) == "SET TimeZone='UTC';");
+  CHECK(values("UTC", "psql").difference(TrackedValues(), usual).empty());
 }
 
-TEST_CASE("parameters: the case of a word does not matter, that of an application's name does") {
-  CHECK(values("utc", "psql").difference(values("UTC", "psql")).empty());
-  CHECK(values("UTC", "App").difference(values("UTC", "app")) == "SET application_name='App';");
+TEST_CASE("parameters: each of as many as can be tracked has a value of its own") {
+  std::vector<std::string> extra;
+  for (size_t i = 0; i < most_extra_parameters; ++i) extra.push_back("p" + std::to_string(i));
+  const TrackedNames names(extra);
+  TrackedValues client, server;
+  for (size_t i = 0; i < names.size(); ++i) {
+    client.set(static_cast<Tracked>(i), intern("c" + std::to_string(i)));
+    server.set(static_cast<Tracked>(i), intern("s" + std::to_string(i)));
+  }
+  const std::string sql = client.difference(server, names);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Tracked place = static_cast<Tracked>(i);
+    const std::string set =
+        "SET " + std::string(names.name(place)) + "='c" + std::to_string(i) + "';";
+    CHECK(sql.find(set) != std::string::npos);
+  }
+}
+
+TEST_CASE("parameters: the case of a word does not matter, that of a name does") {
+  CHECK(values("utc", "psql").difference(values("UTC", "psql"), usual).empty());
+  CHECK(values("UTC", "App").difference(values("UTC", "app"), usual) ==
+        "SET application_name='App';");
+  CHECK(set_to("search_path", "\"A\"", "\"a\"") == "SET search_path='A';");
+}
+
+TEST_CASE("parameters: a name that is no plain word stands in quotes") {
+  CHECK(set_to("app.tenant", "1", "2") == "SET \"app.tenant\"='1';");
+  CHECK(set_to("a\"; DROP", "1", "2") == "SET \"a\"\"; DROP\"='1';");
+}
+
+TEST_CASE("parameters: a list of names is set name by name, the empty one too") {
+  const std::pair<View, View> lists[] = {
+      {"\"$user\", public", "'$user','public'"},
+      {"Public,  B", "'public','b'"},  // as PostgreSQL reads names without quotes
+      {"\"a, b\", \"c\"\"d\"", "'a, b','c\"d'"},
+      {"\"\"", "''"},
+      {"", "''"},
+      {"it's", "'it''s'"},
+      // No list: one name that does no harm.
+      {"a; DROP TABLE t", "'a; DROP TABLE t'"},
+      {"\"a", "'\"a'"},
+      {"\"a\" b", "'\"a\" b'"},
+  };
+  for (const auto& [list, sql] : lists) {
+    CAPTURE(list);
+    CHECK(quote_value("search_path", list) == sql);
+  }
+  CHECK(quote_value("application_name", "a, b") == "'a, b'");
 }
 
 TEST_CASE("parameters: a value cannot leave its quotes") {
@@ -50,7 +116,11 @@ TEST_CASE("parameters: a value cannot leave its quotes") {
 TEST_CASE("parameters: defaults fill only what is missing") {
   TrackedValues mine;
   mine.set(Tracked::application_name, intern("mine"));
-  mine.fill_from(values("UTC", "theirs"));
+  TrackedValues theirs = values("UTC", "theirs");
+  const auto beyond = static_cast<Tracked>(20);
+  theirs.set(beyond, intern("far out"));
+  mine.fill_from(theirs);
   CHECK(*mine.get(Tracked::time_zone) == "UTC");
   CHECK(*mine.get(Tracked::application_name) == "mine");
+  CHECK(*mine.get(beyond) == "far out");
 }
