@@ -170,7 +170,7 @@ void ClientLogin::authenticated() {
     return refuse(Error(ErrorCode::database_disabled,
                         fmt::format("database \"{}\" is disabled", entry_->name)));
   }
-  if (pooler.shutting_down()) return refuse(Error(ErrorCode::shutting_down));
+  if (pooler.turns_away(client_.from_unix())) return refuse(Error(ErrorCode::shutting_down));
   const bool any = client_.worker().config().settings.auth_type == AuthMethod::any;
   if (any && !entry_->user) return refuse(Error(ErrorCode::bouncer_config));
   pool_ = &registry.pool(entry_->name, entry_->user.value_or(startup_.user));

@@ -49,17 +49,19 @@ TEST_CASE("check: the console's database cannot hold the users") {
 }
 
 TEST_CASE("check: the report has the warnings and what matters") {
-  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
+  auto config =
+      load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nauth_ldap_options=x\n");
   REQUIRE(config.ok());
   const std::string text = report(*config);
   CAPTURE(text);
-  CHECK(text.starts_with(
-      "warning: syslog is accepted but not yet in effect in configuration (/etc/x.ini:6)\n"
-      "/etc/x.ini is valid\n"
-      "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
-      "databases: 1 and *; [users]: 0; in auth_file: 0\n"
-      "pool_mode: session; auth_type: md5; max_client_conn: 100\n"
-      "not yet in effect: application_name_add_host, auth_dbname, "));
+  CHECK(
+      text.starts_with("warning: auth_ldap_options is accepted but not yet in effect in "
+                       "configuration (/etc/x.ini:6)\n"
+                       "/etc/x.ini is valid\n"
+                       "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
+                       "databases: 1 and *; [users]: 0; in auth_file: 0\n"
+                       "pool_mode: session; auth_type: md5; max_client_conn: 100\n"
+                       "not yet in effect: application_name_add_host, auth_dbname, "));
   CHECK(text.ends_with("without effect: job_name, pkt_buf, sbuf_loopcnt, service_name\n"));
   CHECK(report(with("unix_socket_dir=\n")).find("listening on: nothing\n") != std::string::npos);
 }
