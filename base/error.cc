@@ -76,6 +76,8 @@ constexpr ErrorRow error_table[] = {
     {ErrorCode::statement_mode_transaction, "08P01", fatal,
      "transaction blocks not allowed in statement pooling mode"},
     {ErrorCode::database_removed, "08P01", fatal, "database removed"},
+    {ErrorCode::database_changed, "08P01", fatal, "database configuration changed"},
+    {ErrorCode::replication_login_failed, "08P01", fatal, "login failed"},
     {ErrorCode::config, "F0000", error, "configuration error"},
     {ErrorCode::io, "58030", error, "I/O error"},
     {ErrorCode::admin_command, "08P01", error, "invalid command"},

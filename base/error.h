@@ -68,6 +68,8 @@ enum class ErrorCode : uint8_t {
   invalid_server_parameter,
   statement_mode_transaction,
   database_removed,
+  database_changed,
+  replication_login_failed,
   // configuration and the outside
   config,
   io,

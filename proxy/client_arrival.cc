@@ -32,6 +32,7 @@ void Client::join_pool() {
   pool_ = &worker_.pool(*login_->pool());
   pool_->client_came();
   timeouts_ = resolve_client(worker_.config(), login_->entry(), login_->user());
+  if (login_->replication() != Replication::none) return join_for_replication();
   if (const WelcomePtr welcome = login_->pool()->welcome()) return enter(*welcome);
   if (auto failure = pool_->fast_failure()) return fail(*failure);
   move_to(ClientState::login_waiting);

@@ -50,6 +50,9 @@ class ClientLogin {
   const CancelRequest& cancel_request() const { return cancel_; }
   const std::string& user() const { return startup_.user; }
   const std::string& database() const { return startup_.database; }
+  Replication replication() const { return replication_; }
+  /// What a server of the client's own is told at the start.
+  void add_startup_parameters(std::vector<std::pair<std::string, std::string>>& parameters) const;
 
   // --- when authenticated
   PoolEntry* pool() const { return pool_; }
@@ -103,6 +106,7 @@ class ClientLogin {
   DatabaseState* counted_database_ = nullptr;
   UserState* counted_user_ = nullptr;
   ConsoleRights rights_ = ConsoleRights::none;
+  Replication replication_ = Replication::none;
   Progress progress_ = Progress::goes_on;
   bool heard_anything_ = false;
   bool started_ = false;  // the StartupMessage has come

@@ -192,7 +192,7 @@ bool Relay::rewrite_error(View body) {
 
 bool Relay::complete() const {
   // A message that the client has sent in part belongs to this server.
-  return settings().mode != PoolMode::session && server_.exchange().clean() &&
+  return settings().mode != PoolMode::session && !server_.owner() && server_.exchange().clean() &&
          client_.framer().remaining() == 0;
 }
 

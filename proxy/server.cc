@@ -74,10 +74,10 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
   secret_ = login->secret();
   welcome_ = login->welcome();
   values_ = welcome_->tracked;
-  pool_->login_worked(welcome_);
+  if (!owner_) pool_->login_worked(welcome_);
   feed(rest);
   if (task_ == Task::closing) return;
-  if (pool_->settings().entry.connect_query) {
+  if (pool_->settings().entry.connect_query && replication_ != Replication::physical) {
     task_ = Task::connect_query;
     return inject(*pool_->settings().entry.connect_query);
   }
@@ -85,6 +85,7 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
 }
 
 void Server::enter_pool() {
+  if (owner_) return enter_replication();
   arm(std::nullopt);
   task_ = Task::idle;
   settle(pool_->share().opened(*this, worker_->now()));
@@ -93,6 +94,7 @@ void Server::enter_pool() {
 void Server::login_failed(const Error& error) {
   log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
   if (error.code == ErrorCode::server_connect_failed) host_failed();
+  if (owner_) return close("login failed");
   pool_->share().login_failed(worker_->now());
   close(error.code == ErrorCode::server_connect_failed ? error.message : "login failed");
   pool_->login_has_failed(error);
@@ -265,6 +267,8 @@ Relay& Server::lend_to(Client& client) {
 }
 
 void Server::arm_for_relay() {
+  // What a WAL sender does has no end that a query's or a transaction's could be taken for.
+  if (replication_ != Replication::none) return;
   if (pool_->settings().has_timeouts()) arm(relay_->deadline());
 }
 
@@ -308,7 +312,7 @@ void Server::advance() {
 }
 
 bool Server::in_forbidden_transaction() const {
-  return relay_ && pool_->settings().mode == PoolMode::statement &&
+  return relay_ && !owner_ && pool_->settings().mode == PoolMode::statement &&
          exchange_.status() != TransactionStatus::idle;
 }
 
