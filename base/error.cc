@@ -80,6 +80,7 @@ constexpr ErrorRow error_table[] = {
      "transaction blocks not allowed in statement pooling mode"},
     {ErrorCode::database_removed, "08P01", fatal, "database removed"},
     {ErrorCode::configuration_changed, "08P01", fatal, "database configuration changed"},
+    {ErrorCode::replication_login_failed, "08P01", fatal, "login failed"},
     {ErrorCode::config, "F0000", error, "configuration error"},
     {ErrorCode::io, "58030", error, "I/O error"},
     {ErrorCode::admin_command, "08P01", error, "invalid command"},

@@ -71,6 +71,7 @@ enum class ErrorCode : uint8_t {
   statement_mode_transaction,
   database_removed,
   configuration_changed,
+  replication_login_failed,
   // configuration and the outside
   config,
   io,

@@ -213,8 +213,6 @@ Result<Config> Loader::finish(const FileReader& read) {
   keep_what_needs_a_restart();
   keep_forced_users();
   follow_conffile(config_);
-  if (!config_.peers.empty())
-    config_.warnings.push_back("[peers] is accepted but not yet in effect");
   warn_of_missing_effects(config_, places_);
   if (auto error = check(config_, places_)) return std::move(*error);
   read_users(read);

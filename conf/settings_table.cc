@@ -112,7 +112,7 @@ constexpr Setting table[] = {
      "Server connections for each user; 0 = no limit.", or_off},
     {"min_pool_size", &S::min_pool_size, "0", reload, now,
      "Server connections to keep open in each pool.", or_off},
-    {"peer_id", &S::peer_id, "0", reload, later,
+    {"peer_id", &S::peer_id, "0", reload, now,
      "This process among its [peers]; 0 = none.", {0, 65535}},
     {"pidfile", &S::pidfile, "", restart, now,
      "File for the process number; -d needs it."},

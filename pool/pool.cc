@@ -40,8 +40,9 @@ void Pool::ask_again(Waiter& client, Instant waiting_since, Instant now) {
 
 // --- servers that come, are free, and go
 
-void Pool::opening(PooledServer& server, Instant now) {
+void Pool::opening(PooledServer& server, Instant now, bool own) {
   MUST(server.state_ == ServerState::login);
+  server.own_ = own;
   server.since_ = server.connected_at_ = now;
   in(ServerState::login).push_back(server);
 }
@@ -105,6 +106,7 @@ PooledServer* Pool::hand_over(Instant now) {
 void Pool::close(PooledServer& server, Instant now) {
   ServerState state = server.state_;
   if (state == ServerState::closing) return;
+  if (server.own_) shared_.count_own(-1);
   shared_.start_closing();
   move(server, ServerEvent::close, now);
   if (state == ServerState::idle) publish_fewer();
@@ -118,6 +120,27 @@ SharedPool::Freed Pool::gone(PooledServer& server) {
   MUST(server.state_ == ServerState::closing);
   in(ServerState::closing).remove(server);
   return shared_.release();
+}
+
+// --- connections that belong to one client alone
+
+void Pool::want_own() { shared_.want_own(me_); }
+
+WorkerMask Pool::forget_own(bool last_of_worker) {
+  shared_.forget_own(me_, last_of_worker);
+  return shared_.hungry();
+}
+
+SharedPool::Take Pool::take_own() {
+  const auto take = shared_.try_open(rules_.pool_size > 0 ? most_ : 0);
+  if (take == SharedPool::Take::taken) shared_.count_own(1);
+  return take;
+}
+
+WorkerMask Pool::opened_own(PooledServer& server, Instant now) {
+  move(server, ServerEvent::login_done, now);
+  move(server, ServerEvent::lend, now);
+  return shared_.opening_done() & others_;
 }
 
 // --- lending
@@ -149,8 +172,7 @@ PooledServer* Pool::pick_slowly(Instant now) {
 
 // Whether nothing speaks against keeping a free server; condemn() says what.
 bool Pool::sound(const PooledServer& server, Instant now) const {
-  return !server.close_needed_ && !paused_ && now < server.expires_at_ &&
-         shared_.staying() <= most_;
+  return !server.close_needed_ && !paused_ && now < server.expires_at_ && !surplus();
 }
 
 // Decides about a server that has just become idle, and is not published yet.

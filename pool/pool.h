@@ -58,6 +58,7 @@ class PooledServer : public ListNode<PooledServer> {
   friend class Pool;
   ServerState state_ = ServerState::login;
   bool close_needed_ = false;
+  bool own_ = false;     // belongs to one client alone
   uint16_t jitter_ = 0;  // of its lifetime, in 1/65536 of the tenth that may vary
   Instant since_{};
   Instant connected_at_{};
@@ -146,7 +147,7 @@ class Pool {
   // --- servers
   Wish wish(Instant now);
   /// The connection that a wish to open started. State login.
-  void opening(PooledServer& server, Instant now);
+  void opening(PooledServer& server, Instant now, bool own = false);
   /// Its log-in is done.
   Grant opened(PooledServer& server, Instant now);
   /// An exchange is over and the server is clean.
@@ -184,6 +185,16 @@ class Pool {
   /// there is none. Somebody who waits there comes before min_pool_size here, as in PgBouncer; what
   /// it lacks then is not opened again for a while, or both would take turns.
   PooledServer* evict(Instant now);
+
+  // --- connections that belong to one client alone, and are never idle or lent to another
+  /// A client waits for one: others make room, here by the retire() that the caller calls next, and
+  /// on every worker. forget_own() ends that; who is hungry then is to be told to look again.
+  void want_own();
+  WorkerMask forget_own(bool last_of_worker);
+  /// Takes a permit, of the reserve too. Then opening() of it with `own`.
+  SharedPool::Take take_own();
+  /// Its log-in is done, it is active now. Who is to be told to look again.
+  WorkerMask opened_own(PooledServer& server, Instant now);
 
   // --- time
   /// When the caller must look after this share at the latest (see above); may be too early, but
@@ -272,6 +283,8 @@ class Pool {
   Wish wish_to_open(size_t missing, Instant now);
   Wish wish_to_evict(Wish::Want want, size_t missing, Instant now);
   Wish taken();
+  SharedPool::Take try_open(int limit);
+  size_t logging_in() const;
   int most_now(Instant now) const;
   bool backing_off(Instant now) const;
   std::optional<Instant> next_wish() const;
@@ -279,6 +292,8 @@ class Pool {
   // upkeep (pool_upkeep.cc)
   const char* condemn(PooledServer& server, Instant now);
   bool claim_surplus();
+  bool surplus() const { return shared_.staying() + shared_.kept_free() > most_; }
+  const char* surplus_reason() const;
   int least() const;
   Duration expiry_gap() const;
   const PooledServer& warmest() const;

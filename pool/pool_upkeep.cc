@@ -55,14 +55,18 @@ const char* Pool::condemn(PooledServer& server, Instant now) {
   } else if (server.expires_at_ <= now && shared_.claim_expiry(now, expiry_gap())) {
     reason = "server lifetime over";
   } else {
-    return claim_surplus() ? "too many servers in the pool" : nullptr;
+    return claim_surplus() ? surplus_reason() : nullptr;
   }
   shared_.start_closing();
   return reason;
 }
 
 bool Pool::claim_surplus() {
-  return shared_.staying() > most_ && shared_.start_closing_above(most_);
+  return surplus() && shared_.start_closing_above(most_ - shared_.kept_free());
+}
+
+const char* Pool::surplus_reason() const {
+  return shared_.staying() < most_ ? "evicted" : "too many servers in the pool";
 }
 
 const PooledServer& Pool::warmest() const {
@@ -89,7 +93,7 @@ void Pool::retire(Instant now, std::vector<Retired>& out) {
     move(server, ServerEvent::close, now);
     out.push_back({&server, reason});
   };
-  while (!idle.empty() && claim_surplus()) shut(coldest(), "too many servers in the pool");
+  while (!idle.empty() && claim_surplus()) shut(coldest(), surplus_reason());
   next_expiry_ = Instant::max();
   idle.for_each([&](PooledServer& server) {
     if (const char* reason = condemn(server, now)) {
@@ -141,7 +145,7 @@ std::optional<Instant> Pool::deadline(Instant now) const {
 std::optional<Instant> Pool::next_retirement(Instant now) const {
   if (in(ServerState::idle).empty()) return std::nullopt;
   int staying = shared_.staying();
-  if (paused_ || staying > most_) return now;
+  if (paused_ || surplus()) return now;
   std::optional<Instant> next;
   if (next_expiry_ != Instant::max()) {
     next = std::max(next_expiry_, shared_.next_expiry(expiry_gap()));

@@ -12,11 +12,11 @@ Wish Pool::wish(Instant now) {
   if (Wish own = wish_for_own(now); own.want != Wish::Want::nothing) return own;
   if (!starving(now)) return nothing_to_wish(now);
   publish_hunger();
-  size_t coming = on_their_way(now) + in(ServerState::login).size();
+  size_t coming = on_their_way(now) + logging_in();
   size_t missing = waiters_.size() > coming ? waiters_.size() - coming : 0;
   if (bounces_.bouncing(now) && now - waiters_.front().waiting_since_ < opening_patience) {
     if (missing == 0) return Wish{};
-    if (!backing_off(now) && shared_.try_open(most_now(now)) == SharedPool::Take::taken) {
+    if (!backing_off(now) && try_open(most_now(now)) == SharedPool::Take::taken) {
       return taken();
     }
   }
@@ -52,6 +52,20 @@ Wish Pool::wish_for_own(Instant now) {
   return Wish{.want = Wish::Want::test, .server = server};
 }
 
+// Those that anybody may get.
+size_t Pool::logging_in() const {
+  size_t count = 0;
+  in(ServerState::login).for_each([&](const PooledServer& server) { count += !server.own_; });
+  return count;
+}
+
+// A place that is kept for a client that needs a connection of its own is not there for others.
+SharedPool::Take Pool::try_open(int limit) {
+  if (limit == 0) return shared_.try_open(0);
+  const int places = limit - shared_.kept_free();
+  return places > 0 ? shared_.try_open(places) : SharedPool::Take::pool_full;
+}
+
 size_t Pool::on_their_way(Instant now) const {
   size_t coming = fetching_;
   in(ServerState::tested).for_each([&](const PooledServer& server) {
@@ -61,7 +75,7 @@ size_t Pool::on_their_way(Instant now) const {
 }
 
 Wish Pool::wish_to_open(size_t missing, Instant now) {
-  switch (shared_.try_open(most_now(now))) {
+  switch (try_open(most_now(now))) {
     case SharedPool::Take::taken:
       return taken();
     case SharedPool::Take::database_full:

@@ -70,14 +70,26 @@ SharedPool::Take SharedPool::try_open(int pool_limit) {
 
 WorkerMask SharedPool::opening_done() {
   MUST(opening_.fetch_sub(1) > 0);
-  return opening_refused_.load() && opening_refused_.exchange(false) ? hungry_.load() : 0;
+  return opening_refused_.load() && opening_refused_.exchange(false) ? wanting() : 0;
 }
 
 SharedPool::Freed SharedPool::release() {
   MUST(open_.fetch_sub(1) > 0);
   bool database_wanted = limits_.database.give_back();
   bool user_wanted = limits_.user.give_back();
-  return Freed{hungry_.load(), database_wanted || user_wanted};
+  return Freed{wanting(), database_wanted || user_wanted};
+}
+
+// --- connections that belong to one client alone
+
+void SharedPool::want_own(WorkerId worker) {
+  kept_free_.fetch_add(1);
+  wants_own_.fetch_or(mask_of(worker));
+}
+
+void SharedPool::forget_own(WorkerId worker, bool last_of_worker) {
+  if (last_of_worker) wants_own_.fetch_and(~mask_of(worker));
+  MUST(kept_free_.fetch_sub(1) > 0);
 }
 
 // --- connections on their way out

@@ -90,6 +90,17 @@ class SharedPool {
   int open() const { return open_.load(); }
   int opening() const { return opening_.load(); }
 
+  // --- connections that belong to one client alone (replication)
+  /// A client of this worker waits for a connection of its own, or does so no longer: as many
+  /// places of the pool are kept free of others, and the worker is told with the hungry ones.
+  void want_own(WorkerId worker);
+  void forget_own(WorkerId worker, bool last_of_worker);
+  int kept_free() const { return kept_free_.load(); }
+  /// Such a connection was opened, or is closing.
+  void count_own(int change) { own_.fetch_add(change); }
+  /// As staying(), without those: what may serve anybody.
+  int lendable() const { return staying_.load() - own_.load(); }
+
   // --- connections on their way out: still open, but not to be counted on
   /// To be called once for each connection, before release().
   void start_closing() { staying_.fetch_sub(1); }
@@ -153,6 +164,7 @@ class SharedPool {
   static constexpr int64_t never = INT64_MIN;
 
   Take obstacle(int pool_limit);
+  WorkerMask wanting() const { return hungry_.load() | wants_own_.load(); }
 
   PoolLimits limits_;
   std::vector<Share> shares_;
@@ -161,6 +173,9 @@ class SharedPool {
   alignas(64) std::atomic<WorkerMask> hungry_{0};
   std::atomic<int> open_{0};
   std::atomic<int> staying_{0};
+  std::atomic<int> kept_free_{0};
+  std::atomic<int> own_{0};
+  std::atomic<WorkerMask> wants_own_{0};
   alignas(64) std::atomic<int> opening_{0};
   std::atomic<bool> opening_refused_{false};
   std::atomic<bool> failing_{false};

@@ -112,6 +112,29 @@ std::optional<Parameter> split_assignment(View word) {
 
 }  // namespace
 
+std::optional<Replication> decode_replication(View value) {
+  if (value == "database") return Replication::logical;  // the only word whose case matters
+  constexpr View yes[] = {"true", "yes", "on", "1"};
+  constexpr View no[] = {"false", "no", "off", "0", ""};
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  const auto same = [&](View word) { return std::ranges::equal(value, word, {}, lower); };
+  if (std::ranges::any_of(yes, same)) return Replication::physical;
+  if (std::ranges::any_of(no, same)) return Replication::none;
+  return std::nullopt;
+}
+
+const char* name_of(Replication kind) {
+  switch (kind) {
+    case Replication::none:
+      return "none";
+    case Replication::logical:
+      return "logical";
+    case Replication::physical:
+      return "physical";
+  }
+  return "";
+}
+
 Result<uint32_t> startup_packet_size(View front) {
   if (front.size() < length_size) return bad_header(front);
   const uint32_t size = load_u32(front.data());

@@ -20,6 +20,14 @@ constexpr uint32_t max_startup_size = 10000;
 constexpr int32_t protocol_3_0 = 3 << 16;
 constexpr int32_t protocol_3_2 = (3 << 16) | 2;
 
+/// What the parameter `replication` asks for: a connection to a WAL sender, for the whole cluster
+/// or for one database.
+enum class Replication : uint8_t { none, logical, physical };
+/// Nothing if the value is none that PostgreSQL takes; empty means none.
+std::optional<Replication> decode_replication(View value);
+/// The word of SHOW CLIENTS and SHOW SERVERS.
+const char* name_of(Replication kind);
+
 struct StartupMessage {
   int32_t version = protocol_3_0;
   std::string user;

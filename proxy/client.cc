@@ -439,6 +439,7 @@ void Client::end(std::string_view reason, bool linger) {
         std::chrono::duration_cast<seconds>(worker_.now() - connected_).count());
   }
   if (waiting()) leave_queue();
+  if (awaits_own_server()) pool_->withdraw_own(*this);
   if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
   state_ = ClientState::closed;
   deadline_.disarm();

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "pool/pool.h"
 #include "protocol/framer.h"
+#include "protocol/startup.h"
 #include "protocol/statements.h"
 #include "proxy/herd.h"
 #include "proxy/hold.h"
@@ -64,6 +65,14 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   void fail_waiting(const Error& error);
   /// The pool knows its welcome now.
   void welcome_known();
+
+  // --- replication (proxy/replication.cc)
+  Replication replication() const { return replication_; }
+  /// A server is being opened for this client alone, and has logged in.
+  void opening_own(Server& server) { server_ = &server; }
+  void serve_own(Server& server);
+  /// What it says to its own server at the start.
+  void add_startup_parameters(std::vector<std::pair<std::string, std::string>>& parameters) const;
 
   /// Somebody sent a cancel request with this client's key. `requester` is closed when it is done.
   void cancel_requested(Requester requester);
@@ -140,6 +149,8 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   char first_said() const;
   void drop_first_message();
   void join_pool();
+  void join_for_replication();
+  bool awaits_own_server() const;
   void enter(const Welcome& welcome);
   void become_admin();
   void become_cancel_request();
@@ -157,6 +168,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   Buffer pending_;     // said while no server could hear it
   size_t wanted_ = 0;  // while idle: so much must be pending before it is worth another look
   ClientState state_ = ClientState::login;
+  Replication replication_ = Replication::none;
   bool from_unix_ = false;
   bool counted_ = false;     // holds a permit of max_client_conn
   bool notified_ = false;    // query_wait_notify was sent for this wait

@@ -1,5 +1,6 @@
 // How a client comes in: from the end of its log-in to what it becomes, a member of a pool, a guest
 // on the console, or the bearer of a cancel request. And what it gives back when it goes.
+#include "protocol/cancel_key.h"
 #include "proxy/admin_session.h"
 #include "proxy/client.h"
 #include "proxy/client_login.h"
@@ -31,6 +32,7 @@ void Client::join_pool() {
   pool_ = &worker_.pool(*login_->pool());
   pool_->client_came();
   timeouts_ = resolve_client(worker_.config(), login_->entry(), login_->user());
+  if (login_->replication() != Replication::none) return join_for_replication();
   if (const WelcomePtr welcome = login_->pool()->welcome()) return enter(*welcome);
   if (auto failure = pool_->fast_failure()) return fail(*failure);
   move_to(ClientState::login_waiting);
@@ -80,12 +82,15 @@ void Client::take_permits() {
 }
 
 std::pair<int32_t, int32_t> Client::make_cancel_key() {
+  CancelKey key;
   do {
-    worker_.outside().random(std::span(reinterpret_cast<char*>(&cancel_key_), sizeof cancel_key_));
-    cancel_key_ &= 0x7fffffffffffffff;
+    uint64_t random = 0;
+    worker_.outside().random(std::span(reinterpret_cast<char*>(&random), sizeof random));
+    key = CancelKey::from_random(random, worker_.config().settings.peer_id);
+    cancel_key_ = key.identity();
   } while (cancel_key_ == 0 ||
            !worker_.pooler().cancel_keys().add(cancel_key_, {worker_.id(), this}));
-  return {static_cast<int32_t>(cancel_key_ >> 32), static_cast<int32_t>(cancel_key_)};
+  return {key.process(), key.secret()};
 }
 
 void Client::become_cancel_request() {

@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::string_view console_name = "pgbouncer";
 
+const char* logged_as(Replication kind) {
+  return kind == Replication::none ? "no" : kind == Replication::logical ? "database" : "yes";
+}
+
 }  // namespace
 
 Error error_naming(ErrorCode code, const std::string& name) {
@@ -101,8 +105,8 @@ bool ClientLogin::is_owner() const {
 void ClientLogin::begin_auth() {
   const Config& config = client_.worker().config();
   if (config.settings.log_connections) {
-    log(LogLevel::log, "{}login attempt: db={} user={} tls=no replication=no", client_.log_name(),
-        startup_.database, startup_.user);
+    log(LogLevel::log, "{}login attempt: db={} user={} tls=no replication={}", client_.log_name(),
+        startup_.database, startup_.user, logged_as(replication_));
   }
   const bool owner = to_console_ && is_owner();
   if (owner || config.settings.auth_type == AuthMethod::any) return authenticated();
@@ -170,7 +174,7 @@ void ClientLogin::authenticated() {
     return refuse(Error(ErrorCode::database_disabled,
                         fmt::format("database \"{}\" is disabled", entry_->name)));
   }
-  if (pooler.shutting_down()) return refuse(Error(ErrorCode::shutting_down));
+  if (pooler.turns_away(client_.from_unix())) return refuse(Error(ErrorCode::shutting_down));
   const bool any = client_.worker().config().settings.auth_type == AuthMethod::any;
   if (any && !entry_->user) return refuse(Error(ErrorCode::bouncer_config));
   registry.remember(*counted_database_);

@@ -51,6 +51,9 @@ class ClientLogin {
   const CancelRequest& cancel_request() const { return cancel_; }
   const std::string& user() const { return startup_.user; }
   const std::string& database() const { return startup_.database; }
+  Replication replication() const { return replication_; }
+  /// What a server of the client's own is told at the start.
+  void add_startup_parameters(std::vector<std::pair<std::string, std::string>>& parameters) const;
 
   // --- when authenticated
   PoolEntry* pool() const { return pool_; }
@@ -106,6 +109,7 @@ class ClientLogin {
   Hold<DatabaseState> counted_database_;
   Hold<UserState> counted_user_;
   ConsoleRights rights_ = ConsoleRights::none;
+  Replication replication_ = Replication::none;
   Progress progress_ = Progress::goes_on;
   bool heard_anything_ = false;
   bool started_ = false;  // the StartupMessage has come

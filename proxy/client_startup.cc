@@ -94,15 +94,14 @@ void ClientLogin::startup(StartupMessage message) {
 
 std::optional<Error> ClientLogin::take_parameters() {
   if (startup_.user.size() > max_user_name) return Error(ErrorCode::username_too_long);
-  if (!startup_.replication.empty() && startup_.replication != "false" &&
-      startup_.replication != "0" && startup_.replication != "off" &&
-      startup_.replication != "no") {
-    return error_naming(ErrorCode::unsupported_parameter, "replication");
-  }
+  const auto replication = decode_replication(startup_.replication);
+  if (!replication) return error_naming(ErrorCode::unsupported_parameter, "replication");
+  replication_ = *replication;
   for (const auto& [name, value] : startup_.parameters) {
     if (auto error = take_parameter(name, value, ErrorCode::unsupported_parameter)) return error;
   }
-  if (startup_.options.empty()) return std::nullopt;
+  // A replication client's options go to its own server as they are.
+  if (startup_.options.empty() || replication_ != Replication::none) return std::nullopt;
   const auto options = parse_options(startup_.options);
   if (!options) return options.error();
   for (const auto& [name, value] : *options) {

@@ -149,6 +149,11 @@ class Listener {
  public:
   virtual ~Listener() = default;
   virtual const Address& address() const = 0;
+  /// Hands over what the system has accepted already: called before closing, so that nobody who got
+  /// through is turned away.
+  virtual void accept_waiting() {}
+  /// ListenOptions::defer_accept has changed.
+  virtual void set_defer_accept(bool) {}
 };
 
 class Outside {

@@ -109,6 +109,7 @@ Result<Done> Program::run() {
   for (std::thread& thread : threads) thread.join();
   for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
+  pooler_->peers().close_everything();
   outsides_.clear();
   Pidfile::remove(settings.pidfile);
   return Done{};

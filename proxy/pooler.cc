@@ -90,10 +90,19 @@ void Pooler::client_gone(Worker& worker) {
 // --- cancelling
 
 void Pooler::cancel(const CancelRequest& request, Requester requester) {
-  const uint64_t key = key_of(request);
+  const auto asked = CancelKey::of(request);
+  if (!asked) return tell_requester(requester, "failed cancel request");
+  const uint64_t key = asked->identity();
   const auto owner = cancel_keys_.find(key);
   if (!owner) {
-    return tell_requester(requester, "failed cancel request");
+    const int own_id = workers_[requester.worker]->config().settings.peer_id;
+    if (own_id == 0 || asked->peer_id() == own_id) {
+      return tell_requester(requester, "failed cancel request");
+    }
+    return post([key = *asked, requester](Pooler& pooler) {
+      pooler.workers_[0]->begin_event();
+      pooler.peers_.pass_on(key, requester);
+    });
   }
   workers_[owner->worker]->post([this, key, requester](Worker& worker) {
     const auto still = cancel_keys_.find(key);
@@ -102,12 +111,6 @@ void Pooler::cancel(const CancelRequest& request, Requester requester) {
     }
     still->client->cancel_requested(requester);
   });
-}
-
-uint64_t Pooler::key_of(const CancelRequest& request) {
-  if (request.secret.size() != 4) return 0;
-  return static_cast<uint64_t>(static_cast<uint32_t>(request.process)) << 32 |
-         load_u32(request.secret.data());
 }
 
 void Pooler::tell_requester(Requester requester, const char* outcome) {
@@ -147,6 +150,10 @@ void Pooler::publish(ConfigPtr config) {
   const ConfigPtr before = std::exchange(config_, std::move(config));
   apply_limits();
   set_name_lifetimes();
+  peers_.change_config(*config_);
+  for (const auto& listener : listeners_) {
+    listener->set_defer_accept(config_->settings.tcp_defer_accept);
+  }
   post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
   if (tidying_) {
     post([](Pooler& pooler) {

@@ -14,6 +14,7 @@
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
 #include "proxy/names.h"
+#include "proxy/peers.h"
 #include "proxy/registry.h"
 #include "proxy/statement_registry.h"
 #include "proxy/stats_history.h"
@@ -57,6 +58,11 @@ class Pooler final : public ListenerUser {
   Permits& client_permits() { return client_permits_; }
   uint64_t next_id() { return next_id_.fetch_add(1) + 1; }
   bool shutting_down() const { return shutdown_.load() != Shutdown::no; }
+  /// Whether a log-in that ends now comes too late. TCP is closed since the shutdown began: who
+  /// logs in by it had connected before, and is served like all who were there.
+  bool turns_away(bool from_unix) const {
+    return waits_for_servers() || (shutting_down() && from_unix);
+  }
   bool waits_for_servers() const { return shutdown_.load() == Shutdown::wait_for_servers; }
   bool paused() const { return paused_.load(); }
   bool paused(const DatabaseState& database) const { return paused() || database.paused.load(); }
@@ -80,6 +86,7 @@ class Pooler final : public ListenerUser {
   /// Opens the listeners; an error is fatal for the process.
   Result<Done> listen();
   const Config& config() const { return *config_; }
+  Peers& peers() { return peers_; }
   /// Reads the files again; false (and logged) where they are bad, and nothing has changed.
   bool reload();
   Result<Done> set(const std::string& key, const std::string& value);
@@ -119,7 +126,6 @@ class Pooler final : public ListenerUser {
 
   void on_accept(ParcelPtr connection, bool from_unix) override;
   void on_accept_failed(int error) override;
-  static uint64_t key_of(const CancelRequest& request);
   std::optional<Error> check_database(const std::string& database, std::string_view verb,
                                       bool may_make = true);
   bool known_database(const std::string& name);
@@ -154,6 +160,7 @@ class Pooler final : public ListenerUser {
   std::atomic<bool> watching_{false};  // somebody waits for progress
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  Peers peers_{*this};
   std::vector<PendingPause> pending_pauses_;
   std::optional<Names> names_;
   std::optional<Deadline> stats_period_, tidying_, refresh_;

@@ -144,6 +144,9 @@ void Pooler::progress() {
 // --- the end
 
 void Pooler::close_tcp_listeners() {
+  for (const auto& listener : listeners_) {
+    if (!listener->address().is_unix()) listener->accept_waiting();
+  }
   std::erase_if(listeners_, [](const auto& listener) { return !listener->address().is_unix(); });
 }
 

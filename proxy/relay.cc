@@ -132,7 +132,8 @@ Relay::Relay(Client& client, Server& server, Instant now)
       server_(server),
       transaction_since_(now),
       written_before_(server.link().stream().written()),
-      tracks_statements_(server.pool().settings().prepared_statements > 0) {
+      tracks_statements_(server.replication() == Replication::none &&
+                         server.pool().settings().prepared_statements > 0) {
   server.replay_memory().clear();
 }
 
@@ -226,7 +227,7 @@ bool Relay::rewrite_error(View body) {
 
 bool Relay::complete() const {
   // A message that the client has sent in part belongs to this server.
-  return settings().mode != PoolMode::session && server_.exchange().clean() &&
+  return settings().mode != PoolMode::session && !server_.owner() && server_.exchange().clean() &&
          client_.framer().remaining() == 0;
 }
 

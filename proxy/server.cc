@@ -84,10 +84,10 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
   secret_ = login->secret();
   welcome_ = login->welcome();
   values_ = welcome_->tracked;
-  pool_->login_worked(welcome_);
+  if (!owner_) pool_->login_worked(welcome_);
   feed(rest);
   if (task_ == Task::closing) return;
-  if (pool_->settings().entry.connect_query) {
+  if (pool_->settings().entry.connect_query && replication_ != Replication::physical) {
     task_ = Task::connect_query;
     return inject(*pool_->settings().entry.connect_query);
   }
@@ -95,6 +95,7 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
 }
 
 void Server::enter_pool() {
+  if (owner_) return enter_replication();
   arm(std::nullopt);
   task_ = Task::idle;
   settle(pool_->share().opened(*this, worker_->now()));
@@ -108,6 +109,7 @@ void Server::login_failed(const Error& error) {
   const bool others = pool_->entry().database.hosts.failed(
       entry.host, entry.load_balance_hosts, login_->host(), unreachable,
       now + std::max(pool_->settings().rules.server_login_retry, local_pause), now);
+  if (owner_) return close("login failed");
   if (!others) pool_->share().login_failed(now);
   close(unreachable ? error.message : "login failed");
   others ? pool_->look_again() : pool_->login_has_failed(error);
@@ -323,6 +325,8 @@ Relay& Server::lend_to(Client& client) {
 }
 
 void Server::arm_for_relay() {
+  // What a WAL sender does has no end that a query's or a transaction's could be taken for.
+  if (replication_ != Replication::none) return;
   if (pool_->settings().has_timeouts()) arm(relay_->deadline());
 }
 
@@ -368,7 +372,7 @@ void Server::advance() {
 }
 
 bool Server::in_forbidden_transaction() const {
-  return relay_ && pool_->settings().mode == PoolMode::statement &&
+  return relay_ && !owner_ && pool_->settings().mode == PoolMode::statement &&
          exchange_.status() != TransactionStatus::idle;
 }
 

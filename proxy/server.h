@@ -11,6 +11,7 @@
 #include "pool/pool.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
+#include "protocol/startup.h"
 #include "protocol/statements.h"
 #include "proxy/herd.h"
 #include "proxy/link.h"
@@ -56,6 +57,14 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
 
   /// Starts the connection; what follows comes back through the pool.
   void start();
+
+  // --- replication (proxy/replication.cc)
+  /// The same, for one client alone, who hears how it went.
+  void start_for(Client& owner);
+  Client* owner() { return owner_; }
+  Replication replication() const { return replication_; }
+  /// The database is another now: both connections are closed at once.
+  void end_replication();
 
   // --- lending
   /// Begins a relay. The caller then hands over the client's messages.
@@ -134,6 +143,9 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool try_next_address();
   bool fast_close_due() const;
   void enter_pool();
+  void enter_replication();
+  void owner_left();
+  void disown();
   void feed(View bytes);
   void take_parameter(View body);
   bool take_error(View body, Answer answer);
@@ -183,6 +195,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool values_sent_ = false;      // the client's parameters are on their way
   bool values_failed_ = false;
   bool copy_failed_ = false;  // CopyFail was sent in place of the client that has gone
+  Replication replication_ = Replication::none;
+  Client* owner_ = nullptr;  // the client it was opened for
   std::optional<Relay> relay_;
   std::unique_ptr<ServerLogin> login_;
   std::optional<Deadline> deadline_;

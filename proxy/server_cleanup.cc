@@ -12,6 +12,7 @@ namespace headgate {
 // A client that has vanished has its query cancelled. One that said goodbye behind its last request
 // wants it carried out, as a server of its own would do.
 void Server::client_left(Leaving how) {
+  if (owner_) return owner_left();
   MUST(relay_);
   const uint32_t missing = relay_->client().framer().remaining();
   relay_.reset();

@@ -24,6 +24,7 @@ bool is_local_pressure(int error) {
 void Server::close(std::string_view reason) {
   if (task_ == Task::closing) return;
   MUST(!relay_);
+  disown();
   log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
       std::chrono::duration_cast<seconds>(worker_->now() - started_).count());
   const bool logging_in = task_ == Task::login;
@@ -50,11 +51,12 @@ void Server::close(std::string_view reason) {
 void Server::lost(std::string_view reason) {
   if (!relay_) return close(reason);
   Client& client = relay_->client();
-  const bool untouched = ended_ && relay_->untouched();
+  const bool untouched = ended_ && !owner_ && relay_->untouched();
   const bool told = relay_->fatal_was_passed() || mid_answer();
   const Bytes request(relay_->replay());
   if (untouched) statements_.take_back_all(client.statements());
   relay_.reset();
+  owner_ = nullptr;
   client.unlinked();
   close(reason);
   if (untouched) return client.serve_again(request);
@@ -77,7 +79,7 @@ void Server::out_of_resources(int error) {
       "{}cannot open a connection: {}; this process is short of descriptors or "
       "memory, the server is not to blame",
       log_name(), worker_->pooler().describe_error(error));
-  pool_->share().put_off_opening(worker_->now() + local_pause);
+  if (!owner_) pool_->share().put_off_opening(worker_->now() + local_pause);
   close("out of resources");
 }
 
@@ -93,6 +95,7 @@ void Server::gone() {
 
 void Server::abandon() {
   relay_.reset();
+  owner_ = nullptr;
   pool_->share().close(*this, worker_->now());
   pool_->share().gone(*this);
   link_.close(false);

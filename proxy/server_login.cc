@@ -4,6 +4,7 @@
 
 #include "protocol/messages.h"
 #include "protocol/startup.h"
+#include "proxy/client.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
@@ -66,6 +67,7 @@ void ServerLogin::connected() {
   std::vector<std::pair<std::string, std::string>> parameters = {
       {"user", user}, {"database", entry.dbname.empty() ? entry.name : entry.dbname}};
   for (const auto& parameter : entry.startup_parameters) parameters.push_back(parameter);
+  if (const Client* owner = server_.owner()) owner->add_startup_parameters(parameters);
   Bytes packet;
   encode_startup(packet, parameters);
   server_.link().send(packet);

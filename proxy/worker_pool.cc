@@ -25,7 +25,10 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
       share_(entry_.shared, worker.id(), settings_->rules),
       tend_(
           worker.deadlines(), [](void* self, Instant) { static_cast<WorkerPool*>(self)->tend(); },
-          this) {
+          this),
+      own_retry_(
+          worker.deadlines(),
+          [](void* self, Instant) { static_cast<WorkerPool*>(self)->open_own(); }, this) {
   apply_pause();
 }
 
@@ -54,8 +57,10 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
 
 void WorkerPool::apply_pause() {
   share_.set_paused(worker_.pooler().paused(entry_.database), worker_.now());
-  if (worker_.pooler().waits_for_servers())
+  if (worker_.pooler().waits_for_servers()) {
     fail_all_waiters(Error(ErrorCode::server_shutting_down));
+    fail_own(Error(ErrorCode::server_shutting_down));
+  }
   tend();
 }
 
@@ -64,6 +69,7 @@ void WorkerPool::reconnect() {
   share_.for_each_server([](PooledServer& server) {
     if (server.state() != ServerState::closing) server.set_close_needed();
   });
+  end_replication();
   close_unwanted();
 }
 
@@ -122,6 +128,7 @@ std::optional<Instant> WorkerPool::look_if_due() {
 
 void WorkerPool::look_again() {
   looks_soon_ = false;
+  open_own();
   while (true) {
     const Wish wish = share_.wish(worker_.now());
     switch (wish.want) {
@@ -190,7 +197,7 @@ void WorkerPool::fetch_failed() {
 // A limit shared with other pools is in the way: an idle server of another pool gives way.
 void WorkerPool::make_room(Wish::Want want) {
   const auto shares_limit = [&](const PoolEntry& other) {
-    if (&other == &entry_) return false;
+    if (&other == &entry_) return !want_own_.empty();  // whose own idle ones serve no such client
     return want == Wish::Want::evict_database ? &other.database == &entry_.database
                                               : &other.user == &entry_.user;
   };
@@ -266,7 +273,7 @@ bool may_pass(const Error& failure) {
 
 std::optional<Error> WorkerPool::fast_failure() const {
   const SharedPool& shared = entry_.shared;
-  if (!shared.failing() || shared.staying() > 0 || shared.retry_at() <= worker_.now()) {
+  if (!shared.failing() || shared.lendable() > 0 || shared.retry_at() <= worker_.now()) {
     return std::nullopt;
   }
   const auto failure = entry_.last_failure();
@@ -280,7 +287,7 @@ std::optional<Error> WorkerPool::fast_failure() const {
 // Those who wait hear the server's own words.
 void WorkerPool::fail_waiters() {
   const auto failure = entry_.last_failure();
-  if (failure && !may_pass(*failure) && entry_.shared.staying() == 0) fail_all_waiters(*failure);
+  if (failure && !may_pass(*failure) && entry_.shared.lendable() == 0) fail_all_waiters(*failure);
 }
 
 void WorkerPool::fail_all_waiters(const Error& error) {
@@ -293,7 +300,7 @@ void WorkerPool::fail_all_waiters(const Error& error) {
 
 void WorkerPool::login_has_failed(const Error& error) {
   entry_.set_last_failure(error);
-  if (may_pass(error) || entry_.shared.staying() > 0) return look_again();
+  if (may_pass(error) || entry_.shared.lendable() > 0) return look_again();
   worker_.pooler().post_to_all([pool = entry_.shared.id](Worker& worker) {
     if (WorkerPool* there = worker.find_pool(pool)) there->fail_waiters();
   });

@@ -3,6 +3,7 @@
 // worker.
 #pragma once
 
+#include <deque>
 #include <memory>
 
 #include "base/deadlines.h"
@@ -72,6 +73,15 @@ class WorkerPool {
   /// The error for clients when the last log-in failed and no server is left; nothing otherwise.
   std::optional<Error> fast_failure() const;
 
+  // --- replication (proxy/replication.cc)
+  /// The client gets a server of its own as soon as there is room for one.
+  void ask_own(Client& client);
+  void withdraw_own(Client& client);
+  void opened_own(Server& server);
+  size_t wanting_own() const { return want_own_.size(); }
+  /// How often room is looked for, beside what others tell.
+  static constexpr Duration own_retry = milliseconds(100);
+
   // --- told by servers
   /// A server has introduced itself.
   void login_worked(const WelcomePtr& welcome);
@@ -80,6 +90,10 @@ class WorkerPool {
 
  private:
   void open_server();
+  void open_own();
+  void open_server_for(Client& client);
+  void fail_own(const Error& error);
+  void end_replication();
   void make_room(Wish::Want want);
   void tell_to_look_again(WorkerMask workers);
   void send_server(Server& server, WorkerId to, bool fetched);
@@ -95,7 +109,8 @@ class WorkerPool {
   PoolSettingsPtr settings_;
   Pool share_;
   PoolStats stats_;
-  Deadline tend_;
+  Deadline tend_, own_retry_;
+  std::deque<Client*> want_own_;
   size_t clients_ = 0;
   bool called_at_turn_end_ = false;
   bool looks_soon_ = false;

@@ -60,6 +60,7 @@ ConnectionRow describe(Client& client, Worker& worker) {
   if (client.state() == ClientState::admin) row.database = "pgbouncer";
   row.state = client_state(client);
   set_addresses(row, client.link(), worker.config().settings.listen_port);
+  row.replication = name_of(client.replication());
   row.connect_time = client.connect_wall();
   const bool busy = client.state() == ClientState::waiting || client.state() == ClientState::active;
   const int64_t age = (worker.now() - client.request_since()).count();
@@ -90,6 +91,7 @@ ConnectionRow describe(Server& server, Worker& worker) {
   row.database = server.pool().entry().database.name;
   row.state = server_state(server, worker.now());
   set_addresses(row, server.link(), server.address().port);
+  row.replication = name_of(server.replication());
   row.connect_time = server.connect_wall();
   row.request_time = worker.outside().wall_microseconds() - (worker.now() - server.since()).count();
   row.close_needed = server.close_needed();
@@ -115,9 +117,9 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.servers_tested = counts.tested + counts.closing;
   row.servers_login = counts.login;
   const auto& waiters = pool.share().waiters();
-  row.clients_waiting = static_cast<uint32_t>(waiters.size());
+  row.clients_waiting = static_cast<uint32_t>(waiters.size() + pool.wanting_own());
   row.clients_active =
-      static_cast<uint32_t>(pool.clients() - std::min(pool.clients(), waiters.size()));
+      static_cast<uint32_t>(pool.clients() - std::min<size_t>(pool.clients(), row.clients_waiting));
   pool.share().for_each_server([&](PooledServer& server) {
     if (!waits_for_cancels(static_cast<Server&>(server))) return;
     ++row.servers_being_canceled;

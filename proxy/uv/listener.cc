@@ -117,6 +117,17 @@ int UvListener::start(uv_loop_t& loop, Descriptor socket, ListenerUser& user) {
   return error;
 }
 
+void UvListener::accept_waiting() {
+  for (int i = 0; i < most_accepts_at_end && handles_->accept_one(); ++i) {
+  }
+}
+
+void UvListener::set_defer_accept(bool defer) {
+  if (address_.is_unix()) return;
+  set_option(handles_->socket.number(), IPPROTO_TCP, TCP_DEFER_ACCEPT,
+             defer ? defer_accept_seconds : 0);
+}
+
 UvListener::~UvListener() {
   if (handles_ != nullptr) handles_->close();
 }

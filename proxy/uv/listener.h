@@ -19,6 +19,7 @@ Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
 class UvListener final : public Listener {
  public:
   static constexpr int most_accepts_at_once = 64;
+  static constexpr int most_accepts_at_end = 4096;
   static constexpr uint64_t pause_ms = 1000;
 
   UvListener(Address address, UnixPath path)
@@ -30,6 +31,8 @@ class UvListener final : public Listener {
   /// Starts to accept; 0 or an errno.
   int start(uv_loop_t& loop, Descriptor socket, ListenerUser& user);
   const Address& address() const override { return address_; }
+  void accept_waiting() override;
+  void set_defer_accept(bool defer) override;
 
  private:
   struct Handles;

@@ -49,7 +49,8 @@ TEST_CASE("check: the console's database cannot hold the users") {
 }
 
 TEST_CASE("check: the report has the warnings and what matters") {
-  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
+  auto config =
+      load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nauth_ldap_options=x\n");
   REQUIRE(config.ok());
   const std::string text = report(*config);
   CAPTURE(text);

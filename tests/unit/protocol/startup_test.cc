@@ -199,3 +199,13 @@ TEST_CASE("startup: whatever the bytes, decoding ends in a packet or an error") 
     }
   }
 }
+
+TEST_CASE("startup: what the parameter replication asks for") {
+  for (View yes : {"true", "TRUE", "yes", "on", "1"}) {
+    CHECK(decode_replication(yes) == Replication::physical);
+  }
+  for (View no : {"false", "No", "off", "0", ""})
+    CHECK(decode_replication(no) == Replication::none);
+  CHECK(decode_replication("database") == Replication::logical);
+  for (View bad : {"Database", "2", "maybe", "tru"}) CHECK_FALSE(decode_replication(bad));
+}
