@@ -28,6 +28,8 @@ std::optional<CancelKeys::Owner> CancelKeys::find(uint64_t key) const {
 Canceller::Canceller(Worker& worker, Server& server, Requester requester)
     : worker_(worker),
       server_(&server),
+      pool_(server.pool()),
+      id_(worker.pooler().next_id()),
       requesters_{requester},
       ready_count_(server.ready_count()),
       link_(worker, *this),

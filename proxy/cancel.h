@@ -19,6 +19,7 @@ namespace headgate {
 class Client;
 class Server;
 class Worker;
+class WorkerPool;
 
 /// Who has which cancel key: from any thread.
 class CancelKeys {
@@ -53,6 +54,11 @@ class Canceller final : public LinkUser, public HerdMember {
   /// Somebody else asks for the very same: one request does for all.
   void also_for(Requester requester) { requesters_.push_back(requester); }
   uint64_t ready_count() const { return ready_count_; }
+  WorkerPool& pool() { return pool_; }
+  const Link& link() const { return link_; }
+  uint64_t id() const { return id_; }
+  const std::vector<Requester>& requesters() const { return requesters_; }
+  bool sent() const { return sent_; }
   /// The server has gone: there is nothing left to cancel.
   void forget_server() { server_ = nullptr; }
 
@@ -65,6 +71,8 @@ class Canceller final : public LinkUser, public HerdMember {
 
   Worker& worker_;
   Server* server_;
+  WorkerPool& pool_;
+  const uint64_t id_;
   std::vector<Requester> requesters_;
   const uint64_t ready_count_;  // the query it is meant for
   Link link_;

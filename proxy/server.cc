@@ -345,6 +345,7 @@ void Server::arm(std::optional<Instant> at) {
 }
 
 void Server::on_deadline() {
+  if (worker_->suspended()) return arm(worker_->now() + seconds(1));
   switch (task_) {
     case Task::login:
       return login_failed(Error(ErrorCode::server_connect_failed, "connect timeout"));

@@ -213,6 +213,7 @@ void WorkerPool::settle(Server& server, Grant grant) {
 }
 
 void WorkerPool::tend() {
+  if (worker_.suspended()) return;  // it is called when that is over
   std::vector<Pool::Retired> retired;
   share_.retire(worker_.now(), retired);
   for (const Pool::Retired& one : retired) as_server(*one.server).close(one.reason);

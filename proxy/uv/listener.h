@@ -30,6 +30,9 @@ class UvListener final : public Listener {
   /// Starts to accept; 0 or an errno.
   int start(uv_loop_t& loop, Descriptor socket, ListenerUser& user);
   const Address& address() const override { return address_; }
+  void accept(bool wanted) override;
+  int descriptor() const override;
+  ParcelPtr duplicate() const override;
 
  private:
   struct Handles;
