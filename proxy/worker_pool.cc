@@ -28,7 +28,13 @@ WorkerPool::WorkerPool(Worker& worker, PoolEntry& entry, PoolSettingsPtr setting
   apply_pause();
 }
 
+void WorkerPool::forget() {
+  stats_ = {};
+  forgotten_ = true;
+}
+
 void WorkerPool::client_came() {
+  forgotten_ = false;
   if (++clients_ == 1) tend();  // min_pool_size may hold from now on
 }
 

@@ -28,6 +28,9 @@ class WorkerPool {
   PoolStats& stats() { return stats_; }
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
+  /// Its database was killed: nothing is shown of it until somebody comes again.
+  void forget();
+  bool forgotten() const { return forgotten_ && clients_ == 0; }
   void client_came();
   void client_left() { --clients_; }
 
@@ -91,6 +94,7 @@ class WorkerPool {
   PoolStats stats_;
   Deadline tend_;
   size_t clients_ = 0;
+  bool forgotten_ = false;
   bool called_at_turn_end_ = false;
   bool looks_soon_ = false;
   bool passes_on_ = false;

@@ -31,7 +31,9 @@ bool cannot_rest(Server& server, Instant now) {
   }
 }
 
+// It must not go to anybody else when its client goes.
 void close_unrested(Server& server) {
+  server.set_close_needed();
   if (Relay* relay = server.relay()) relay->client().fail(Error(ErrorCode::suspend_timeout));
   server.close(error_row(ErrorCode::suspend_timeout).text);
 }
