@@ -45,7 +45,7 @@ struct AdminSession::Input {
   void on_pass(View, bool) {}
   bool on_message(char tag, View body, bool) {
     session.message(tag, body);
-    return !session.busy_ && !session.broken_ && session.client_.state() == ClientState::admin;
+    return session.listens() && !session.broken_ && session.client_.state() == ClientState::admin;
   }
 };
 
@@ -65,8 +65,11 @@ bool AdminSession::is_owner() const {
   return user == console_database && process && process->uid == client_.worker().pooler().own_uid();
 }
 
+// One command at a time, and none for a client that does not read its answers.
+bool AdminSession::listens() const { return !busy_ && !client_.link().slow(); }
+
 void AdminSession::bytes(View in) {
-  if (busy_) {
+  if (!listens() || !pending_.empty()) {
     pending_.append(in);
     if (pending_.size() > ConsoleProtocol::max_message) {
       client_.link().pause(Link::Pause::not_now);
@@ -264,6 +267,7 @@ void AdminSession::answer(Result<Bytes> out) {
 }
 
 void AdminSession::go_on() {
+  if (!listens()) return;
   client_.link().resume(Link::Pause::not_now);
   Buffer said;
   std::swap(said, pending_);

@@ -28,6 +28,8 @@ class AdminSession {
   void bytes(View in);
   /// Somebody sent a cancel request with this console's key.
   void cancel_requested();
+  /// It may be able to hear what it was sent meanwhile: it has been answered, or has read.
+  void go_on();
 
  private:
   struct Input;
@@ -35,6 +37,7 @@ class AdminSession {
   using Reply = std::function<void(Result<Bytes>)>;
   using Outcome = Result<Bytes>;
 
+  bool listens() const;
   void message(char tag, View body);
   void carry_out(const ConsoleCommand& command);
   void run(std::function<std::optional<Error>(Pooler&)> action);
@@ -49,7 +52,6 @@ class AdminSession {
   void shut_down_now();
   void answer(Result<Bytes> out);
   void take_step(ConsoleStep step);
-  void go_on();
   bool is_owner() const;
   Reply later();
 

@@ -296,6 +296,7 @@ void Client::on_link_drained() {
   if (server_) server_->link().resume(Link::Pause::receiver_slow);
   link_.resume(Link::Pause::not_now);
   if (state_ == ClientState::idle) take_pending();
+  if (state_ == ClientState::admin) admin_->go_on();
 }
 
 // --- told by the pool and the server

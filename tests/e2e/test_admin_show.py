@@ -1,12 +1,13 @@
 """The admin console shows what PgBouncer's shows: columns, types, rows."""
 
 import re
+import threading
 
 import psycopg
 import pytest
 
 from lib.console_columns import COLUMNS, HELP, LISTS_ROWS, MAYBE_EMPTY, TOTALS_ROWS
-from lib.headgate import is_headgate
+from lib.headgate import is_headgate, is_sanitized
 from lib.messages import query
 from lib.processes import wait_until
 from lib.wire import ServerError, Wire, tags
@@ -205,6 +206,25 @@ def test_bytes_that_wait_for_a_server_are_seen(start_headgate):
         holder.query("COMMIT")
         waiter.read_until()
         assert not pooler.admin("SHOW ACTIVE_SOCKETS")
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(pooler):
+    commands = 4000  # 50 MB of answers
+    with Wire(pooler.port) as wire:
+        wire.login("admin", "pgbouncer")
+        before = pooler.rss_bytes()
+        sending = threading.Thread(target=wire.send, args=[query("SHOW CONFIG") * commands])
+        sending.start()
+        row = wait_until(
+            lambda: [row for row in pooler.admin("SHOW ACTIVE_SOCKETS") if row["send_avail"]], what="the console is full"
+        )
+        assert row[0]["database"] == "pgbouncer"
+        if not is_sanitized():
+            assert pooler.rss_bytes() - before < 10_000_000
+        for _ in range(commands):
+            assert tags(wire.read_until()).endswith("CZ")
+        sending.join(10)
+        assert not sending.is_alive()
 
 
 def test_ids_are_shared_and_never_used_again(pooler):
