@@ -38,7 +38,7 @@ StateWords state_of(const Client& client) {
 // Its lease is over, but a cancel request that was meant for it is still under way.
 bool being_canceled(Server& server) { return server.cancels() > 0 && !server.relay(); }
 
-// A server that has no client any more but is not clean yet counts as active, and is shown as idle.
+// A server that has no client any more but is not clean yet is active still: nobody can have it.
 StateWords state_of(Server& server, Instant now) {
   if (being_canceled(server)) return {"being_canceled", "sv_active"};
   switch (server.state()) {
@@ -50,7 +50,7 @@ StateWords state_of(Server& server, Instant now) {
       return {"idle", "sv_idle"};
     }
     case ServerState::active:
-      return {server.relay() ? "active" : "idle", "sv_active"};
+      return {"active", "sv_active"};
     case ServerState::tested:
     case ServerState::closing:
       break;

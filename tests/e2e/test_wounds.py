@@ -421,7 +421,9 @@ def check_others_unharmed(pooler, left_of_bad=0):
 
 
 def servers_of_bad(console):
-    return sum(row["database"] == "bad" for row in console.execute("SHOW SERVERS").fetchall())
+    """A cancel request that it never answers is given up later (cancel_wait_timeout)."""
+    rows = console.execute("SHOW SERVERS").fetchall()
+    return sum(row["database"] == "bad" and row["state"] != "active_cancel" for row in rows)
 
 
 def check_login_fails(start_behind, script, **bad):
