@@ -12,7 +12,6 @@ namespace {
 
 constexpr ConsoleRights stats = ConsoleRights::stats;
 constexpr ConsoleRights admin = ConsoleRights::admin;
-constexpr bool spares_console = true;
 
 constexpr CommandRow command_table[] = {
     {"SHOW", "CLIENTS", ConsoleVerb::show_clients, stats},
@@ -20,6 +19,13 @@ constexpr CommandRow command_table[] = {
     {"SHOW", "POOLS", ConsoleVerb::show_pools, stats},
     {"SHOW", "DATABASES", ConsoleVerb::show_databases, stats},
     {"SHOW", "USERS", ConsoleVerb::show_users, stats},
+    {"SHOW", "PEERS", ConsoleVerb::show_peers, stats},
+    {"SHOW", "PEER_POOLS", ConsoleVerb::show_peer_pools, stats},
+    {"SHOW", "FDS", ConsoleVerb::show_fds, admin},
+    {"SHOW", "SOCKETS", ConsoleVerb::show_sockets, stats},
+    {"SHOW", "ACTIVE_SOCKETS", ConsoleVerb::show_active_sockets, stats},
+    {"SHOW", "DNS_HOSTS", ConsoleVerb::show_dns_hosts, stats},
+    {"SHOW", "DNS_ZONES", ConsoleVerb::show_dns_zones, stats},
     {"SHOW", "LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW", "STATS", ConsoleVerb::show_stats, stats},
     {"SHOW", "STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},
@@ -31,16 +37,19 @@ constexpr CommandRow command_table[] = {
     {"SHOW", "VERSION", ConsoleVerb::show_version, stats},
     {"SHOW", "HELP", ConsoleVerb::show_help, stats},
     {"RELOAD", "", ConsoleVerb::reload, admin},
-    {"PAUSE", "", ConsoleVerb::pause, admin, TakesArgument::maybe_database, spares_console},
+    {"PAUSE", "", ConsoleVerb::pause, admin, TakesArgument::maybe_database},
     {"RESUME", "", ConsoleVerb::resume, admin, TakesArgument::maybe_database},
-    {"DISABLE", "", ConsoleVerb::disable, admin, TakesArgument::database, spares_console},
-    {"ENABLE", "", ConsoleVerb::enable, admin, TakesArgument::database, spares_console},
-    {"RECONNECT", "", ConsoleVerb::reconnect, admin, TakesArgument::maybe_database, spares_console},
-    {"KILL", "", ConsoleVerb::kill, admin, TakesArgument::maybe_database, spares_console},
+    {"SUSPEND", "", ConsoleVerb::suspend, admin},
+    {"DISABLE", "", ConsoleVerb::disable, admin, TakesArgument::database},
+    {"ENABLE", "", ConsoleVerb::enable, admin, TakesArgument::database},
+    {"RECONNECT", "", ConsoleVerb::reconnect, admin, TakesArgument::maybe_database},
+    {"KILL", "", ConsoleVerb::kill, admin, TakesArgument::maybe_database},
+    {"KILL_CLIENT", "", ConsoleVerb::kill_client, admin, TakesArgument::client},
+    {"WAIT_CLOSE", "", ConsoleVerb::wait_close, admin, TakesArgument::maybe_database},
     {"SHUTDOWN", "", ConsoleVerb::shutdown, admin},
-    {"SHUTDOWN", "WAIT_FOR_SERVERS", ConsoleVerb::shutdown, admin, TakesArgument::nothing, false,
+    {"SHUTDOWN", "WAIT_FOR_SERVERS", ConsoleVerb::shutdown, admin, TakesArgument::nothing,
      ShutdownMode::wait_for_servers},
-    {"SHUTDOWN", "WAIT_FOR_CLIENTS", ConsoleVerb::shutdown, admin, TakesArgument::nothing, false,
+    {"SHUTDOWN", "WAIT_FOR_CLIENTS", ConsoleVerb::shutdown, admin, TakesArgument::nothing,
      ShutdownMode::wait_for_clients},
 };
 
@@ -54,7 +63,9 @@ constexpr FixedParameter parameters[] = {
 
 constexpr View help =
     "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION"
-    "\n\tSHOW LISTS|MEM|STATE"
+    "\n\tSHOW PEERS|PEER_POOLS"
+    "\n\tSHOW FDS|SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE"
+    "\n\tSHOW DNS_HOSTS|DNS_ZONES"
     "\n\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS"
     "\n\tSET key = arg"
     "\n\tRELOAD"
@@ -64,8 +75,11 @@ constexpr View help =
     "\n\tENABLE <db>"
     "\n\tRECONNECT [<db>]"
     "\n\tKILL [<db>]"
+    "\n\tKILL_CLIENT <client_id>"
+    "\n\tSUSPEND"
     "\n\tSHUTDOWN"
-    "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS";
+    "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
+    "\n\tWAIT_CLOSE [<db>]";
 
 // Long enough for any command within the limits; a longer query is nothing to show in full.
 constexpr size_t max_quoted_query = 1000;
@@ -119,20 +133,11 @@ Result<ConsoleCommand> show_parameter(const ConsoleLine& line, View query, Conso
       .verb = ConsoleVerb::show_parameter, .argument = std::string(parameter->name), .value = {}};
 }
 
-std::string in_lower_case(View word) {
-  std::string lower(word);
-  for (char& c : lower) c = static_cast<char>(c | 0x20);  // the table has letters A to Z only
-  return lower;
-}
-
 Result<ConsoleCommand> command(const CommandRow& row, ConsoleLine line) {
   ConsoleCommand command{.verb = row.verb, .argument = {}, .value = {}, .mode = row.mode};
   if (row.takes != TakesArgument::nothing) command.argument = std::move(line.argument);
   if (row.takes == TakesArgument::database && command.argument.empty()) {
     return refusal("a database is required");
-  }
-  if (row.spares_console && command.argument == console_database) {
-    return refusal("cannot " + in_lower_case(row.word) + " admin db: " + command.argument);
   }
   return command;
 }

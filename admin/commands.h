@@ -1,5 +1,5 @@
-// The console's commands, one row each: the words, who may use them, and whether a database may or
-// must follow. Read by the parser and by the answers; a test compares them with the text of HELP.
+// The console's commands, one row each: the words, who may use them, and what may or must follow.
+// Read by the parser and by the answers; a test compares them with the text of HELP.
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace headgate {
 
-/// Whether the name of a database follows.
-enum class TakesArgument : uint8_t { nothing, maybe_database, database };
+/// Whether something follows: the name of a database, the id of a client.
+enum class TakesArgument : uint8_t { nothing, maybe_database, database, client };
 
 struct CommandRow {
   View word;    // also the command tag
@@ -17,7 +17,6 @@ struct CommandRow {
   ConsoleVerb verb;
   ConsoleRights rights;
   TakesArgument takes = TakesArgument::nothing;
-  bool spares_console = false;  // refused for the console's own database
   ShutdownMode mode = ShutdownMode::immediate;
 };
 

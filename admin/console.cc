@@ -28,6 +28,13 @@ constexpr AnswerRow answer_table[] = {
     {ConsoleVerb::show_pools, from_snapshot, show_pools},
     {ConsoleVerb::show_databases, from_snapshot, show_databases},
     {ConsoleVerb::show_users, from_snapshot, show_users},
+    {ConsoleVerb::show_sockets, from_snapshot, show_sockets},
+    {ConsoleVerb::show_active_sockets, from_snapshot, show_active_sockets},
+    {ConsoleVerb::show_peers, from_config, show_peers},
+    {ConsoleVerb::show_peer_pools, from_snapshot, show_peer_pools},
+    {ConsoleVerb::show_dns_hosts, from_snapshot, show_dns_hosts},
+    {ConsoleVerb::show_dns_zones, from_config, show_dns_zones},
+    {ConsoleVerb::show_fds, from_snapshot, show_fds},
     {ConsoleVerb::show_lists, from_snapshot, show_lists},
     {ConsoleVerb::show_stats, from_snapshot, show_stats},
     {ConsoleVerb::show_stats_totals, from_snapshot, show_stats_totals},
@@ -84,6 +91,16 @@ void answer_show(Bytes& out, const ConsoleCommand& command, const Snapshot& snap
   MUST(answer);
   answer->put(out, {command, snapshot, config});
   encode(out, backend::CommandComplete{command_tag(command.verb)});
+}
+
+// The columns are the same whatever the rows: those of an empty snapshot.
+void describe_answer(Bytes& out, const ConsoleCommand& command) {
+  const AnswerRow* answer = find_answer(command.verb);
+  if (!answer) return;
+  Bytes all;
+  answer->put(all, {command, Snapshot(), Config()});
+  if (all[0] == backend::row_description)
+    out += View(all).substr(0, 1 + size_t{load_u32(all.data() + 1)});
 }
 
 void answer_done(Bytes& out, const ConsoleCommand& command) {

@@ -18,6 +18,13 @@ enum class ConsoleVerb : uint8_t {
   show_pools,
   show_databases,
   show_users,
+  show_sockets,
+  show_active_sockets,
+  show_peers,
+  show_peer_pools,
+  show_dns_hosts,
+  show_dns_zones,
+  show_fds,
   show_lists,
   show_stats,
   show_stats_totals,
@@ -35,8 +42,11 @@ enum class ConsoleVerb : uint8_t {
   reload,
   pause,
   resume,
+  suspend,
+  wait_close,
   reconnect,
   kill,
+  kill_client,
   disable,
   enable,
   shutdown,
@@ -46,14 +56,14 @@ enum class ConsoleRights : uint8_t { none, stats, admin };
 
 struct ConsoleCommand {
   ConsoleVerb verb;
-  std::string argument;  // a database, a setting's name, a parameter's name
+  std::string argument;  // a database, a client's id, a setting's name, a parameter's name
   std::string value;     // SET
   ShutdownMode mode = ShutdownMode::immediate;
 };
 
 /// Reads one console query. Errors carry PgBouncer's texts (`invalid command '...', use SHOW
-/// HELP;`, `admin access needed`, `a database is required`, `cannot pause admin db: pgbouncer`,
-/// `bad arguments`); whether a database exists is for the proxy to know.
+/// HELP;`, `admin access needed`, `a database is required`, `bad arguments`); whether a database
+/// exists, and may be touched, is for the proxy to know.
 Result<ConsoleCommand> parse_console(View query, ConsoleRights rights);
 
 /// What a user may do: by admin_users and stats_users; auth_type any gives everybody SHOW. None:
@@ -67,6 +77,8 @@ bool needs_snapshot(ConsoleVerb verb);
 /// proxy; not ReadyForQuery.
 void answer_show(Bytes& out, const ConsoleCommand& command, const Snapshot& snapshot,
                  const Config& config);
+/// Appends the RowDescription that the answer will begin with, if it has rows.
+void describe_answer(Bytes& out, const ConsoleCommand& command);
 /// Appends the tag of a command that the proxy has carried out.
 void answer_done(Bytes& out, const ConsoleCommand& command);
 /// Appends the ParameterStatus messages of a console log-in, in PgBouncer's order.

@@ -16,6 +16,7 @@ auto key_of(const DatabaseRow& row) { return View(row.name); }
 auto key_of(const UserRow& row) { return View(row.name); }
 auto key_of(const StatsRow& row) { return View(row.database); }
 auto key_of(const MemoryRow& row) { return View(row.name); }
+auto key_of(const PeerStats& row) { return row.id; }
 
 template <class Row, class... Members>
 void add_members(Row& into, const Row& part, Members... members) {
@@ -53,6 +54,11 @@ void add(MemoryRow& into, const MemoryRow& part) {
   add_members(into, part, &MemoryRow::used, &MemoryRow::free, &MemoryRow::total);
 }
 
+void add(PeerStats& into, const PeerStats& part) {
+  add_members(into, part, &PeerStats::clients_active_cancel, &PeerStats::clients_waiting_cancel,
+              &PeerStats::servers_active_cancel, &PeerStats::servers_login);
+}
+
 template <class Row>
 void append(std::vector<Row>& into, std::vector<Row>&& part) {
   into.insert(into.end(), std::make_move_iterator(part.begin()),
@@ -84,11 +90,25 @@ void merge(Snapshot& into, Snapshot&& part) {
   merge_rows(into.users, std::move(part.users));
   merge_rows(into.stats, std::move(part.stats));
   merge_rows(into.memory, std::move(part.memory));
-  add_members(into, part, &Snapshot::login_clients, &Snapshot::free_clients,
-              &Snapshot::free_servers, &Snapshot::dns_names, &Snapshot::dns_queries,
-              &Snapshot::peers);
+  append(into.cancels, std::move(part.cancels));
+  append(into.descriptors, std::move(part.descriptors));
+  merge_rows(into.peers, std::move(part.peers));
+  append(into.dns_hosts, std::move(part.dns_hosts));
+  add_members(into, part, &Snapshot::login_clients, &Snapshot::dns_queries);
   into.paused |= part.paused;
   into.suspended |= part.suspended;
+}
+
+void place_cancels(Snapshot& snapshot) {
+  std::map<uint64_t, const CancelRow*> by_client;
+  for (const CancelRow& cancel : snapshot.cancels) by_client.emplace(cancel.client_id, &cancel);
+  for (ConnectionRow& client : snapshot.clients) {
+    const auto found = by_client.find(client.id);
+    if (found == by_client.end()) continue;
+    client.user = found->second->user;
+    client.database = found->second->database;
+    client.state = found->second->sent ? "active_cancel_req" : "waiting_cancel_req";
+  }
 }
 
 }  // namespace headgate

@@ -12,13 +12,21 @@
 
 namespace headgate {
 
-/// A client or a server connection: a row of SHOW CLIENTS or SHOW SERVERS.
+/// What a connection has not yet dealt with, in bytes.
+struct BufferedBytes {
+  uint64_t received = 0;   // come from the peer and held until somebody can take them
+  uint64_t remaining = 0;  // of a message that has come in part
+  uint64_t queued = 0;     // for the peer, which has not taken them
+};
+
+/// A client or a server connection: a row of SHOW CLIENTS or SERVERS, and of SHOW SOCKETS.
 struct ConnectionRow {
   bool is_server = false;
   std::string user, database;
   const char* replication = "none";
-  const char* state = "";
-  std::string address;  // "unix" for unix sockets
+  const char* state = "";         // in SHOW CLIENTS or SERVERS; null: not shown there
+  const char* socket_state = "";  // in SHOW SOCKETS; null: not shown there
+  std::string address;            // "unix" for unix sockets
   int port = 0;
   std::string local_address;
   int local_port = 0;
@@ -32,6 +40,14 @@ struct ConnectionRow {
   std::string application_name;
   int prepared_statements = 0;
   uint64_t id = 0;
+  BufferedBytes buffered;
+};
+
+/// A cancel request on its way: whose pool it is meant for, and whether it has reached the server.
+struct CancelRow {
+  uint64_t client_id = 0;  // of the connection that brought it
+  std::string user, database;
+  bool sent = false;
 };
 
 /// A pool over all workers: a row of SHOW POOLS. Parts of the same (database, user) are summed;
@@ -79,6 +95,33 @@ struct StatsRow {
   Duration elapsed{};  // since then
 };
 
+/// The cancel requests passed to another process (SHOW PEER_POOLS): a peer appears when it has been
+/// used.
+struct PeerStats {
+  int id = 0;
+  uint32_t clients_active_cancel = 0, clients_waiting_cancel = 0;
+  uint32_t servers_active_cancel = 0, servers_login = 0;
+};
+
+/// A name that was looked up: a row of SHOW DNS_HOSTS.
+struct DnsHostRow {
+  std::string hostname;
+  int64_t ttl = 0;  // seconds that the answer still holds
+  std::vector<std::string> addresses;
+};
+
+/// A connection that could be passed to another process: a row of SHOW FDS. Gathered only for it.
+struct DescriptorRow {
+  int number = -1;        // the descriptor
+  const char* task = "";  // pooler (it listens), client, server
+  std::string user, database, address;
+  int port = 0;
+  uint64_t cancel_key = 0;  // as a client sends it, or as it is sent to a server
+  int link = 0;             // the descriptor of the other side; 0: none
+  std::string client_encoding, standard_strings, datestyle, timezone;
+  std::string password, scram_client_key, scram_server_key;
+};
+
 /// SHOW MEM: what one kind of object takes.
 struct MemoryRow {
   const char* name;
@@ -92,16 +135,23 @@ struct Snapshot {
   std::vector<UserRow> users;
   std::vector<StatsRow> stats;
   std::vector<MemoryRow> memory;
+  std::vector<CancelRow> cancels;
+  std::vector<DescriptorRow> descriptors;
+  std::vector<PeerStats> peers;
+  std::vector<DnsHostRow> dns_hosts;
   uint32_t login_clients = 0;
-  uint32_t free_clients = 0, free_servers = 0;
-  uint32_t dns_names = 0, dns_queries = 0;
-  uint32_t peers = 0;
+  uint32_t dns_queries = 0;
   bool paused = false, suspended = false;
 };
 
-/// Adds another part to a snapshot: connections are appended; rows of the same pool, database, user
-/// or kind of memory become one. Counts add up, so each part MUST report its own share only and a
-/// number for the whole process MUST come in one part; limits and names are the same in all.
+/// Adds another part to a snapshot: connections are appended; rows of the same pool, database,
+/// user, peer or kind of memory become one. Counts add up, so each part MUST report its own share
+/// only and a number for the whole process MUST come in one part; limits and names are the same in
+/// all.
 void merge(Snapshot& into, Snapshot&& part);
+
+/// Once all parts are there: the clients that brought cancel requests get the pool that these are
+/// meant for, which another worker may know, and their state.
+void place_cancels(Snapshot& snapshot);
 
 }  // namespace headgate

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <ctime>
 #include <tuple>
 
 #include "admin/console_rows.h"
@@ -16,85 +15,6 @@ namespace {
 constexpr SqlType text = SqlType::text;
 constexpr SqlType int4 = SqlType::int4;
 constexpr int64_t second_us = 1'000'000;
-
-// --- clients and servers
-
-void put_type(Cell& cell, const ConnectionRow& row) { cell.put(row.is_server ? "S" : "C"); }
-
-template <std::string ConnectionRow::*member, const char* unknown>
-void name_or(Cell& cell, const ConnectionRow& row) {
-  cell.put((row.*member).empty() ? View(unknown) : View(row.*member));
-}
-constexpr char no_user[] = "(nouser)";
-constexpr char no_database[] = "(nodb)";
-
-// In the zone of the process, as PgBouncer and the log do. Empty: never.
-void put_time(Cell& cell, int64_t since_1970_us) {
-  char shown[64] = "";
-  const time_t since_1970 = static_cast<time_t>(since_1970_us / second_us);
-  tm parts{};
-  if (since_1970_us > 0 && localtime_r(&since_1970, &parts)) {
-    strftime(shown, sizeof shown, "%Y-%m-%d %H:%M:%S %Z", &parts);
-  }
-  cell.put(View(shown));
-}
-
-void put_connect_time(Cell& cell, const ConnectionRow& row) { put_time(cell, row.connect_time); }
-
-// PgBouncer counts the log-in as the first request.
-void put_request_time(Cell& cell, const ConnectionRow& row) {
-  put_time(cell, row.request_time > 0 ? row.request_time : row.connect_time);
-}
-
-void put_wait(Cell& cell, const ConnectionRow& row) { cell.put(row.wait_us / second_us); }
-void put_wait_us(Cell& cell, const ConnectionRow& row) { cell.put(row.wait_us % second_us); }
-
-template <uintptr_t ConnectionRow::*member>
-void pointer(Cell& cell, const ConnectionRow& row) {
-  cell.put(row.*member == 0 ? View() : View(fmt::format("{:#x}", row.*member)));
-}
-
-constexpr Column<ConnectionRow> connection_columns[] = {
-    {"type", text, put_type},
-    {"user", text, name_or<&ConnectionRow::user, no_user>},
-    {"database", text, name_or<&ConnectionRow::database, no_database>},
-    {"replication", text, field<&ConnectionRow::replication>},
-    {"state", text, field<&ConnectionRow::state>},
-    {"addr", text, field<&ConnectionRow::address>},
-    {"port", int4, field<&ConnectionRow::port>},
-    {"local_addr", text, field<&ConnectionRow::local_address>},
-    {"local_port", int4, field<&ConnectionRow::local_port>},
-    {"connect_time", text, put_connect_time},
-    {"request_time", text, put_request_time},
-    {"wait", int4, put_wait},
-    {"wait_us", int4, put_wait_us},
-    {"close_needed", int4, field<&ConnectionRow::close_needed>},
-    {"ptr", text, pointer<&ConnectionRow::ptr>},
-    {"link", text, pointer<&ConnectionRow::link>},
-    {"remote_pid", int4, field<&ConnectionRow::remote_pid>},
-    {"tls", text, field<&ConnectionRow::tls>},
-    {"application_name", text, field<&ConnectionRow::application_name>},
-    {"prepared_statements", int4, field<&ConnectionRow::prepared_statements>},
-    {"id", int4, field<&ConnectionRow::id>},
-};
-
-// States in the order in which they are listed; one that is not here comes last.
-constexpr View client_states[] = {"active", "idle", "waiting", "active_cancel_req",
-                                  "waiting_cancel_req"};
-constexpr View server_states_shown[] = {"active", "idle",          "used",          "tested",
-                                        "new",    "active_cancel", "being_canceled"};
-
-void put_connections(Bytes& out, const std::vector<ConnectionRow>& rows,
-                     std::span<const View> states) {
-  const auto rank = [&](const ConnectionRow& row) {
-    return std::ranges::find(states, View(row.state)) - states.begin();
-  };
-  const auto key = [&](const ConnectionRow& row) {
-    return std::tuple<View, View, ptrdiff_t, uint64_t>(row.database, row.user, rank(row), row.id);
-  };
-  const auto less = [&](const ConnectionRow& a, const ConnectionRow& b) { return key(a) < key(b); };
-  put_table<ConnectionRow>(out, connection_columns, in_order(rows, less));
-}
 
 // --- pools
 
@@ -174,14 +94,6 @@ bool by_name(const Row& a, const Row& b) {
 }
 
 }  // namespace
-
-void show_clients(Bytes& out, const ShowRequest& asked) {
-  put_connections(out, asked.snapshot.clients, client_states);
-}
-
-void show_servers(Bytes& out, const ShowRequest& asked) {
-  put_connections(out, asked.snapshot.servers, server_states_shown);
-}
 
 void show_pools(Bytes& out, const ShowRequest& asked) {
   const auto less = [](const PoolRow& a, const PoolRow& b) {

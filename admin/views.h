@@ -13,12 +13,25 @@ struct ShowRequest {
   const Config& config;
 };
 
-// views.cc
+// connection_views.cc
 void show_clients(Bytes& out, const ShowRequest& asked);
 void show_servers(Bytes& out, const ShowRequest& asked);
+void show_sockets(Bytes& out, const ShowRequest& asked);
+void show_active_sockets(Bytes& out, const ShowRequest& asked);
+
+// views.cc
 void show_pools(Bytes& out, const ShowRequest& asked);
 void show_databases(Bytes& out, const ShowRequest& asked);
 void show_users(Bytes& out, const ShowRequest& asked);
+
+// neighbour_views.cc
+void show_peers(Bytes& out, const ShowRequest& asked);
+void show_peer_pools(Bytes& out, const ShowRequest& asked);
+void show_dns_hosts(Bytes& out, const ShowRequest& asked);
+void show_dns_zones(Bytes& out, const ShowRequest& asked);
+
+// fds_view.cc
+void show_fds(Bytes& out, const ShowRequest& asked);
 
 // stats_views.cc
 void show_stats(Bytes& out, const ShowRequest& asked);

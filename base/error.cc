@@ -86,13 +86,15 @@ constexpr ErrorRow error_table[] = {
     {ErrorCode::admin_command, "08P01", error, "invalid command"},
     {ErrorCode::admin_access, "08P01", error, "admin access needed"},
     {ErrorCode::admin_reload, "F0000", error, "RELOAD failed, see logs for additional details"},
+    {ErrorCode::admin_disconnect, "08P01", fatal, "admin forced disconnect"},
+    {ErrorCode::suspend_timeout, "08P01", fatal, "suspend_timeout"},
 };
 
 constexpr bool rows_stand_at_their_code() {
   for (size_t i = 0; i < std::size(error_table); ++i) {
     if (static_cast<size_t>(error_table[i].code) != i) return false;
   }
-  return std::size(error_table) == static_cast<size_t>(ErrorCode::admin_reload) + 1;
+  return std::size(error_table) == static_cast<size_t>(ErrorCode::suspend_timeout) + 1;
 }
 static_assert(rows_stand_at_their_code());
 

@@ -79,6 +79,8 @@ enum class ErrorCode : uint8_t {
   admin_command,
   admin_access,
   admin_reload,
+  admin_disconnect,
+  suspend_timeout,
 };
 
 struct ErrorRow {

@@ -180,7 +180,7 @@ constexpr Setting table[] = {
      "Time over which averages are taken; at least a second.", {1, INT_MAX, true}},
     {"stats_users", &S::stats_users, "", reload, now,
      "Users who may run SHOW on the admin console; a comma list."},
-    {"suspend_timeout", &S::suspend_timeout, "10", reload, later,
+    {"suspend_timeout", &S::suspend_timeout, "10", reload, now,
      "Close connections that do not drain in time during SUSPEND; 0 = wait."},
     {"syslog", &S::syslog, "0", reload, later,
      "Log to syslog too."},

@@ -17,6 +17,7 @@ int16_t size_of(SqlType type) {
       return 4;
     case SqlType::int8:
       return 8;
+    case SqlType::bytea:
     case SqlType::text:
     case SqlType::numeric:
       break;

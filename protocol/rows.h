@@ -12,7 +12,14 @@
 namespace headgate {
 
 /// The types such columns have, by their object ids in pg_type.
-enum class SqlType : int32_t { boolean = 16, int8 = 20, int4 = 23, text = 25, numeric = 1700 };
+enum class SqlType : int32_t {
+  boolean = 16,
+  bytea = 17,
+  int8 = 20,
+  int4 = 23,
+  text = 25,
+  numeric = 1700,
+};
 
 struct TextColumn {
   View name;

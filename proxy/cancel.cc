@@ -28,6 +28,9 @@ std::optional<CancelKeys::Owner> CancelKeys::find(uint64_t key) const {
 Canceller::Canceller(Worker& worker, Server& server, Requester requester)
     : worker_(worker),
       server_(&server),
+      pool_(server.pool().held()),
+      settings_(server.pool().shared_settings()),
+      id_(worker.pooler().next_id()),
       requesters_{requester},
       ready_count_(server.ready_count()),
       link_(worker, *this),
@@ -38,7 +41,7 @@ Canceller::Canceller(Worker& worker, Server& server, Requester requester)
 
 void Canceller::start(Duration patience) {
   if (patience.count() > 0) deadline_.arm(worker_.now() + patience);
-  link_.connect(server_->address(), server_->pool().settings().socket);
+  link_.connect(server_->address(), settings_->socket);
 }
 
 void Canceller::on_link_connected() {

@@ -12,7 +12,10 @@
 #include "base/deadlines.h"
 #include "pool/slots.h"
 #include "proxy/herd.h"
+#include "proxy/hold.h"
 #include "proxy/link.h"
+#include "proxy/pool_settings.h"
+#include "proxy/registry.h"
 
 namespace headgate {
 
@@ -53,6 +56,13 @@ class Canceller final : public LinkUser, public HerdMember {
   /// Somebody else asks for the very same: one request does for all.
   void also_for(Requester requester) { requesters_.push_back(requester); }
   uint64_t ready_count() const { return ready_count_; }
+  /// Its server's; the worker may have let go of its share by now.
+  const PoolEntry& pool() const { return *pool_; }
+  const PoolSettings& settings() const { return *settings_; }
+  const Link& link() const { return link_; }
+  uint64_t id() const { return id_; }
+  const std::vector<Requester>& requesters() const { return requesters_; }
+  bool sent() const { return sent_; }
   /// The server has gone: there is nothing left to cancel.
   void forget_server() { server_ = nullptr; }
 
@@ -65,6 +75,9 @@ class Canceller final : public LinkUser, public HerdMember {
 
   Worker& worker_;
   Server* server_;
+  const Hold<PoolEntry> pool_;
+  const PoolSettingsPtr settings_;
+  const uint64_t id_;
   std::vector<Requester> requesters_;
   const uint64_t ready_count_;  // the query it is meant for
   Link link_;

@@ -85,6 +85,7 @@ std::optional<Instant> Client::wait_deadline() const {
 }
 
 void Client::on_deadline() {
+  if (worker_.suspended()) return deadline_.arm(worker_.now() + seconds(1));
   switch (state_) {
     case ClientState::login:
       return fail(Error(ErrorCode::client_login_timeout));
@@ -267,6 +268,11 @@ void Client::to_relay(View in) {
   server_->advance();
 }
 
+bool Client::at_rest() const {
+  return (state_ == ClientState::idle || state_ == ClientState::active) && pending_.empty() &&
+         framer_.at_boundary() && !framer_.stopped() && link_.stream().queued() == 0;
+}
+
 bool Client::packet_too_large(uint32_t body_size) const {
   return size_t{body_size} + length_size > worker_.config().settings.max_packet_size;
 }
@@ -291,6 +297,7 @@ void Client::on_link_drained() {
   if (server_) server_->link().resume(Link::Pause::receiver_slow);
   link_.resume(Link::Pause::not_now);
   if (state_ == ClientState::idle) take_pending();
+  if (state_ == ClientState::admin) admin_->go_on();
 }
 
 // --- told by the pool and the server
@@ -353,6 +360,10 @@ void Client::fail_waiting(const Error& error) {
 // --- cancelling
 
 void Client::cancel_requested(Requester requester) {
+  if (state_ == ClientState::admin) {
+    admin_->cancel_requested();
+    return worker_.pooler().tell_requester(requester, "cancel request for console client");
+  }
   if (state_ == ClientState::active && server_->exchange().owed() > 0) {
     return server_->cancel(requester);
   }

@@ -115,6 +115,12 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   /// From where it came: "127.0.0.1:40000", "[::1]:40000", "unix(4711):6432".
   std::string peer_name() const;
   uint64_t cancel_key() const { return cancel_key_; }
+  /// While it logs in, else null.
+  const ClientLogin* login() const { return login_.get(); }
+  /// What it has said and nobody has heard yet.
+  size_t held_bytes() const { return pending_.size() + framer_.held().size(); }
+  /// Everything it said was heard and everything for it was sent: its whole state is in its socket.
+  bool at_rest() const;
   bool packet_too_large(uint32_t body_size) const;
   /// The answers that the server still owes have become few enough to read on.
   void room_again();

@@ -88,6 +88,16 @@ class Stream {
   };
   virtual std::optional<PeerProcess> peer_process() const = 0;
 
+  /// The number of its descriptor; -1: it has none that could be passed on.
+  virtual int descriptor() const { return -1; }
+  /// Another hold on the connection, to be passed to another process; null without a descriptor.
+  virtual ParcelPtr duplicate() const { return nullptr; }
+  /// As write(), and the descriptor of `attached` goes with the first byte: on unix sockets.
+  virtual void write_with(View bytes, ParcelPtr attached) {
+    write({&bytes, 1});
+    attached.reset();
+  }
+
   /// Says that no more will be written; the peer sees an end once the queue is gone.
   virtual void finish_writing() = 0;
   /// Takes the stream out of its loop. Nothing may be queued; the stream is closed as an object.
@@ -154,6 +164,11 @@ class Listener {
   virtual void accept_waiting() {}
   /// ListenOptions::defer_accept has changed.
   virtual void set_defer_accept(bool) {}
+  /// Whether connections are wanted; others wait in the system's backlog.
+  virtual void accept(bool wanted) = 0;
+  /// As those of a stream.
+  virtual int descriptor() const { return -1; }
+  virtual ParcelPtr duplicate() const { return nullptr; }
 };
 
 class Outside {

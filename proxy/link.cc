@@ -11,6 +11,7 @@ void Link::connect(const Address& to, const SocketOptions& options) {
 
 void Link::attach(ParcelPtr parcel, const SocketOptions& options) {
   stream_ = worker_->outside().attach(std::move(parcel), options, *this);
+  if (worker_->suspended()) pause(Pause::suspended);  // it was on its way here
 }
 
 ParcelPtr Link::detach() {

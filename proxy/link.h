@@ -34,7 +34,7 @@ class Link final : private StreamUser {
   /// Above this many bytes that a peer has not taken, whoever feeds it is to stop reading.
   static constexpr size_t high_water = 128 * 1024;
   /// Why reading is paused: it goes on when no reason is left.
-  enum class Pause : uint8_t { receiver_slow = 1, queue_full = 2, not_now = 4 };
+  enum class Pause : uint8_t { receiver_slow = 1, queue_full = 2, not_now = 4, suspended = 8 };
 
   Link(Worker& worker, LinkUser& user) : worker_(&worker), user_(user) {}
   Link(const Link&) = delete;
@@ -58,6 +58,7 @@ class Link final : private StreamUser {
   void resume(Pause reason);
   /// The peer's system has taken all that was sent.
   bool all_sent();
+  bool paused(Pause reason) const { return (paused_ & static_cast<uint8_t>(reason)) != 0; }
   bool slow() const { return stream_ && stream_->queued() > high_water; }
 
   /// Null while nothing is encrypted.

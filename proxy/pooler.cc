@@ -135,7 +135,7 @@ bool Pooler::reload() {
   return true;
 }
 
-Result<Done> Pooler::set(const std::string& key, const std::string& value) {
+Result<std::string> Pooler::set(const std::string& key, const std::string& value) {
   auto config = with_setting(*config_, key, value);
   if (!config) {
     log(LogLevel::error, "{}", config.error().message);
@@ -143,7 +143,7 @@ Result<Done> Pooler::set(const std::string& key, const std::string& value) {
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
   publish(std::make_shared<const Config>(std::move(*config)));
-  return Done{};
+  return std::string();
 }
 
 void Pooler::publish(ConfigPtr config) {
@@ -251,8 +251,9 @@ void Pooler::snapshot(std::function<void(Snapshot)> done) {
 
 void Pooler::add_totals(Snapshot& snapshot) {
   registry_.describe(*config_, snapshot);
+  place_cancels(snapshot);
   snapshot.paused = paused();
-  snapshot.peers = static_cast<uint32_t>(config_->peers.size());
+  snapshot.suspended = suspended();
   stats_.fill(snapshot, workers_[0]->now());
 }
 

@@ -22,6 +22,8 @@
 
 namespace headgate {
 
+struct DescriptorsFound;
+
 /// What the program tells its pooler about the process it runs in.
 struct ProcessFacts {
   FileReader read_file;
@@ -65,6 +67,7 @@ class Pooler final : public ListenerUser {
   }
   bool waits_for_servers() const { return shutdown_.load() == Shutdown::wait_for_servers; }
   bool paused() const { return paused_.load(); }
+  bool suspended() const { return suspended_.load(); }
   bool paused(const DatabaseState& database) const { return paused() || database.paused.load(); }
   /// A client's socket has gone from a worker.
   void client_gone(Worker& worker);
@@ -89,11 +92,15 @@ class Pooler final : public ListenerUser {
   Peers& peers() { return peers_; }
   /// Reads the files again; false (and logged) where they are bad, and nothing has changed.
   bool reload();
-  Result<Done> set(const std::string& key, const std::string& value);
+  /// Changes one setting. The text of a notice for who asked, if there is something to say that is
+  /// no failure; else empty.
+  Result<std::string> set(const std::string& key, const std::string& value);
   /// Hosts by name: SHOW DNS_HOSTS.
   std::vector<NameRow> name_rows() { return names().rows(workers_[0]->now()); }
   /// Gathers the parts of all workers, then calls `done`.
   void snapshot(std::function<void(Snapshot)> done);
+  /// The connections that another process could take over; `attach`: and a hold on each.
+  void descriptors(bool attach, std::function<void(std::shared_ptr<DescriptorsFound>)> done);
   /// Everything stands: begins what goes on without clients (min_pool_size, statistics).
   void start();
   /// Forgets databases and pools that nobody has used for long.
@@ -103,12 +110,23 @@ class Pooler final : public ListenerUser {
 
   // --- the console and signals; an empty database means all
   using Finished = std::function<void(std::optional<Error>)>;
+  /// Who waits for the end of a command, so that it can be called off: a client's id; 0: nobody.
+  using ConsoleId = uint64_t;
   /// `done` is called when every server is closed.
-  void pause(const std::string& database, Finished done);
+  void pause(const std::string& database, Finished done, ConsoleId console = 0);
   std::optional<Error> resume(const std::string& database);
   std::optional<Error> reconnect(const std::string& database);
   std::optional<Error> kill(const std::string& database);
   std::optional<Error> disable(const std::string& database, bool disabled);
+  /// `done` is called when all clients and servers are at rest.
+  void suspend(Finished done, ConsoleId console = 0);
+  /// `done` is called when no server is left that is to be closed.
+  void wait_close(const std::string& database, Finished done, ConsoleId console = 0);
+  void kill_client(const std::string& id, Finished done);
+  /// The console's user has cancelled its command: what it waits for is undone.
+  void cancel_console(ConsoleId console);
+  /// A console has come (+1) or left (-1). From any thread.
+  void count_console(int change);
   void shut_down(ShutdownMode mode);
   void on_sighup();
   void on_sigterm();
@@ -119,16 +137,34 @@ class Pooler final : public ListenerUser {
 
  private:
   enum class Shutdown : uint8_t { no, wait_for_clients, wait_for_servers };
-  struct PendingPause {
+  /// A command of the console that is not over yet.
+  struct ConsoleWait {
+    enum class For : uint8_t { pause, suspend, close };
+    For what;
     std::string database;
+    ConsoleId console;
     Finished done;
+    bool counting = false, count_again = false;  // close: servers are being counted
   };
+  using ConsoleWaitPtr = std::shared_ptr<ConsoleWait>;
 
   void on_accept(ParcelPtr connection, bool from_unix) override;
   void on_accept_failed(int error) override;
+  enum class Lookup : uint8_t { make, find };
   std::optional<Error> check_database(const std::string& database, std::string_view verb,
-                                      bool may_make = true);
+                                      Lookup lookup);
   bool known_database(const std::string& name);
+  bool any_database_paused();
+  void begin_pause(const std::string& database);
+  std::optional<Error> end_pause(const std::string& database);
+  void end_suspend();
+  void suspend_step();
+  void count_close_needed(const ConsoleWaitPtr& wait);
+  void answer_waits(ConsoleWait::For what, const std::string& database);
+  void finish_wait(const ConsoleWaitPtr& wait, std::optional<Error> error = std::nullopt);
+  void watch();
+  /// Calls `count` on every worker, then `done` here with the sum.
+  void sum_over_workers(std::function<size_t(Worker&)> count, std::function<void(size_t)> done);
   void publish(ConfigPtr config);
   void apply_limits();
   void apply_pauses();
@@ -144,6 +180,7 @@ class Pooler final : public ListenerUser {
   void look_up(const std::string& host);
   void arm_refresh();
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
+  void stop_suspended();
 
   ConfigPtr config_;
   const ProcessFacts facts_;
@@ -157,11 +194,16 @@ class Pooler final : public ListenerUser {
   std::atomic<uint64_t> next_id_{0};
   std::atomic<Shutdown> shutdown_{Shutdown::no};
   std::atomic<bool> paused_{false};
+  std::atomic<bool> suspended_{false};
+  std::atomic<int> consoles_{0};
+  uint64_t suspensions_ = 0;  // tells an answer to this one from those to earlier ones
+  Instant suspended_since_{};
+  std::optional<Deadline> suspend_tick_;
   std::atomic<bool> watching_{false};  // somebody waits for progress
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Peers peers_{*this};
-  std::vector<PendingPause> pending_pauses_;
+  std::vector<ConsoleWaitPtr> waits_;
   std::optional<Names> names_;
   std::optional<Deadline> stats_period_, tidying_, refresh_;
 };

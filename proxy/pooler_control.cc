@@ -2,6 +2,10 @@
 // console or by signal. (PGBOUNCER's console commands and signals.)
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+#include <set>
+
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 
@@ -10,18 +14,29 @@ namespace headgate {
 namespace {
 
 constexpr std::string_view console_name = "pgbouncer";
+// How long sessions that are not at rest are left alone.
+constexpr Duration suspend_pause = milliseconds(50);
 
 Error refusal(std::string text) { return Error(ErrorCode::admin_command, std::move(text)); }
+
+Error already_paused() { return refusal("already suspended/paused"); }
+
+void log_issued(std::string_view word, const std::string& database) {
+  if (database.empty()) return log(LogLevel::log, "{} command issued", word);
+  log(LogLevel::log, "{} '{}' command issued", word, database);
+}
 
 }  // namespace
 
 // Commands that hold something back make a database from `*`, others must find it.
 std::optional<Error> Pooler::check_database(const std::string& database, std::string_view verb,
-                                            bool may_make) {
+                                            Lookup lookup) {
   if (database.empty()) return std::nullopt;
-  if (database == console_name)
+  if (database == console_name) {
     return refusal(fmt::format("cannot {} admin db: {}", verb, database));
-  if (!config_->find_database(database) || (!may_make && !known_database(database))) {
+  }
+  if (!config_->find_database(database) ||
+      (lookup == Lookup::find && !known_database(database))) {
     return refusal(fmt::format("no such database: {}", database));
   }
   registry_.remember(*registry_.database(database));
@@ -36,46 +51,114 @@ void Pooler::apply_pauses() {
   post_to_all([](Worker& worker) { worker.apply_pauses(); });
 }
 
-void Pooler::pause(const std::string& database, Finished done) {
-  if (auto error = check_database(database, "pause")) return done(std::move(error));
-  if (paused()) return done(refusal("already suspended/paused"));
-  if (database.empty()) {
-    paused_.store(true);
-  } else {
-    registry_.database(database)->paused.store(true);
-  }
-  pending_pauses_.push_back({database, std::move(done)});
-  watching_.store(true);
+// --- pause and resume
+
+void Pooler::pause(const std::string& database, Finished done, ConsoleId console) {
+  if (paused() || suspended()) return done(already_paused());
+  log_issued("PAUSE", database);
+  if (auto error = check_database(database, "pause", Lookup::make)) return done(std::move(error));
+  waits_.push_back(std::make_shared<ConsoleWait>(
+      ConsoleWait{ConsoleWait::For::pause, database, console, std::move(done)}));
+  begin_pause(database);
+}
+
+void Pooler::begin_pause(const std::string& database) {
+  (database.empty() ? paused_ : registry_.database(database)->paused).store(true);
   apply_pauses();
-  post([](Pooler& pooler) { pooler.progress(); });
+  watch();
 }
 
 std::optional<Error> Pooler::resume(const std::string& database) {
   if (shutting_down()) return refusal("pooler is shutting down");
+  log_issued("RESUME", database);
+  return end_pause(database);
+}
+
+std::optional<Error> Pooler::end_pause(const std::string& database) {
   if (database.empty()) {
+    if (suspended()) return end_suspend(), std::nullopt;
     if (!paused_.exchange(false)) return refusal("pooler is not paused/suspended");
   } else {
-    if (auto error = check_database(database, "resume", false)) return error;
-    if (!registry_.database(database)->paused.exchange(false)) {
+    auto error = check_database(database, "resume", Lookup::find);
+    if (error && database != console_name) return error;
+    if (error || !registry_.database(database)->paused.exchange(false)) {
       return refusal(fmt::format("database {} is not paused", database));
     }
   }
-  // A console that still waits in this PAUSE has its answer: the pause is over.
-  std::vector<PendingPause> others;
-  for (PendingPause& pending : std::exchange(pending_pauses_, {})) {
-    if (pending.database == database) {
-      pending.done(std::nullopt);
-    } else {
-      others.push_back(std::move(pending));
-    }
-  }
-  pending_pauses_ = std::move(others);
+  // A console that still waits in PAUSE has its answer: the pause is over.
+  answer_waits(ConsoleWait::For::pause, database);
   apply_pauses();
   return std::nullopt;
 }
 
+bool Pooler::any_database_paused() {
+  const auto all = registry_.databases();
+  return std::ranges::any_of(all, [](const auto& database) { return database->paused.load(); });
+}
+
+// --- suspend
+
+void Pooler::suspend(Finished done, ConsoleId console) {
+  if (paused() || suspended()) return done(already_paused());
+  if (any_database_paused()) return done(refusal("cannot suspend with paused databases"));
+  log_issued("SUSPEND", "");
+  suspended_.store(true);
+  suspended_since_ = workers_[0]->now();
+  ++suspensions_;
+  for (const auto& listener : listeners_) listener->accept(false);
+  waits_.push_back(std::make_shared<ConsoleWait>(
+      ConsoleWait{ConsoleWait::For::suspend, "", console, std::move(done)}));
+  suspend_tick_.emplace(
+      workers_[0]->deadlines(),
+      [](void* self, Instant) { static_cast<Pooler*>(self)->suspend_step(); }, this);
+  suspend_step();
+}
+
+// Clients come to rest first, then the servers, which may still have something for them. Whoever is
+// not there yet is looked at again a little later.
+void Pooler::suspend_step() {
+  const Duration limit = config_->settings.suspend_timeout;
+  const bool force = limit.count() > 0 && workers_[0]->now() >= suspended_since_ + limit;
+  const auto current = [this, number = suspensions_] {
+    return suspended() && number == suspensions_;
+  };
+  sum_over_workers([force](Worker& worker) { return worker.suspend_clients(force); },
+                   [this, force, current](size_t clients) {
+                     if (!current()) return;
+                     if (clients > 0) return suspend_tick_->arm(workers_[0]->now() + suspend_pause);
+                     sum_over_workers(
+                         [force](Worker& worker) { return worker.suspend_servers(force); },
+                         [this, current](size_t servers) {
+                           if (!current()) return;
+                           if (servers == 0) return answer_waits(ConsoleWait::For::suspend, "");
+                           suspend_tick_->arm(workers_[0]->now() + suspend_pause);
+                         });
+                   });
+}
+
+void Pooler::end_suspend() {
+  suspended_.store(false);
+  suspend_tick_.reset();
+  post_to_all([](Worker& worker) { worker.resume(); });
+  for (const auto& listener : listeners_) listener->accept(true);
+  answer_waits(ConsoleWait::For::suspend, "");
+}
+
+void Pooler::count_console(int change) {
+  const int left = consoles_.fetch_add(change) + change;
+  if (left > 0 || !suspended()) return;
+  post([](Pooler& pooler) {
+    if (pooler.consoles_.load() > 0 || !pooler.suspended()) return;
+    log(LogLevel::log, "admin disappeared when suspended, doing RESUME");
+    pooler.end_suspend();
+  });
+}
+
+// --- servers and clients that go
+
 std::optional<Error> Pooler::reconnect(const std::string& database) {
-  if (auto error = check_database(database, "reconnect")) return error;
+  log_issued("RECONNECT", database);
+  if (auto error = check_database(database, "reconnect", Lookup::make)) return error;
   post_to_all([database](Worker& worker) {
     worker.for_each_pool([&](WorkerPool& pool) {
       if (database.empty() || pool.entry().database.name == database) pool.reconnect();
@@ -85,12 +168,13 @@ std::optional<Error> Pooler::reconnect(const std::string& database) {
 }
 
 std::optional<Error> Pooler::kill(const std::string& database) {
-  if (auto error = check_database(database, "kill")) return error;
-  if (paused()) return refusal("already suspended/paused");
-  std::vector<std::string> names = {database};
+  if (paused() || suspended()) return already_paused();
+  log_issued("KILL", database);
+  if (auto error = check_database(database, "kill", Lookup::make)) return error;
+  std::set<std::string> names = {database};
   if (database.empty()) {
     names.clear();
-    for (const PoolEntry* pool : registry_.pools()) names.push_back(pool->database.name);
+    for (const PoolEntry* pool : registry_.pools()) names.insert(pool->database.name);
   }
   for (const std::string& name : names) {
     registry_.database(name)->paused.store(true);
@@ -102,43 +186,47 @@ std::optional<Error> Pooler::kill(const std::string& database) {
   return std::nullopt;
 }
 
+void Pooler::kill_client(const std::string& id, Finished done) {
+  uint64_t number = 0;
+  const auto read = std::from_chars(id.data(), id.data() + id.size(), number);
+  if (read.ec != std::errc() || read.ptr != id.data() + id.size()) {
+    return done(refusal("invalid client pointer supplied"));
+  }
+  log_issued("KILL_CLIENT", id);
+  sum_over_workers(
+      [number](Worker& worker) {
+        size_t found = 0;
+        worker.clients().for_each([&](Client& client) {
+          if (client.id() != number || client.state() == ClientState::closed) return;
+          client.fail(Error(ErrorCode::admin_disconnect));
+          ++found;
+        });
+        worker.outbox().flush();
+        return found;
+      },
+      [done = std::move(done)](size_t found) {
+        done(found > 0 ? std::nullopt : std::optional(refusal("client not found")));
+      });
+}
+
 std::optional<Error> Pooler::disable(const std::string& database, bool disabled) {
   if (database.empty()) return refusal("a database is required");
-  if (auto error = check_database(database, disabled ? "disable" : "enable", disabled))
-    return error;
+  log_issued(disabled ? "DISABLE" : "ENABLE", database);
+  const Lookup lookup = disabled ? Lookup::make : Lookup::find;
+  if (auto error = check_database(database, disabled ? "disable" : "enable", lookup)) return error;
   registry_.database(database)->disabled.store(disabled);
   return std::nullopt;
 }
 
-// --- what waits for sessions to go
-
-void Pooler::check_progress() {
-  if (!watching_.load(std::memory_order_relaxed)) return;
-  post([](Pooler& pooler) { pooler.progress(); });
-}
-
-bool Pooler::servers_gone(const std::string& database) {
-  for (PoolEntry* pool : registry_.pools()) {
-    if (!database.empty() && pool->database.name != database) continue;
-    if (pool->shared.open() > 0) return false;
+void Pooler::wait_close(const std::string& database, Finished done, ConsoleId console) {
+  log_issued("WAIT_CLOSE", database);
+  if (database == console_name) {
+    return done(refusal(fmt::format("cannot wait in admin db: {}", database)));
   }
-  return true;
-}
-
-void Pooler::progress() {
-  std::vector<PendingPause> still_pending;
-  for (PendingPause& pending : std::exchange(pending_pauses_, {})) {
-    if (servers_gone(pending.database)) {
-      pending.done(std::nullopt);
-    } else {
-      still_pending.push_back(std::move(pending));
-    }
-  }
-  for (PendingPause& pending : still_pending) pending_pauses_.push_back(std::move(pending));
-  const Shutdown shutdown = shutdown_.load();
-  if (shutdown == Shutdown::wait_for_clients && sockets_.used() == 0) return facts_.stop();
-  if (shutdown == Shutdown::wait_for_servers && servers_gone("")) return facts_.stop();
-  watching_.store(!pending_pauses_.empty() || shutdown != Shutdown::no);
+  if (auto error = check_database(database, "wait in", Lookup::make)) return done(std::move(error));
+  waits_.push_back(std::make_shared<ConsoleWait>(
+      ConsoleWait{ConsoleWait::For::close, database, console, std::move(done)}));
+  watch();
 }
 
 // --- the end
@@ -152,8 +240,8 @@ void Pooler::close_tcp_listeners() {
 
 void Pooler::shut_down(ShutdownMode mode) {
   if (mode == ShutdownMode::immediate) return facts_.stop();
+  if (suspended()) end_suspend();  // nobody could leave
   close_tcp_listeners();
-  watching_.store(true);
   if (mode == ShutdownMode::wait_for_servers) {
     shutdown_.store(Shutdown::wait_for_servers);
     paused_.store(true);
@@ -161,7 +249,7 @@ void Pooler::shut_down(ShutdownMode mode) {
   } else {
     shutdown_.store(Shutdown::wait_for_clients);
   }
-  post([](Pooler& pooler) { pooler.progress(); });
+  watch();
 }
 
 void Pooler::on_sighup() {
@@ -170,6 +258,7 @@ void Pooler::on_sighup() {
 }
 
 void Pooler::on_sigterm() {
+  if (suspended()) return stop_suspended();
   if (shutting_down()) {
     log(LogLevel::log, "got SIGTERM while shutting down, fast exit");
     return facts_.stop();
@@ -178,7 +267,14 @@ void Pooler::on_sigterm() {
   shut_down(ShutdownMode::wait_for_clients);
 }
 
+// Another process may have our connections by now: they are not to be touched any more.
+void Pooler::stop_suspended() {
+  log(LogLevel::fatal, "suspend was in progress, going down");
+  facts_.stop();
+}
+
 void Pooler::on_sigint() {
+  if (suspended()) return stop_suspended();
   if (shutting_down()) {
     log(LogLevel::log, "got SIGINT while shutting down, fast exit");
     return facts_.stop();
@@ -194,12 +290,12 @@ void Pooler::on_sigquit() {
 }
 
 void Pooler::on_sigusr1() {
-  if (paused()) {
+  if (paused() || suspended()) {
     log(LogLevel::log, "got SIGUSR1, but already paused/suspended");
     return;
   }
   log(LogLevel::log, "got SIGUSR1, pausing all activity");
-  pause("", [](const std::optional<Error>&) {});
+  begin_pause("");
 }
 
 void Pooler::on_sigusr2() {
@@ -208,7 +304,7 @@ void Pooler::on_sigusr2() {
     return;
   }
   log(LogLevel::log, "got SIGUSR2, continuing from PAUSE");
-  resume("");
+  end_pause("");
 }
 
 }  // namespace headgate

@@ -38,12 +38,12 @@ DatabaseRow describe(const DatabaseEntry& entry, const Settings& settings) {
   return row;
 }
 
-DatabaseRow describe_console(const Settings& settings) {
-  DatabaseRow row;
-  row.name = row.dbname = row.force_user = "pgbouncer";
-  row.port = settings.listen_port;
-  row.pool_size = 2;
-  row.pool_mode = "statement";
+MemoryRow memory_row(const char* name, size_t size, size_t used) {
+  MemoryRow row;
+  row.name = name;
+  row.size = size;
+  row.used = used;
+  row.total = size * used;
   return row;
 }
 
@@ -74,8 +74,8 @@ void Registry::describe(const Config& config, Snapshot& snapshot) {
     row.paused = state->paused.load();
     row.disabled = state->disabled.load();
     snapshot.databases.push_back(std::move(row));
+    if (entry.user) user(*entry.user);
   }
-  snapshot.databases.push_back(describe_console(config.settings));
 
   for (const auto& [name, secret] : config.user_list.all()) user(name);
   for (const auto& [name, entry] : config.users) user(name);
@@ -94,6 +94,9 @@ void Registry::describe(const Config& config, Snapshot& snapshot) {
     row.current_client_connections = state->clients.used();
     snapshot.users.push_back(std::move(row));
   }
+  snapshot.memory.push_back(memory_row("user_cache", sizeof(UserState), users().size()));
+  snapshot.memory.push_back(memory_row("db_cache", sizeof(DatabaseState), databases().size()));
+  snapshot.memory.push_back(memory_row("peer_cache", sizeof(PeerEntry), config.peers.size()));
 }
 
 }  // namespace headgate

@@ -415,6 +415,7 @@ void Server::arm(std::optional<Instant> at) {
 }
 
 void Server::on_deadline() {
+  if (worker_->suspended()) return arm(worker_->now() + seconds(1));
   switch (task_) {
     case Task::login:
       if (try_next_address()) return;

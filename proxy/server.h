@@ -105,6 +105,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   ServerStatements& statements() { return statements_; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
   const TrackedValues& values() const { return values_; }
+  const Framer& framer() const { return framer_; }
   /// Its client has got a message of it in part: nothing else can be said to that client.
   bool mid_answer() const { return framer_.passing(); }
   /// How it introduced itself when it logged in.

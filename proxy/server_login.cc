@@ -128,7 +128,7 @@ void ServerLogin::take_step(AuthStep step) {
   server_.link().pause(Link::Pause::not_now);
   Worker& worker = server_.worker();
   worker.outside().aside(std::move(step.work), [this, alive = std::weak_ptr(alive_), &worker] {
-    if (alive.expired()) return;
+    if (alive.expired() || server_.state() == ServerState::closing) return;
     worker.begin_event();
     server_.link().resume(Link::Pause::not_now);
     take_step(auth_->worked());

@@ -142,6 +142,9 @@ void Worker::kill_database(const std::string& database, ErrorCode why) {
   servers_.for_each([&](Server& server) {
     if (server.pool().entry().database.name == database) server.close(error_row(why).text);
   });
+  for_each_pool([&](WorkerPool& pool) {
+    if (pool.entry().database.name == database) pool.forget();
+  });
 }
 
 void Worker::close_servers_at(const HostUse& host, const std::vector<Address>& addresses) {

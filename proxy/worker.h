@@ -25,6 +25,7 @@
 namespace headgate {
 
 class Pooler;
+struct DescriptorsFound;
 
 class Worker final : public LoopUser {
  public:
@@ -93,6 +94,21 @@ class Worker final : public LoopUser {
 
   /// This worker's part of a snapshot.
   Snapshot snapshot();
+  /// What the console's own queries count here.
+  PoolStats& console_stats() { return console_stats_; }
+
+  /// Its part of SHOW FDS (descriptors.cc).
+  void describe_descriptors(DescriptorsFound& found, bool attach);
+
+  // --- SUSPEND (worker_suspend.cc)
+  bool suspended() const { return suspended_; }
+  /// From now on clients, then servers, cease to be read as they come to rest; returns how many
+  /// have not yet. `force` closes those.
+  size_t suspend_clients(bool force);
+  size_t suspend_servers(bool force);
+  void resume();
+  /// Servers that are to be closed when they are free; an empty database means all.
+  size_t count_close_needed(const std::string& database);
 
  private:
   void on_time(Instant now) override;
@@ -112,6 +128,8 @@ class Worker final : public LoopUser {
   std::optional<Instant> woken_at_;
   Mailbox mailbox_;
   std::atomic<int> load_{0};
+  PoolStats console_stats_;
+  bool suspended_ = false;
   std::map<uint32_t, std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
   std::vector<uint32_t> let_go_;
   std::vector<WorkerPool*> at_turn_end_;

@@ -32,8 +32,14 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
   apply_pause();
 }
 
+void WorkerPool::forget() {
+  entry_.database.keep(std::exchange(stats_, {}));
+  forgotten_ = true;
+}
+
 void WorkerPool::client_came() {
   entry_.clients.fetch_add(1, std::memory_order_relaxed);
+  forgotten_ = false;
   if (++clients_ == 1) tend();  // min_pool_size may hold from now on
 }
 
@@ -244,6 +250,7 @@ void WorkerPool::settle(Server& server, Grant grant) {
 }
 
 void WorkerPool::tend() {
+  if (worker_.suspended()) return;  // it is called when that is over
   std::vector<Pool::Retired> retired;
   share_.retire(worker_.now(), retired);
   for (const Pool::Retired& one : retired) as_server(*one.server).close(one.reason);

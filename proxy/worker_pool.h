@@ -24,11 +24,16 @@ class WorkerPool {
 
   Worker& worker() { return worker_; }
   PoolEntry& entry() { return *held_; }
+  const Hold<PoolEntry>& held() const { return held_; }
   Pool& share() { return share_; }
   const PoolSettings& settings() const { return *settings_; }
+  const PoolSettingsPtr& shared_settings() const { return settings_; }
   PoolStats& stats() { return stats_; }
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
+  /// Its database was killed: nothing is shown of it until somebody comes again.
+  void forget();
+  bool forgotten() const { return forgotten_ && clients_ == 0; }
   void client_came();
   void client_left();
   /// No client, no server, and no letter on its way that it must be there for.
@@ -112,6 +117,7 @@ class WorkerPool {
   Deadline tend_, own_retry_;
   std::deque<Client*> want_own_;
   size_t clients_ = 0;
+  bool forgotten_ = false;
   bool called_at_turn_end_ = false;
   bool looks_soon_ = false;
   bool passes_on_ = false;

@@ -1,50 +1,67 @@
 // A worker's part of what an operator sees: copies, made on the worker's own thread.
-#include <array>
-
+#include "admin/commands.h"
+#include "proxy/client_login.h"
 #include "proxy/pooler.h"
+#include "proxy/tls_facts.h"
 #include "proxy/worker.h"
 
 namespace headgate {
 
 namespace {
 
-const char* client_state(const Client& client) {
+// The words of SHOW CLIENTS and of SHOW SOCKETS; null: not shown there.
+struct StateWords {
+  const char* state;
+  const char* socket_state;
+};
+
+StateWords state_of(const Client& client) {
   switch (client.state()) {
+    case ClientState::login:
+      return {nullptr, "cl_login"};
     case ClientState::waiting:
     case ClientState::login_waiting:
-      return "waiting";
+      return {"waiting", "cl_waiting"};
     case ClientState::active:
-      return "active";
-    case ClientState::cancel_request:
-      return "active_cancel_req";
-    default:
-      return "idle";
+      return {"active", "cl_active"};
+    case ClientState::idle:
+    case ClientState::admin:
+      return {"idle", "cl_active"};
+    case ClientState::cancel_request:  // the worker of its target knows whether it was sent
+      return {"waiting_cancel_req", nullptr};
+    case ClientState::closed:
+      break;
   }
+  return {nullptr, nullptr};
 }
 
-// Its client has gone, and a cancel that is under way keeps it from everybody else.
-bool waits_for_cancels(Server& server) { return server.cancels() > 0 && !server.relay(); }
+// Its lease is over, but a cancel request that was meant for it is still under way.
+bool being_canceled(Server& server) { return server.cancels() > 0 && !server.relay(); }
 
-const char* server_state(Server& server, Instant now) {
-  if (waits_for_cancels(server)) return "being_canceled";
+// A server that has no client any more but is not clean yet is active still: nobody can have it.
+StateWords state_of(Server& server, Instant now) {
+  if (being_canceled(server)) return {"being_canceled", "sv_active"};
   switch (server.state()) {
     case ServerState::login:
-      return "new";
+      return {"new", "sv_login"};
     case ServerState::idle: {
       const auto& delay = server.pool().settings().rules.server_check_delay;
-      return delay && server.since() + *delay <= now ? "used" : "idle";
+      if (delay && server.since() + *delay <= now) return {"used", "sv_used"};
+      return {"idle", "sv_idle"};
     }
     case ServerState::active:
-      return "active";
+      return {"active", "sv_active"};
     case ServerState::tested:
     case ServerState::closing:
-      return "tested";
+      break;
   }
-  return "";
+  return {"tested", "sv_tested"};
 }
 
-void set_addresses(ConnectionRow& row, const Link& link, int listen_port) {
+void set_link(ConnectionRow& row, const Link& link, int listen_port) {
   if (!link.open()) return;
+  row.buffered.queued = link.stream().queued();
+  if (const TlsFacts* tls = link.tls()) row.tls = tls->description;
   const Address& peer = link.stream().peer();
   const Address& local = link.stream().local();
   row.address = peer.is_unix() ? "unix" : peer.host;
@@ -57,9 +74,15 @@ ConnectionRow describe(Client& client, Worker& worker) {
   ConnectionRow row;
   row.user = client.user();
   if (client.pool()) row.database = client.pool()->entry().database.name;
-  if (client.state() == ClientState::admin) row.database = "pgbouncer";
-  row.state = client_state(client);
-  set_addresses(row, client.link(), worker.config().settings.listen_port);
+  if (client.state() == ClientState::admin) row.database = console_database;
+  if (const ClientLogin* login = client.login()) {
+    row.user = login->user();
+    if (row.database.empty()) row.database = login->database();
+  }
+  const StateWords words = state_of(client);
+  row.state = words.state;
+  row.socket_state = words.socket_state;
+  set_link(row, client.link(), worker.config().settings.listen_port);
   row.replication = name_of(client.replication());
   row.connect_time = client.connect_wall();
   const bool busy = client.state() == ClientState::waiting || client.state() == ClientState::active;
@@ -81,6 +104,8 @@ ConnectionRow describe(Client& client, Worker& worker) {
     row.prepared_statements = static_cast<int>(client.statements().size());
   }
   row.id = client.id();
+  row.buffered.received = client.held_bytes();
+  row.buffered.remaining = client.framer().remaining();
   return row;
 }
 
@@ -89,8 +114,10 @@ ConnectionRow describe(Server& server, Worker& worker) {
   row.is_server = true;
   row.user = server.pool().entry().user.name;
   row.database = server.pool().entry().database.name;
-  row.state = server_state(server, worker.now());
-  set_addresses(row, server.link(), server.address().port);
+  const StateWords words = state_of(server, worker.now());
+  row.state = words.state;
+  row.socket_state = words.socket_state;
+  set_link(row, server.link(), server.address().port);
   row.replication = name_of(server.replication());
   row.connect_time = server.connect_wall();
   row.request_time = worker.outside().wall_microseconds() - (worker.now() - server.since()).count();
@@ -103,6 +130,49 @@ ConnectionRow describe(Server& server, Worker& worker) {
   }
   row.prepared_statements = static_cast<int>(server.statements().size());
   row.id = server.id();
+  row.buffered.received = server.framer().held().size();
+  row.buffered.remaining = server.framer().remaining();
+  return row;
+}
+
+// PgBouncer counts the connection that carries a cancel request as a server.
+ConnectionRow describe(const Canceller& canceller) {
+  ConnectionRow row;
+  row.is_server = true;
+  row.user = canceller.pool().user.name;
+  row.database = canceller.pool().database.name;
+  row.state = "active_cancel";
+  row.socket_state = nullptr;
+  set_link(row, canceller.link(), canceller.settings().entry.port);
+  row.ptr = reinterpret_cast<uintptr_t>(&canceller);
+  row.id = canceller.id();
+  return row;
+}
+
+// The connections that brought a cancel request, and the pool of the client it is meant for.
+void describe_requesters(const Canceller& canceller, Snapshot& part) {
+  for (const Requester& requester : canceller.requesters()) {
+    if (requester.client == 0) continue;
+    CancelRow row;
+    row.client_id = requester.client;
+    row.user = canceller.pool().user.name;
+    row.database = canceller.pool().database.name;
+    row.sent = canceller.sent();
+    part.cancels.push_back(std::move(row));
+  }
+}
+
+// The part of SHOW POOLS that comes of a cancel request; rows of one pool add up.
+PoolRow describe_cancels(const Canceller& canceller) {
+  PoolRow row;
+  row.database = canceller.pool().database.name;
+  row.user = canceller.pool().user.name;
+  row.mode = canceller.settings().mode;
+  row.servers_active_cancel = 1;
+  for (const Requester& requester : canceller.requesters()) {
+    if (requester.client == 0) continue;
+    ++(canceller.sent() ? row.clients_active_cancel : row.clients_waiting_cancel);
+  }
   return row;
 }
 
@@ -121,7 +191,7 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.clients_active =
       static_cast<uint32_t>(pool.clients() - std::min<size_t>(pool.clients(), row.clients_waiting));
   pool.share().for_each_server([&](PooledServer& server) {
-    if (!waits_for_cancels(static_cast<Server&>(server))) return;
+    if (!being_canceled(static_cast<Server&>(server))) return;
     ++row.servers_being_canceled;
     --(server.state() == ServerState::active ? row.servers_active : row.servers_tested);
   });
@@ -150,23 +220,37 @@ MemoryRow memory_row(const char* name, size_t size, size_t used) {
 Snapshot Worker::snapshot() {
   Snapshot part;
   clients_.for_each([&](Client& client) {
-    if (client.state() == ClientState::login) {
-      ++part.login_clients;
-    } else {
-      part.clients.push_back(describe(client, *this));
-    }
+    if (client.state() == ClientState::login) ++part.login_clients;
+    part.clients.push_back(describe(client, *this));
   });
   servers_.for_each([&](Server& server) { part.servers.push_back(describe(server, *this)); });
   for_each_pool([&](WorkerPool& pool) {
+    if (pool.forgotten()) return;
     part.pools.push_back(describe(pool, now_));
     StatsRow stats;
     stats.database = pool.entry().database.name;
     stats.totals = pool.stats();
     part.stats.push_back(std::move(stats));
   });
-  part.memory = {memory_row("pool_cache", sizeof(WorkerPool), part.pools.size()),
-                 memory_row("server_cache", sizeof(Server), servers_.size()),
-                 memory_row("client_cache", sizeof(Client), clients_.size())};
+  StatsRow console;
+  console.database = console_database;
+  console.totals = console_stats_;
+  part.stats.push_back(std::move(console));
+  cancellers_.for_each([&](Canceller& canceller) {
+    part.servers.push_back(describe(canceller));
+    describe_requesters(canceller, part);
+    part.pools.push_back(describe_cancels(canceller));
+  });
+  uint64_t held_bytes = 0;
+  for (const auto* rows : {&part.clients, &part.servers}) {
+    for (const ConnectionRow& row : *rows)
+      held_bytes += row.buffered.received + row.buffered.queued;
+  }
+  part.memory = {
+      memory_row("pool_cache", sizeof(WorkerPool), part.pools.size()),
+      memory_row("server_cache", sizeof(Server), servers_.size()),
+      memory_row("client_cache", sizeof(Client), clients_.size()),
+      memory_row("iobuf_cache", 1, held_bytes)};  // buffers are as long as what they hold
   return part;
 }
 

@@ -1,6 +1,7 @@
-// One file descriptor and its owner: closed when the owner goes. Never duplicates.
+// One file descriptor and its owner: closed when the owner goes.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -21,6 +22,8 @@ class Descriptor {
   }
 
   bool valid() const { return number_ >= 0; }
+  /// Another one for the same; invalid where the system has none left.
+  Descriptor duplicate() const { return Descriptor(fcntl(number_, F_DUPFD_CLOEXEC, 0)); }
   int number() const { return number_; }
 
  private:

@@ -51,6 +51,7 @@ struct UvListener::Handles {
   Descriptor socket;
   bool from_unix;
   ListenerUser* user;  // null once the listener is gone
+  bool wanted = true;
   uv_poll_t poll;
   uv_timer_t resume;
   int open = 2;
@@ -65,13 +66,14 @@ int UvListener::Handles::start(uv_loop_t& loop) {
 }
 
 void UvListener::Handles::watch() {
+  if (!wanted) return;
   uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
     static_cast<Handles*>(handle->data)->accept_some();
   });
 }
 
 void UvListener::Handles::accept_some() {
-  for (int i = 0; i < most_accepts_at_once && user != nullptr && accept_one(); ++i) {
+  for (int i = 0; i < most_accepts_at_once && user != nullptr && wanted && accept_one(); ++i) {
   }
 }
 
@@ -126,6 +128,19 @@ void UvListener::set_defer_accept(bool defer) {
   if (address_.is_unix()) return;
   set_option(handles_->socket.number(), IPPROTO_TCP, TCP_DEFER_ACCEPT,
              defer ? defer_accept_seconds : 0);
+}
+
+void UvListener::accept(bool wanted) {
+  handles_->wanted = wanted;
+  wanted ? handles_->watch() : void(uv_poll_stop(&handles_->poll));
+}
+
+int UvListener::descriptor() const { return handles_->socket.number(); }
+
+ParcelPtr UvListener::duplicate() const {
+  Descriptor copy = handles_->socket.duplicate();
+  if (!copy.valid()) return nullptr;
+  return std::make_unique<UvParcel>(std::move(copy), address_);
 }
 
 UvListener::~UvListener() {

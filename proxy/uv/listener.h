@@ -33,6 +33,9 @@ class UvListener final : public Listener {
   const Address& address() const override { return address_; }
   void accept_waiting() override;
   void set_defer_accept(bool defer) override;
+  void accept(bool wanted) override;
+  int descriptor() const override;
+  ParcelPtr duplicate() const override;
 
  private:
   struct Handles;

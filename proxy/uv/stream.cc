@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "proxy/uv/lingering.h"
 #include "proxy/uv/sockets.h"
@@ -197,9 +198,68 @@ size_t UvStream::send_now(std::span<const View> slices) {
   return total;
 }
 
-void UvStream::flush() {
+// Bytes with a descriptor need a sendmsg of their own.
+size_t UvStream::send_waiting() {
   View waiting = queue_.view();
-  size_t taken = send_now({&waiting, 1});
+  if (!attached_) return send_now({&waiting, 1});
+  const uint64_t written_before = written_;
+  while (!waiting.empty() && error_ == 0) {
+    const bool with = !attached_->empty() && attached_->front().at == written_;
+    const size_t next = with ? 1 : 0;
+    const size_t end = attached_->size() > next ? (*attached_)[next].at - written_ : waiting.size();
+    const View piece = waiting.substr(0, end);
+    const size_t taken = with ? send_attached(piece) : send_now({&piece, 1});
+    waiting.remove_prefix(taken);
+    if (taken < piece.size()) break;
+  }
+  return written_ - written_before;
+}
+
+size_t UvStream::send_attached(View bytes) {
+  const int passed = attached_->front().descriptor.number();
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof passed)] = {};
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof passed);
+  std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  const ssize_t sent = sendmsg(descriptor_.number(), &message, MSG_NOSIGNAL);
+  if (sent < 0) {
+    if (!try_again(errno)) fail(errno);
+    return 0;
+  }
+  attached_->pop_front();
+  written_ += static_cast<uint64_t>(sent);
+  return static_cast<size_t>(sent);
+}
+
+void UvStream::write_with(View bytes, ParcelPtr attached) {
+  MUST(state_ != State::connecting && !finishing_);
+  if (state_ != State::open || error_ != 0) return;
+  if (!attached_) attached_ = std::make_unique<std::deque<Attached>>();
+  Descriptor& passed = static_cast<UvParcel&>(*attached).descriptor;
+  attached_->push_back({written_ + queue_.size(), std::move(passed)});
+  queue_.append(bytes);
+  const size_t taken = send_waiting();
+  if (error_ != 0) return;
+  queue_.consume(taken);
+  watch_what_is_wanted();
+}
+
+ParcelPtr UvStream::duplicate() const {
+  Descriptor copy = descriptor_.duplicate();
+  if (!copy.valid()) return nullptr;
+  return std::make_unique<UvParcel>(std::move(copy), peer_);
+}
+
+void UvStream::flush() {
+  size_t taken = send_waiting();
   if (error_ != 0) return;
   queue_.consume(taken);
   if (!queue_.empty()) return;

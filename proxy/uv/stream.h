@@ -9,6 +9,8 @@
 
 #include <uv.h>
 
+#include <deque>
+
 #include "base/buffer.h"
 #include "proxy/io.h"
 #include "proxy/uv/loop_state.h"
@@ -32,6 +34,9 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   const Address& peer() const override { return peer_; }
   const Address& local() const override;
   std::optional<PeerProcess> peer_process() const override;
+  int descriptor() const override { return descriptor_.number(); }
+  ParcelPtr duplicate() const override;
+  void write_with(View bytes, ParcelPtr attached) override;
   void finish_writing() override;
   /// The StreamPtr is still to be dropped afterwards.
   ParcelPtr detach() override;
@@ -55,6 +60,8 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   void flush();
   void look_at_hangup();
   size_t send_now(std::span<const View> slices);
+  size_t send_waiting();
+  size_t send_attached(View bytes);
   void fail(int error);
   void receive_the_last();
   void end(int error);
@@ -66,6 +73,12 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   StreamUser* user_;  // null from close() on
   Buffer queue_;
   uint64_t written_ = 0;
+  /// Descriptors that go with bytes of the queue: the first as written() counts them.
+  struct Attached {
+    uint64_t at;
+    Descriptor descriptor;
+  };
+  std::unique_ptr<std::deque<Attached>> attached_;  // null but for SHOW FDS
   Address peer_;
   mutable Address local_;  // asked for when needed first
   Descriptor descriptor_;

@@ -150,6 +150,8 @@ def test_kill_closes_everybody_and_pauses(pooler, client, count_servers):
         client.read_to_end()
         client.query("SELECT 1")
     assert paused(pooler, "app")
+    assert pooler.pool() is None
+    assert "app" not in {row["database"] for row in pooler.admin("SHOW STATS")}
     pooler.admin("RESUME app")
     with Wire(pooler.port) as wire:
         assert wire.login().value("SELECT 'again'") == "again"

@@ -1,15 +1,16 @@
 """The admin console shows what PgBouncer's shows: columns, types, rows."""
 
 import re
+import threading
 
 import psycopg
 import pytest
 
-from lib.console_columns import COLUMNS, HELP, LISTS_ROWS, TOTALS_ROWS
-from lib.headgate import is_headgate
-from lib.messages import extended, query, sync
+from lib.console_columns import COLUMNS, HELP, LISTS_ROWS, MAYBE_EMPTY, TOTALS_ROWS
+from lib.headgate import is_headgate, is_sanitized
+from lib.messages import query
 from lib.processes import wait_until
-from lib.wire import ServerError, Wire, errors, tags
+from lib.wire import ServerError, Wire, tags
 
 pytestmark = pytest.mark.sanitizers
 
@@ -35,7 +36,7 @@ def test_columns_are_those_of_pgbouncer_1_26(pooler, traffic, command):
         cursor = console.execute(f"SHOW {command}")
         assert [(column.name, column.type_code) for column in cursor.description] == COLUMNS[command]
         assert cursor.statusmessage == "SHOW"
-        assert cursor.fetchall()
+        assert cursor.fetchall() or command in MAYBE_EMPTY
 
 
 def test_show_pools_counts_clients_and_servers(pooler, traffic):
@@ -155,7 +156,7 @@ def test_show_help_is_a_notice(pooler):
         assert notice["M"] == "Console usage"
         assert answer[-2].text() == "SHOW"
         shown = set(re.findall(r"\w+", notice["D"]))
-        assert shown <= set(re.findall(r"\w+", HELP)) or not is_headgate()
+        assert notice["D"] == HELP or not is_headgate()
         assert {"SHOW", "POOLS", "CONFIG", "PAUSE", "RESUME", "RELOAD", "KILL", "SHUTDOWN", "SET"} <= shown
 
 
@@ -180,11 +181,92 @@ def test_an_unknown_command_is_an_error_and_no_more(pooler):
         assert console.execute("SHOW VERSION").fetchall()
 
 
-def test_the_extended_protocol_is_refused(pooler):
+def test_sockets_are_those_of_clients_and_servers(pooler, traffic):
+    with Wire(pooler.port, pooler.directory) as silent:  # it has connected and not yet said who it is
+        rows = wait_until(
+            lambda: (all_rows := pooler.admin("SHOW SOCKETS")) and all_rows[-1]["state"] == "cl_login" and all_rows,
+            what="the one that logs in is shown",
+        )
+        silent.close()
+    states = [row["state"] for row in rows if row["database"] == "app"]
+    assert states.count("cl_active") == 2
+    assert states.count("sv_active") == 1
+    clients = {row["id"] for row in pooler.admin("SHOW CLIENTS") if row["database"] == "app"}
+    assert clients == {row["id"] for row in rows if row["type"] == "C" and row["database"] == "app"}
+
+
+def test_bytes_that_wait_for_a_server_are_seen(start_headgate):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
+    text = "SELECT 1 -- " + "x" * 1000
+    with Wire(pooler.port) as holder, Wire(pooler.port) as waiter:
+        holder.login().query("BEGIN")
+        waiter.login().send(query(text))
+        (row,) = wait_until(lambda: pooler.admin("SHOW ACTIVE_SOCKETS"), what="a socket with bytes")
+        assert (row["state"], row["recv_pos"], row["pkt_avail"]) == ("cl_waiting", len(text) + 6, len(text) + 6)
+        holder.query("COMMIT")
+        waiter.read_until()
+        assert not pooler.admin("SHOW ACTIVE_SOCKETS")
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(pooler):
+    commands = 4000  # 50 MB of answers
     with Wire(pooler.port) as wire:
-        wire.login("admin", "pgbouncer").send(extended("SHOW POOLS"), sync())
-        texts = [fields["M"] for fields in errors(wire.read_to_end())]
-        assert texts[0] == "extended query protocol not supported by admin console"
+        wire.login("admin", "pgbouncer")
+        before = pooler.rss_bytes()
+        sending = threading.Thread(target=wire.send, args=[query("SHOW CONFIG") * commands])
+        sending.start()
+        row = wait_until(
+            lambda: [row for row in pooler.admin("SHOW ACTIVE_SOCKETS") if row["send_avail"]], what="the console is full"
+        )
+        assert row[0]["database"] == "pgbouncer"
+        if not is_sanitized():
+            assert pooler.rss_bytes() - before < 10_000_000
+        for _ in range(commands):
+            assert tags(wire.read_until()).endswith("CZ")
+        sending.join(10)
+        assert not sending.is_alive()
+
+
+def test_ids_are_shared_and_never_used_again(pooler):
+    def ids():
+        return [row["id"] for kind in ("CLIENTS", "SERVERS") for row in pooler.admin(f"SHOW {kind}")]
+
+    with pooler.connect() as connection:
+        connection.execute("SELECT 1")
+        seen = ids()
+        assert len(set(seen)) == len(seen)
+    with pooler.connect():
+        assert max(ids()) > max(seen)
+
+
+def test_the_console_counts_itself(pooler):
+    def row(command, key="database"):
+        return next(row for row in pooler.admin(command) if row[key] == "pgbouncer")
+
+    before = row("SHOW STATS")["total_query_count"]
+    pooler.admin("SHOW VERSION")
+    if is_headgate():  # 1.18 counts the first query of a connection, more or less
+        assert row("SHOW STATS")["total_query_count"] == before + 2
+    assert row("SHOW POOLS")["cl_active"] == 1
+    assert row("SHOW DATABASES", "name")["pool_size"] == 2
+
+
+def test_databases_from_the_fallback_are_hidden_when_idle(start_headgate, postgres):
+    target = {"host": "127.0.0.1", "port": postgres.port, "dbname": "app"}
+    pooler = start_headgate({"*": target}, server_idle_timeout=1)
+
+    def shown():
+        return {row["name"] for row in pooler.admin("SHOW DATABASES")}
+
+    with pooler.connect("one") as connection:
+        connection.execute("SELECT 1")
+        assert "one" in shown()
+    pooler.admin("DISABLE two")
+    assert "two" in shown()
+    if is_headgate():  # PgBouncer waits for autodb_idle_timeout
+        wait_until(lambda: shown() == {"two", "pgbouncer"}, what="the idle database is hidden")
+        pooler.admin("ENABLE two")
+        assert shown() == {"pgbouncer"}
 
 
 def test_who_may_do_what(pooler):

@@ -325,6 +325,41 @@ def console_line():
         yield name, data.encode()
 
 
+def console_protocol():
+    def query(sql):
+        return message("Q", text(sql))
+
+    def parse(sql, name="", types=()):
+        return message("P", text(name, sql) + short(len(types)) + integer(*types))
+
+    def bind(statement="", portal="", formats=(), values=()):
+        given = short(0) + short(len(values)) + b"".join(map(value, values))
+        return message("B", text(portal, statement) + given + short(len(formats), *formats))
+
+    def execute(portal="", rows=0):
+        return message("E", text(portal) + integer(rows))
+
+    def describe(kind, name=""):
+        return message("D", kind + text(name))
+
+    sync, shows = message("S"), "SHOW CLIENTS"
+    yield "query", query(shows) + query("NONSENSE") + query("SHOW HELP") + query("RELOAD")
+    yield "extended", parse(shows) + bind() + describe(b"P") + execute() + sync
+    yield "named", parse(shows, "s") + describe(b"S", "s") + bind("s", "p") + execute("p") + sync + message("C", b"S" + text("s")) + sync
+    yield "binary", parse("SHOW STATS") + bind(formats=(1,)) + describe(b"P") + execute() + sync
+    yield "formats", parse("SHOW MEM") + bind(formats=(0, 1, 0, 1, 1)) + execute() + sync + bind(formats=(0, 1)) + sync
+    yield "in_parts", parse(shows) + bind() + execute(rows=1) * 5 + sync
+    yield "negative_rows", parse(shows) + bind() + execute(rows=-1) + sync
+    yield "again", parse(shows) + bind() + execute() * 2 + execute() + query(shows) + sync + query(shows)
+    yield "parameters", parse(shows, types=(23,)) + sync + parse(shows) + bind(values=(b"1", None)) + sync
+    yield "unknown", bind("x") + sync + execute("x") + sync + describe(b"P", "x") + sync + describe(b"S", "x") + sync + describe(b"?") + sync
+    yield "same_name", parse(shows, "s") * 2 + sync + bind("s", "p") * 2 + sync
+    yield "many", b"".join(parse(shows, str(i)) for i in range(130)) + sync + b"".join(bind("1", str(i)) for i in range(40)) + sync
+    yield "not_yours", parse("SHOW FDS") + sync + parse("SHUTDOWN") + sync + query("KILL_CLIENT 1")
+    yield "flush", message("H") + parse("SHOW HELP") + message("H") + bind() + describe(b"P") + execute() + sync
+    yield "broken", query(shows) + message("B", b"x")
+
+
 def quote_literal():
     for name, data in {
         "empty": b"", "plain": b"UTC", "quote": b"it's", "quotes": b"''''", "backslash": b"a\\b", "both": b"\\'; DROP TABLE t; --",
@@ -356,7 +391,7 @@ def intern():
 SEEDS = {
     **{seeds.__name__: seeds for seeds in (
         framer, startup, frontend, backend, error_fields, exchange, exchange_server, secret, auth_packets, scram, server_auth,
-        client_auth, login, userlist, connstr, console_line, quote_literal, parameters, intern)},
+        client_auth, login, userlist, connstr, console_line, console_protocol, quote_literal, parameters, intern)},
     "sql_scanner": sql, "sql_statements": sql, "ini": configurations, "config": configurations,
 }  # fmt: skip
 

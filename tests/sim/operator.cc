@@ -165,6 +165,8 @@ bool Operator::may_fail(View error) const {
   const bool looks = is("SHOW");
   if (role_ == Role::viewer && !looks && command_ != "WHAT") return error == "admin access needed";
   if (is("PAUSE") || is("KILL")) return error == "already suspended/paused";
+  const bool made = !scene_.house.pooler().config().databases.contains(database_);
+  if (made && error == "no such database: " + database_) return is("RESUME") || is("ENABLE");
   if (is("RESUME")) return error.ends_with("is not paused") || error.ends_with("paused/suspended");
   return command_ == "WHAT" && error.starts_with("invalid command 'WHAT'");
 }

@@ -9,16 +9,33 @@ namespace {
 
 constexpr size_t most_at_once = 128 * 1024;  // of what is read
 
+// Where connections wait that nobody accepts for now.
+struct Backlog {
+  bool open = true;
+  std::vector<std::function<void()>> waiting;
+};
+
 class SimListener final : public Listener {
  public:
-  SimListener(Network& network, Address address)
-      : network_(network), address_(std::move(address)) {}
+  SimListener(Network& network, Address address, std::shared_ptr<Backlog> backlog,
+              std::function<void(std::function<void()>)> soon)
+      : network_(network),
+        address_(std::move(address)),
+        backlog_(std::move(backlog)),
+        soon_(std::move(soon)) {}
   ~SimListener() override { network_.close(address_); }
   const Address& address() const override { return address_; }
+  void accept(bool wanted) override {
+    backlog_->open = wanted;
+    if (!wanted) return;
+    for (auto& connection : std::exchange(backlog_->waiting, {})) soon_(std::move(connection));
+  }
 
  private:
   Network& network_;
   Address address_;
+  std::shared_ptr<Backlog> backlog_;
+  std::function<void(std::function<void()>)> soon_;
 };
 
 // What was sent last is to be read, so the end stays for a while and reads what still comes.
@@ -272,14 +289,19 @@ StreamPtr SimOutside::attach(ParcelPtr parcel, const SocketOptions&, StreamUser&
 
 Result<std::unique_ptr<Listener>> SimOutside::listen(const Address& on, const ListenOptions&,
                                                      ListenerUser& user) {
-  network_.listen(on, [this, &user, from_unix = on.is_unix()](EndPtr end) {
-    done_.push_back([&user, from_unix, parcel = std::make_shared<EndPtr>(std::move(end))] {
+  const auto backlog = std::make_shared<Backlog>();
+  const auto soon = [this](std::function<void()> accept) {
+    done_.push_back(std::move(accept));
+    call();
+  };
+  network_.listen(on, [&user, soon, backlog, from_unix = on.is_unix()](EndPtr end) {
+    auto accept = [&user, from_unix, parcel = std::make_shared<EndPtr>(std::move(end))] {
       const Address peer{Address::Kind::ip4, 50000, "10.0.0.7"};
       user.on_accept(std::make_unique<SimParcel>(std::move(*parcel), peer), from_unix);
-    });
-    call();
+    };
+    backlog->open ? soon(std::move(accept)) : backlog->waiting.push_back(std::move(accept));
   });
-  return std::unique_ptr<Listener>(std::make_unique<SimListener>(network_, on));
+  return std::unique_ptr<Listener>(std::make_unique<SimListener>(network_, on, backlog, soon));
 }
 
 void SimOutside::resolve(const std::string& host, uint16_t port, Resolved done) {

@@ -1,13 +1,15 @@
 """The columns of the admin console's answers, as PgBouncer 1.26 has them.
 
-Each is `name:type`, type t text, i int4, q int8, n numeric; the order counts.
+Each is `name:type`, type t text, i int4, q int8, n numeric, b bytea; the order counts.
 """
 
-TYPE_NUMBERS = {"t": 25, "i": 23, "q": 20, "n": 1700}
+TYPE_NUMBERS = {"t": 25, "i": 23, "q": 20, "n": 1700, "b": 17}
 
 _SOCKET = """type:t user:t database:t replication:t state:t addr:t port:i local_addr:t local_port:i
     connect_time:t request_time:t wait:i wait_us:i close_needed:i ptr:t link:t remote_pid:i tls:t
     application_name:t prepared_statements:i id:i"""
+
+_BUFFERS = " recv_pos:i pkt_pos:i pkt_remain:i send_pos:i send_remain:i pkt_avail:i send_avail:i"
 
 _COUNTS = """server_assignment_count xact_count query_count {received} {sent} xact_time query_time wait_time
     {prefix}client_parse_count {prefix}server_parse_count {prefix}bind_count {prefix}client_login_count"""
@@ -21,6 +23,14 @@ def _counts(before, prefix="", received="bytes_received", sent="bytes_sent"):
 _DECLARED = {
     "CLIENTS": _SOCKET,
     "SERVERS": _SOCKET,
+    "SOCKETS": _SOCKET + _BUFFERS,
+    "ACTIVE_SOCKETS": _SOCKET + _BUFFERS,
+    "PEERS": "peer_id:i host:t port:i pool_size:i",
+    "PEER_POOLS": "peer_id:i cl_active_cancel_req:i cl_waiting_cancel_req:i sv_active_cancel:i sv_login:i",
+    "DNS_HOSTS": "hostname:t ttl:q addrs:t",
+    "DNS_ZONES": "zonename:t serial:q count:i",
+    "FDS": """fd:i task:t user:t database:t addr:t port:i cancel:q link:i client_encoding:t std_strings:t datestyle:t
+        timezone:t password:t scram_client_key:b scram_server_key:b""",
     "DATABASES": """name:t host:t port:i database:t force_user:t pool_size:i min_pool_size:i reserve_pool_size:i
         server_lifetime:i pool_mode:t load_balance_hosts:t max_connections:i current_connections:i
         max_client_connections:i current_client_connections:i paused:i disabled:i""",
@@ -45,6 +55,9 @@ COLUMNS = {
     command: [(name, TYPE_NUMBERS[kind]) for name, kind in (column.split(":") for column in text.split())]
     for command, text in _DECLARED.items()
 }
+
+# A SHOW of these may have no rows.
+MAYBE_EMPTY = {"ACTIVE_SOCKETS", "PEERS", "PEER_POOLS", "DNS_HOSTS", "DNS_ZONES"}
 
 LISTS_ROWS = """databases users peers pools peer_pools free_clients used_clients login_clients free_servers
     used_servers dns_names dns_zones dns_queries dns_pending""".split()

@@ -124,7 +124,10 @@ class Headgate:
             raise RuntimeError(f"{self.program} ended ({self.process.returncode}):\n{self.log()}")
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
+            # The unix socket comes last.
+            return self.settings["unix_socket_dir"] != self.directory or os.path.exists(
+                self.path(f".s.PGSQL.{self.port}")
+            )
         except OSError:
             return False
 

@@ -4,6 +4,7 @@ Everything started here is ended by its process id, and dies with us even when w
 killed: a test run leaves nothing behind.
 """
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -23,6 +24,18 @@ NANOSECONDS = 1_000_000_000
 def service_user():
     """PostgreSQL refuses to run as root: root hands it (and the pooler) to user postgres."""
     return pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+
+
+@contextlib.contextmanager
+def as_service_user():
+    """What is connected within comes from the user that the programs run as."""
+    user, before = service_user(), os.geteuid()
+    if user:
+        os.seteuid(user.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def make_directory(name, parent=None):

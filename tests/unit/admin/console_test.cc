@@ -30,15 +30,18 @@ TEST_CASE("console: with auth_type any everybody may look") {
 }
 
 TEST_CASE("console: only what the workers know is asked of them") {
-  for (const char* query : {"SHOW CLIENTS", "SHOW SERVERS", "SHOW POOLS", "SHOW DATABASES",
-                            "SHOW USERS", "SHOW LISTS", "SHOW STATS", "SHOW STATS_TOTALS",
-                            "SHOW STATS_AVERAGES", "SHOW TOTALS", "SHOW MEM", "SHOW STATE"}) {
+  for (const char* query :
+       {"SHOW CLIENTS", "SHOW SERVERS", "SHOW POOLS", "SHOW DATABASES", "SHOW USERS", "SHOW LISTS",
+        "SHOW STATS", "SHOW STATS_TOTALS", "SHOW STATS_AVERAGES", "SHOW TOTALS", "SHOW MEM",
+        "SHOW STATE", "SHOW SOCKETS", "SHOW ACTIVE_SOCKETS", "SHOW PEER_POOLS", "SHOW DNS_HOSTS",
+        "SHOW FDS"}) {
     CAPTURE(query);
     CHECK(needs_snapshot(parse_console(query, ConsoleRights::admin)->verb));
   }
-  for (const char* query : {"SHOW CONFIG", "SHOW VERSION", "SHOW HELP", "SHOW datestyle", "RELOAD",
-                            "SET a=1", "SET timezone=1", "PAUSE", "RESUME", "KILL", "RECONNECT",
-                            "ENABLE x", "DISABLE x", "SHUTDOWN"}) {
+  for (const char* query :
+       {"SHOW CONFIG", "SHOW VERSION", "SHOW HELP", "SHOW datestyle", "RELOAD", "SET a=1",
+        "SET timezone=1", "PAUSE", "RESUME", "KILL", "RECONNECT", "ENABLE x", "DISABLE x",
+        "SHUTDOWN", "SHOW PEERS", "SHOW DNS_ZONES", "SUSPEND", "WAIT_CLOSE", "KILL_CLIENT 1"}) {
     CAPTURE(query);
     CHECK_FALSE(needs_snapshot(parse_console(query, ConsoleRights::admin)->verb));
   }
@@ -58,6 +61,9 @@ TEST_CASE("console: a command that was carried out is confirmed with its tag") {
       {"kill shop", "KILL"},
       {"disable shop", "DISABLE"},
       {"enable shop", "ENABLE"},
+      {"suspend", "SUSPEND"},
+      {"wait_close shop", "WAIT_CLOSE"},
+      {"kill_client 7", "KILL_CLIENT"},
       {"shutdown wait_for_clients", "SHUTDOWN"},
       {"set Verbose to 1", "SET Verbose=1"},
       {"set server_check_query = 'select ''x'''", "SET server_check_query=select 'x'"},

@@ -21,7 +21,7 @@ struct Answer {
   std::string order;
   struct Head {
     std::string name;
-    char type;  // t text, i int4, q int8, n numeric
+    char type;  // t text, i int4, q int8, n numeric, b bytea
   };
   std::vector<Head> columns;
   TextRows rows;
@@ -79,6 +79,8 @@ struct Answer {
         return column.type_size == 4 ? 'i' : '?';
       case 20:
         return column.type_size == 8 ? 'q' : '?';
+      case 17:
+        return column.type_size == -1 ? 'b' : '?';
       case 1700:
         return column.type_size == -1 ? 'n' : '?';
       default:
@@ -110,9 +112,9 @@ struct Answer {
   }
 };
 
-/// The answer to a SHOW of somebody who may look.
+/// The answer to a SHOW of somebody who may see all.
 inline Answer show(View query, const Snapshot& snapshot = {}, const Config& config = {}) {
-  const Result<ConsoleCommand> command = parse_console(query, ConsoleRights::stats);
+  const Result<ConsoleCommand> command = parse_console(query, ConsoleRights::admin);
   REQUIRE(command.ok());
   Bytes out;
   answer_show(out, *command, snapshot, config);

@@ -144,24 +144,44 @@ TEST_CASE("snapshot: memory adds up for each kind, the size of one is the larges
   CHECK(whole.memory[1].total == 7);
 }
 
-TEST_CASE("snapshot: single counts add up, and one part that is paused pauses the whole") {
+TEST_CASE("snapshot: what is counted once is added, what is switched on stays on") {
   Snapshot whole, part;
   whole.login_clients = 1;
-  whole.free_clients = 2;
-  whole.free_servers = 3;
-  whole.dns_names = 4;
   whole.dns_queries = 5;
-  whole.peers = 6;
-  part.login_clients = part.free_clients = part.free_servers = 10;
-  part.dns_names = part.dns_queries = part.peers = 10;
+  part.login_clients = part.dns_queries = 10;
   part.paused = true;
+  whole.suspended = true;
   merge(whole, std::move(part));
   CHECK(whole.login_clients == 11);
-  CHECK(whole.free_clients == 12);
-  CHECK(whole.free_servers == 13);
-  CHECK(whole.dns_names == 14);
   CHECK(whole.dns_queries == 15);
-  CHECK(whole.peers == 16);
   CHECK(whole.paused);
-  CHECK_FALSE(whole.suspended);
+  CHECK(whole.suspended);
+}
+
+TEST_CASE("snapshot: what two workers sent to one peer adds up") {
+  Snapshot whole, part;
+  whole.peers = {{.id = 1, .clients_active_cancel = 1, .servers_login = 4}};
+  part.peers = {{.id = 2}, {.id = 1, .clients_active_cancel = 2, .clients_waiting_cancel = 3}};
+  merge(whole, std::move(part));
+  REQUIRE(whole.peers.size() == 2);
+  CHECK(whole.peers[0].clients_active_cancel == 3);
+  CHECK(whole.peers[0].clients_waiting_cancel == 3);
+  CHECK(whole.peers[0].servers_login == 4);
+}
+
+TEST_CASE("snapshot: who brought a cancel request is shown in the pool that it is meant for") {
+  Snapshot snapshot;
+  for (const uint64_t id : {1, 2, 3}) snapshot.clients.push_back(connection(id));
+  snapshot.clients[2].state = "waiting_cancel_req";
+  snapshot.cancels = {
+      {.client_id = 3, .user = "app", .database = "shop", .sent = false},
+      {.client_id = 1, .user = "app", .database = "shop", .sent = true},
+      {.client_id = 9, .user = "app", .database = "shop", .sent = true},  // it has gone meanwhile
+  };
+  place_cancels(snapshot);
+  CHECK(View(snapshot.clients[0].state) == "active_cancel_req");
+  CHECK(snapshot.clients[0].database == "shop");
+  CHECK(View(snapshot.clients[1].state) == "");
+  CHECK(View(snapshot.clients[2].state) == "waiting_cancel_req");
+  CHECK(snapshot.clients[2].user == "app");
 }

@@ -20,22 +20,22 @@ TEST_CASE("views: SHOW LISTS counts everything, the console's own included") {
   snapshot.users.resize(7);
   snapshot.pools.resize(6);
   snapshot.login_clients = 3;
-  snapshot.free_clients = 10;
-  snapshot.free_servers = 11;
-  snapshot.dns_names = 12;
+  snapshot.dns_hosts.resize(12);
   snapshot.dns_queries = 13;
-  snapshot.peers = 14;
-  const auto answer = show("SHOW LISTS", snapshot);
+  snapshot.peers.resize(2);
+  Config config;
+  config.peers = {{1, {}}, {2, {}}, {3, {}}};
+  const auto answer = show("SHOW LISTS", snapshot, config);
   CHECK(answer.heads() == "list t, items i");
   CHECK(answer.rows == TextRows{{"databases", "3"},
                                 {"users", "8"},
-                                {"peers", "14"},
+                                {"peers", "3"},
                                 {"pools", "7"},
-                                {"peer_pools", "0"},
-                                {"free_clients", "10"},
-                                {"used_clients", "8"},
+                                {"peer_pools", "2"},
+                                {"free_clients", "0"},
+                                {"used_clients", "5"},
                                 {"login_clients", "3"},
-                                {"free_servers", "11"},
+                                {"free_servers", "0"},
                                 {"used_servers", "4"},
                                 {"dns_names", "12"},
                                 {"dns_zones", "0"},
@@ -115,7 +115,9 @@ TEST_CASE("views: SHOW HELP is a notice and no rows") {
   CHECK(answer.notice == "Console usage");
   CHECK(answer.notice_detail ==
         "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION"
-        "\n\tSHOW LISTS|MEM|STATE"
+        "\n\tSHOW PEERS|PEER_POOLS"
+        "\n\tSHOW FDS|SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE"
+        "\n\tSHOW DNS_HOSTS|DNS_ZONES"
         "\n\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS"
         "\n\tSET key = arg"
         "\n\tRELOAD"
@@ -125,8 +127,11 @@ TEST_CASE("views: SHOW HELP is a notice and no rows") {
         "\n\tENABLE <db>"
         "\n\tRECONNECT [<db>]"
         "\n\tKILL [<db>]"
+        "\n\tKILL_CLIENT <client_id>"
+        "\n\tSUSPEND"
         "\n\tSHUTDOWN"
-        "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS");
+        "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
+        "\n\tWAIT_CLOSE [<db>]");
 }
 
 TEST_CASE("views: the five parameters that drivers ask for have fixed answers") {

@@ -236,16 +236,18 @@ int most_open_until_it_expires(PoolRig& rig, bool used) {
   rig.ask("a");
   rig.give_back("a");
   int most = 0;
-  for (int step = 0; rig.closed_because().empty() && step < 10000; ++step) {
+  Names closed;
+  for (int step = 0; closed.empty() && step < 10000; ++step) {
     rig.advance(milliseconds(100));
     rig.tend();
-    if (used && rig.closed_because().empty()) {
+    closed = rig.closed_because();
+    if (used && closed.empty()) {
       rig.ask("a");
       rig.give_back("a");
     }
     most = std::max(most, rig.shared().open());
   }
-  CHECK(rig.closed_because() == Names{"server lifetime over"});
+  CHECK(closed == Names{"server lifetime over"});
   return most;
 }
 
