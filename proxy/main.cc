@@ -88,6 +88,7 @@ Result<Done> Program::run() {
   facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
   facts.verbose = command_.verbose;
   facts.describe_error = describe_errno;
+  facts.os_user_name = os_user_name;
   facts.stop = [this] { stop(); };
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
   for (WorkerId id = 0; id < workers; ++id) {

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/messages.h"
+#include "proxy/auth_query.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
@@ -126,7 +127,9 @@ struct Server::Input {
     if (answer.unexpected && tag != backend::error_response) return Treat::bad;
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
-    return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+    if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
+    const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
+    return found ? Treat::gather : Treat::drop;
   }
 
   void on_pass(View bytes, bool is_lent) {
@@ -150,6 +153,8 @@ struct Server::Input {
       server.broken_ |= answer.unexpected;
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
+    } else if (tag != backend::error_response) {
+      if (server.auth_query_) server.auth_query_->message(tag, body);
     } else {
       rewritten = server.take_error(body, server.answer_);
     }
@@ -157,6 +162,7 @@ struct Server::Input {
     if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);
     server.early_ = false;
+    if (server.auth_query_) server.broken_ |= !server.auth_query_->complaint().empty();
     return !server.broken_ && !server.values_failed_ && !refused;
   }
 };
@@ -173,7 +179,7 @@ void Server::feed(View bytes) {
   framer_.feed(bytes, input);
   if (values_failed_) return fail_values();
   if (framer_.broken() || broken_ || exchange_.lost()) {
-    return lost(task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server");
+    return lost(loss_reason());
   }
   if (task_ == Task::idle && dirty_) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
@@ -184,6 +190,11 @@ void Server::feed(View bytes) {
     if (relay_->full() && relay_->room_again()) client.room_again();
   }
   advance();
+}
+
+std::string Server::loss_reason() const {
+  if (auth_query_ && !auth_query_->complaint().empty()) return auth_query_->complaint();
+  return task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server";
 }
 
 void Server::take_parameter(View body) {
@@ -209,6 +220,7 @@ bool Server::take_error(View body, Answer answer) {
   if (answer.fate == Fate::swallow) injected_failed_ = true;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
   if (!relay_) {
+    if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
     if (fatal) log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
     return false;
   }
@@ -290,6 +302,8 @@ void Server::advance() {
     case Task::relay:
       if (relay_->complete()) finish_relay();
       return;
+    case Task::auth_query:
+      return finish_auth_query();
     case Task::cleanup:
       if (!cancels_.empty()) return;
       if (exchange_.status() != TransactionStatus::idle) return roll_back();
@@ -361,6 +375,7 @@ void Server::on_deadline() {
       return close("test query failed");
     case Task::closing:
       return gone();
+    case Task::auth_query:
     case Task::idle:
       return;
   }

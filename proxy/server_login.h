@@ -53,6 +53,7 @@ class ServerLogin {
   void finish(View status);
   void fail(Error error);
   std::string pick_host();
+  std::optional<Secret> secret_for(const std::string& user) const;
 
   Server& server_;
   Framer framer_;
