@@ -238,6 +238,7 @@ Result<DatabaseEntry> parse_database(const std::string& name, const std::string&
   entry.name = entry.dbname = name;
   entry.text = text;
   if (auto refusal = fill(entry, "connection", text, database_keys, warnings)) return *refusal;
+  if (entry.password && !entry.user) warnings.push_back("password has no effect without user");
   return entry;
 }
 

@@ -24,7 +24,7 @@ Worker& AuthQuery::worker() const { return pool_.worker(); }
 
 std::optional<Error> AuthQuery::start() {
   if (worker().pooler().waits_for_servers()) return Error(ErrorCode::server_shutting_down);
-  if (auto failure = pool_.fast_failure()) return failure;
+  if (const auto failure = pool_.fast_failure()) return unavailable(*failure);
   since_ = worker().now();
   Server* server = static_cast<Server*>(pool_.share().ask(*this, since_));
   if (server && server->state() == ServerState::active) {
@@ -44,7 +44,15 @@ void AuthQuery::serve(Server& server) {
 
 void AuthQuery::fail_waiting(const Error& error) {
   pool_.share().withdraw(*this, worker().now());
-  finish(Error(error));
+  finish(unavailable(error));
+}
+
+// What a server says of auth_user is not for a stranger's ears.
+Error AuthQuery::unavailable(const Error& reason) const {
+  if (reason.code == ErrorCode::server_shutting_down) return reason;
+  log(LogLevel::error, "auth_query cannot run in database \"{}\" as user \"{}\": {}",
+      pool_.entry().database.name, pool_.entry().user.name, reason.message);
+  return Error(ErrorCode::bouncer_config);
 }
 
 void AuthQuery::abandon() {
@@ -71,8 +79,8 @@ Bytes AuthQuery::request() const {
 
 bool AuthQuery::wants(char tag, uint32_t body_size) {
   heard_ = true;
-  const bool matters = tag == backend::row_description || tag == backend::no_data ||
-                       (tag == backend::data_row && !found_);
+  const bool matters =
+      tag == backend::row_description || tag == backend::no_data || tag == backend::data_row;
   if (!matters || !complaint_.empty()) return false;
   if (body_size <= Server::max_gather) return true;
   complain("response of auth_query is too long");
@@ -93,7 +101,7 @@ void AuthQuery::describe(View body) {
   complain(fmt::format("expected 2 columns from auth_query, not {}", columns));
 }
 
-// One row is looked at; the rest, should there be any, passes unseen.
+// Of several rows the last one counts, as in PgBouncer.
 void AuthQuery::row(View body) {
   const auto columns = decode<backend::DataRow>(body);
   if (!columns || columns->values.size() != 2) return complain("bad response of auth_query");

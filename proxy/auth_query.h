@@ -63,6 +63,7 @@ class AuthQuery final : public Borrower {
   void describe(View body);
   void row(View body);
   void complain(std::string reason);
+  Error unavailable(const Error& reason) const;
   void finish(Result<Found> result);
   Worker& worker() const;
 

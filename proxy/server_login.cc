@@ -79,11 +79,11 @@ void ServerLogin::connected() {
   auth_ = std::make_unique<ServerAuth>(std::move(who), server_.worker().pooler().key_cache());
 }
 
-// The entry's password belongs to the entry's user; the secret of any other is in auth_file, or was
-// proved by a client.
+// The entry's password belongs to the entry's user and nobody else, as in PgBouncer; the secret of
+// any other is in auth_file, or was proved by a client.
 std::optional<Secret> ServerLogin::secret_for(const std::string& user) const {
   const DatabaseEntry& entry = server_.pool().settings().entry;
-  if (entry.password && entry.user.value_or(user) == user) return Secret(*entry.password);
+  if (entry.password && entry.user == user) return Secret(*entry.password);
   const Secret* known = server_.worker().config().user_list.find(user);
   if (known && known->kind() != SecretKind::none) return *known;
   return server_.pool().entry().secret();
