@@ -206,7 +206,8 @@ QUERY = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1"
 
 @pytest.mark.parametrize("auth_type", ["trust", "plain", "md5", "scram-sha-256"])
 def test_auth_query(server, auth_type):
-    users = ["plain_user", "md5_user", "scram_user", "has_plain", "has_none", "nobody_knows", "postgres"]
+    # Not has_none: that an empty secret asks the query is newer than 1.18.
+    users = ["plain_user", "md5_user", "scram_user", "has_plain", "nobody_knows", "postgres"]
     passwords = ["plain secret", "md5 secret", "scram secret", PASSWORD, ""]
     log_ins = [{"user": user, "password": password} for user in users for password in passwords]
     log_ins += [{"user": user, "password": PASSWORD, "database": "nowhere"} for user in users]
