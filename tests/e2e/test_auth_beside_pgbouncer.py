@@ -196,6 +196,7 @@ def test_hba_rules(server):
                 pooler.stop()
                 pooler.write("hba", rule + "\n")
                 pooler.start()
+                pooler.wait_for_unix_socket()
             both.compare(log_ins)
 
 

@@ -26,8 +26,10 @@ def start(start_headgate, postgres):
 
         server = {"host": "127.0.0.1", "port": postgres.port, "dbname": "single", "user": "app"}
         userlist = {"bob": "secret", "carl": scram_secret("secret"), "admin": "secret", ME: "secret", **dict(users)}
-        return start_headgate({"app": server, "other": server}, userlist=userlist, auth_type="hba",
-                              before_start=write, **settings)
+        pooler = start_headgate({"app": server, "other": server}, userlist=userlist, auth_type="hba",
+                                before_start=write, **settings)
+        pooler.wait_for_unix_socket()
+        return pooler
 
     return start
 
