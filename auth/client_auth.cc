@@ -20,6 +20,8 @@ enum class State : uint8_t {
   fresh,
   password_asked,
   checking_password,  // a job derives keys from the password that came
+  directory_password_asked,
+  directory_asked,
   md5_asked,
   sasl_asked,
   making_verifier,  // a job derives keys from the plain secret
@@ -30,13 +32,15 @@ enum class State : uint8_t {
 }  // namespace
 
 struct ClientAuth::Impl {
-  Impl(Who w, KeyCache& c) : who(std::move(w)), cache(c), scram(scram_nonce(who.random)) {
+  Impl(Who w, KeyCache& c)
+      : who(std::move(w)), cache(c), scram(scram_nonce(who.random), who.server_end_point) {
     MUST(who.random.size() >= random_size && !who.mock_key.empty());
     who.scram_iterations = std::clamp(who.scram_iterations, 1, max_scram_iterations);
   }
   ~Impl() { wipe(who.mock_key); }
 
-  AuthStep offer_scram() { return ask(State::sasl_asked, encode_sasl_request(scram_mechanism)); }
+  AuthStep offer_scram();
+  AuthStep ask_about_password(View body);
   AuthStep check_password(View body);
   AuthStep check_derived_password();
   AuthStep check_md5(View body) const;
@@ -71,6 +75,7 @@ struct ClientAuth::Impl {
   bool made_up = false;  // nothing can fit the verifier
   std::optional<Derivation> derivation;
   std::optional<ScramKeys> keys;
+  std::optional<Secret> typed;
 };
 
 ClientAuth::ClientAuth(Who who, KeyCache& cache)
@@ -79,6 +84,8 @@ ClientAuth::ClientAuth(Who who, KeyCache& cache)
 ClientAuth::~ClientAuth() = default;
 
 const std::optional<ScramKeys>& ClientAuth::keys() const { return impl_->keys; }
+
+const std::optional<Secret>& ClientAuth::typed() const { return impl_->typed; }
 
 AuthStep ClientAuth::start() {
   MUST(impl_->state == State::fresh);
@@ -95,10 +102,13 @@ AuthStep ClientAuth::start() {
       return impl_->ask(State::md5_asked, encode_request(AuthRequest::md5, impl_->md5_salt()));
     case AuthMethod::scram_sha_256:
       return impl_->offer_scram();
-    case AuthMethod::cert:
-    case AuthMethod::hba:
     case AuthMethod::pam:
     case AuthMethod::ldap:
+      return impl_->ask(State::directory_password_asked, encode_request(AuthRequest::cleartext));
+    case AuthMethod::cert:
+    case AuthMethod::hba:
+    case AuthMethod::peer:
+    case AuthMethod::reject:
       break;  // decided elsewhere, or turned into one of the above
   }
   return fail(ErrorCode::no_auth_method);
@@ -108,6 +118,8 @@ AuthStep ClientAuth::answer(View body) {
   switch (std::exchange(impl_->state, State::over)) {
     case State::password_asked:
       return impl_->check_password(body);
+    case State::directory_password_asked:
+      return impl_->ask_about_password(body);
     case State::md5_asked:
       return impl_->check_md5(body);
     case State::sasl_asked:
@@ -128,6 +140,33 @@ AuthStep ClientAuth::worked() {
     default:
       return fail(ErrorCode::protocol_violation);
   }
+}
+
+AuthStep ClientAuth::directory_said(bool right) {
+  if (std::exchange(impl_->state, State::over) != State::directory_asked) {
+    return fail(ErrorCode::protocol_violation);
+  }
+  if (right) return finish();
+  impl_->typed.reset();
+  return fail(impl_->who.method == AuthMethod::pam ? ErrorCode::pam_failed
+                                                   : ErrorCode::ldap_failed);
+}
+
+AuthStep ClientAuth::Impl::offer_scram() {
+  state = State::sasl_asked;
+  if (who.server_end_point.empty()) return reply(encode_sasl_request({scram_mechanism}));
+  return reply(encode_sasl_request({scram_plus_mechanism, scram_mechanism}));
+}
+
+// An empty password must not reach an LDAP server: to that one it means "nobody", who is let in.
+AuthStep ClientAuth::Impl::ask_about_password(View body) {
+  if (body.size() > max_password_size + 1) return fail(ErrorCode::password_too_long);
+  const auto password = decode_password(body);
+  if (!password) return fail(ErrorCode::bad_packet);
+  if (password->empty()) return fail(ErrorCode::empty_password);
+  typed = Secret(Bytes(*password));
+  state = State::directory_asked;
+  return ask_directory(*password);
 }
 
 // A wrong password costs the rounds of a SCRAM verifier whatever the secret, and an unknown user
@@ -176,8 +215,8 @@ AuthStep ClientAuth::Impl::read_sasl_initial(View body) {
   if (body.size() > max_auth_message) return fail(ErrorCode::sasl_failed);
   const auto message = decode_sasl_initial(body);
   if (!message) return fail(ErrorCode::sasl_failed);
-  if (message->mechanism != scram_mechanism) return fail(ErrorCode::sasl_mechanism);
-  if (!scram.read_first(message->data)) return fail(ErrorCode::sasl_failed);
+  if (!scram.offers(message->mechanism)) return fail(ErrorCode::sasl_mechanism);
+  if (!scram.read_first(message->data, message->mechanism)) return fail(ErrorCode::sasl_failed);
   return begin_scram();
 }
 

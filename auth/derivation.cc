@@ -3,6 +3,7 @@
 #include <atomic>
 #include <utility>
 
+#include "auth/saslprep.h"
 #include "base/check.h"
 
 namespace headgate {
@@ -56,8 +57,8 @@ struct Derivation::State {
 };
 
 Derivation::Derivation(KeyCache& cache, View password, Bytes salt, int iterations, Keep keep)
-    : state_(new State{cache, Bytes(password), std::move(salt), iterations, keep, {}}) {
-  state_->name = name_of(password, state_->salt, iterations);
+    : state_(new State{cache, saslprep(password), std::move(salt), iterations, keep, {}}) {
+  state_->name = name_of(state_->password, state_->salt, iterations);
   state_->look_up();
 }
 

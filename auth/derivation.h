@@ -20,7 +20,7 @@ class Derivation {
     never,
   };
 
-  /// Looks into the cache, never computes.
+  /// Looks into the cache, never computes. The password is normalised first (saslprep).
   Derivation(KeyCache& cache, View password, Bytes salt, int iterations, Keep keep);
 
   bool known() const;

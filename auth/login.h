@@ -34,6 +34,7 @@ struct AuthStep {
   enum class Next : uint8_t {
     read,    // send `out`, then hand over the peer's next authentication message
     work,    // run `work` away from the loop, then call worked()
+    ask,     // ask the directory (PAM, LDAP) about `password`, then call directory_said()
     done,    // send `out` (may be empty): authenticated. AuthenticationOk is not part of `out`.
     failed,  // `error` says why, in the words for the client
   };
@@ -41,6 +42,7 @@ struct AuthStep {
   Bytes out;
   /// Owns all it touches: it may run after the ClientAuth or ServerAuth has gone.
   std::function<void()> work;
+  Bytes password;
   std::optional<Error> error;
 };
 
@@ -48,7 +50,7 @@ struct AuthStep {
 class ClientAuth {
  public:
   struct Who {
-    AuthMethod method;  // trust, plain, md5 or scram_sha_256 (any is trust by now)
+    AuthMethod method;  // trust, plain, md5, scram_sha_256, pam or ldap (any is trust by now)
     std::string user;
     /// The user's secret; an absent one is an unknown user, which goes through the whole exchange
     /// with a made-up salt and fails like a wrong password. Copied.
@@ -58,6 +60,8 @@ class ClientAuth {
     /// same for the life of the process.
     Bytes random;
     Bytes mock_key;
+    /// Binds SCRAM-SHA-256-PLUS to the channel (TlsFacts); empty: it is not offered.
+    Bytes server_end_point{};
   };
   ClientAuth(Who who, KeyCache& cache);
   ~ClientAuth();
@@ -67,7 +71,11 @@ class ClientAuth {
   AuthStep answer(View body);
   /// The job of AuthStep::work has run.
   AuthStep worked();
+  /// The directory's answer to AuthStep::ask.
+  AuthStep directory_said(bool right);
 
+  /// After done: the password that the directory has found right.
+  const std::optional<Secret>& typed() const;
   /// After done: the keys learnt from the client's own SCRAM log-in against a stored SCRAM secret.
   const std::optional<ScramKeys>& keys() const;
 
@@ -84,6 +92,8 @@ class ServerAuth {
     std::optional<Secret> secret;   // plain, md5, or scram (useful only together with keys)
     std::optional<ScramKeys> keys;  // learnt from a client, for SCRAM pass-through
     Bytes random;                   // 24 random bytes for the nonce
+    /// Of the server's certificate, for SCRAM-SHA-256-PLUS; empty without TLS.
+    Bytes server_end_point{};
   };
   ServerAuth(Who who, KeyCache& cache);
   ~ServerAuth();

@@ -10,9 +10,12 @@ Bytes encode_request(AuthRequest request, View data) {
   return out;
 }
 
-Bytes encode_sasl_request(View mechanism) {
+Bytes encode_sasl_request(std::initializer_list<View> mechanisms) {
   Bytes out;
-  Writer(out, 'R').put(static_cast<int32_t>(AuthRequest::sasl)).put(mechanism).put(View());
+  Writer writer(out, 'R');
+  writer.put(static_cast<int32_t>(AuthRequest::sasl));
+  for (const View mechanism : mechanisms) writer.put(mechanism);
+  writer.put(View());
   return out;
 }
 

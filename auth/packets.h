@@ -2,6 +2,7 @@
 // meaning depends on what was asked. (PostgreSQL documentation, "Message Formats".)
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 
 #include "base/bytes.h"
@@ -26,8 +27,8 @@ constexpr size_t max_user_size = 127;
 
 /// An R message; `data` is what follows the number.
 Bytes encode_request(AuthRequest request, View data = {});
-/// AuthenticationSASL that offers one mechanism.
-Bytes encode_sasl_request(View mechanism);
+/// AuthenticationSASL that offers these mechanisms, the best one first.
+Bytes encode_sasl_request(std::initializer_list<View> mechanisms);
 
 /// PasswordMessage; the password MUST NOT contain a zero.
 Bytes encode_password(View password);

@@ -1,14 +1,16 @@
-// SCRAM-SHA-256 (RFC 5802, RFC 7677) in PostgreSQL's flavour: no channel binding, and the user name
+// SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) in PostgreSQL's flavour: the user name
 // inside the messages is ignored, because the start-up packet has named the user. Here is what both
 // roles share; the roles are scram_server.h and scram_client.h.
 //
-//   client-first   gs2-header "n=" name ",r=" client-nonce           gs2-header is "n,," or "y,,"
+//   client-first   gs2-header "n=" name ",r=" client-nonce
 //   server-first   "r=" client-nonce server-nonce ",s=" salt ",i=" iterations
-//   client-final   "c=" base64(gs2-header) ",r=" both nonces ",p=" proof
+//   client-final   "c=" base64(gs2-header, and of PLUS the binding) ",r=" both nonces ",p=" proof
 //   server-final   "v=" signature
 //
-// Passwords are taken as they are. PostgreSQL's clients normalise theirs first (SASLprep), which
-// changes no ASCII text and few others.
+// The gs2-header is "p=tls-server-end-point,," of PLUS, whose binding is the hash of the server's
+// certificate (RFC 5929). Otherwise it is "n,," from a client that cannot bind to the channel, and
+// "y,," from one that could but was not offered PLUS: false where it was, somebody in between has
+// taken the offer away.
 #pragma once
 
 #include <optional>
@@ -19,6 +21,10 @@
 namespace headgate {
 
 constexpr View scram_mechanism = "SCRAM-SHA-256";
+constexpr View scram_plus_mechanism = "SCRAM-SHA-256-PLUS";
+constexpr View gs2_bound = "p=tls-server-end-point,,";
+constexpr View gs2_could_bind = "y,,";
+constexpr View gs2_cannot_bind = "n,,";
 
 /// Bounds on what a peer sends. Everything usual is far below.
 constexpr size_t max_scram_message = 4096;

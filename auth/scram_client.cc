@@ -2,15 +2,14 @@
 
 namespace headgate {
 
-namespace {
-
-constexpr View gs2_header = "n,,";
-
-}  // namespace
+void ScramClient::bind_to(View end_point) {
+  gs2_header_ = gs2_bound;
+  end_point_ = end_point;
+}
 
 Bytes ScramClient::first_bare() const { return "n=,r=" + own_nonce_; }
 
-Bytes ScramClient::first() const { return Bytes(gs2_header) + first_bare(); }
+Bytes ScramClient::first() const { return Bytes(gs2_header_) + first_bare(); }
 
 std::optional<ScramClient::Challenge> ScramClient::read_challenge(View message) {
   if (message.size() > max_scram_message) return std::nullopt;
@@ -32,7 +31,7 @@ std::optional<ScramClient::Challenge> ScramClient::read_challenge(View message) 
 }
 
 Bytes ScramClient::answer(const DerivedKeys& keys) {
-  const Bytes bare = "c=" + base64_encode(gs2_header) + ",r=" + nonce_;
+  const Bytes bare = "c=" + base64_encode(Bytes(gs2_header_) + end_point_) + ",r=" + nonce_;
   auth_message_ = scram_auth_message(first_bare(), server_first_, bare);
   server_key_ = keys.server_key;
   const Bytes signature = hmac_sha256(sha256(keys.client_key), auth_message_);

@@ -17,6 +17,11 @@ class ScramClient {
   explicit ScramClient(Bytes nonce) : own_nonce_(std::move(nonce)) {}
   ~ScramClient() { wipe(server_key_); }
 
+  /// Binds the exchange to the channel (PLUS), or says that it could have been bound had the server
+  /// offered it. Before first().
+  void bind_to(View end_point);
+  void could_bind() { gs2_header_ = gs2_could_bind; }
+
   /// client-first.
   Bytes first() const;
 
@@ -34,6 +39,8 @@ class ScramClient {
  private:
   Bytes first_bare() const;
 
+  View gs2_header_ = gs2_cannot_bind;
+  Bytes end_point_;
   Bytes own_nonce_;
   Bytes nonce_;  // both halves, as the server sent them
   Bytes server_first_, auth_message_, server_key_;

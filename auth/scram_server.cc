@@ -1,25 +1,25 @@
 #include "auth/scram_server.h"
 
-#include <optional>
-
 namespace headgate {
 
-namespace {
+bool ScramServer::offers(View mechanism) const {
+  return mechanism == scram_mechanism || (mechanism == scram_plus_mechanism && !end_point_.empty());
+}
 
-// "n" says that the client cannot bind to the channel, "y" that it could but thinks that we cannot.
-// Both are right, for "p" is never offered. An authorisation identity between the commas is
-// refused.
-std::optional<View> gs2_header_of(View client_first) {
-  const View header = client_first.substr(0, 3);
-  if (header == "n,," || header == "y,,") return header;
+// An authorisation identity between the commas is refused.
+std::optional<View> ScramServer::gs2_header_of(View mechanism, View client_first) const {
+  const auto begins_with = [&](View header) { return client_first.starts_with(header); };
+  if (mechanism == scram_plus_mechanism) {
+    return begins_with(gs2_bound) ? std::optional(gs2_bound) : std::nullopt;
+  }
+  if (begins_with(gs2_cannot_bind)) return gs2_cannot_bind;
+  if (begins_with(gs2_could_bind) && end_point_.empty()) return gs2_could_bind;
   return std::nullopt;
 }
 
-}  // namespace
-
-bool ScramServer::read_first(View message) {
+bool ScramServer::read_first(View message, View mechanism) {
   if (message.size() > max_scram_message) return false;
-  const auto header = gs2_header_of(message);
+  const auto header = gs2_header_of(mechanism, message);
   if (!header) return false;
   const View bare = message.substr(header->size());
   ScramAttributes attributes(bare);
@@ -29,7 +29,8 @@ bool ScramServer::read_first(View message) {
   if (!nonce || !is_scram_nonce(*nonce) || nonce->size() + nonce_.size() > max_scram_nonce) {
     return false;
   }
-  gs2_header_ = *header;
+  bound_ = *header;
+  if (mechanism == scram_plus_mechanism) bound_ += end_point_;
   client_first_bare_ = bare;
   nonce_.insert(0, *nonce);
   return true;
@@ -53,7 +54,7 @@ bool ScramServer::read_final(View message) {
   const auto nonce = attributes.take('r');
   const auto proof = base64_decode(message.substr(proof_at + 3));
   if (!binding || !nonce || !proof || proof->size() != sha256_size) return false;
-  if (*binding != base64_encode(gs2_header_) || *nonce != nonce_) return false;
+  if (*binding != base64_encode(bound_) || *nonce != nonce_) return false;
 
   auth_message_ = scram_auth_message(client_first_bare_, server_first_, bare);
   return proof_is_right(*proof);

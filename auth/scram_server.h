@@ -2,6 +2,7 @@
 // message; it never derives a key from a password, and never says in what way a client was wrong.
 #pragma once
 
+#include <optional>
 #include <utility>
 
 #include "auth/scram.h"
@@ -11,12 +12,16 @@ namespace headgate {
 
 class ScramServer {
  public:
-  /// `nonce` is our half of it (see scram_nonce), never used before.
-  explicit ScramServer(Bytes nonce) : nonce_(std::move(nonce)) {}
+  /// `nonce` is our half of it (see scram_nonce), never used before. `end_point` is what binds PLUS
+  /// to the channel; empty where PLUS is not offered.
+  explicit ScramServer(Bytes nonce, Bytes end_point = {})
+      : nonce_(std::move(nonce)), end_point_(std::move(end_point)) {}
   ~ScramServer() { wipe(client_key_); }
 
-  /// Reads client-first; false if it is malformed or wants what we do not offer.
-  bool read_first(View message);
+  bool offers(View mechanism) const;
+  /// Reads client-first of an exchange with an offered mechanism; false if it is malformed, or
+  /// contradicts the mechanism or the offer.
+  bool read_first(View message, View mechanism = scram_mechanism);
   /// server-first, which shows the client the verifier's salt and iterations.
   Bytes challenge(const ScramVerifier& verifier);
   /// Reads client-final; true if its proof fits the verifier of the challenge.
@@ -27,10 +32,13 @@ class ScramServer {
   const Bytes& client_key() const { return client_key_; }
 
  private:
+  std::optional<View> gs2_header_of(View mechanism, View client_first) const;
   bool proof_is_right(View proof);
 
   Bytes nonce_;  // ours; after client-first the client's half stands in front of it
-  Bytes gs2_header_, client_first_bare_, server_first_, auth_message_;
+  const Bytes end_point_;
+  Bytes bound_;  // what client-final has to repeat: the gs2-header, and of PLUS the binding
+  Bytes client_first_bare_, server_first_, auth_message_;
   ScramVerifier verifier_;
   Bytes client_key_;
 };

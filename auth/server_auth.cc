@@ -135,9 +135,20 @@ AuthStep ServerAuth::Impl::answer_md5(View salt) {
 
 AuthStep ServerAuth::Impl::begin_scram(View mechanisms) {
   if (asked_in != State::fresh) return fail(ErrorCode::server_protocol);
-  if (!offers_mechanism(mechanisms, scram_mechanism)) return fail(ErrorCode::server_no_mechanism);
+  const bool offers_plus = offers_mechanism(mechanisms, scram_plus_mechanism);
+  if (!offers_mechanism(mechanisms, scram_mechanism) &&
+      (!offers_plus || who.server_end_point.empty())) {
+    return fail(ErrorCode::server_no_mechanism);
+  }
   if (kind() != SecretKind::plain && !who.keys) return fail(ErrorCode::server_wrong_password_type);
-  return send(State::scram_begun, encode_sasl_initial(scram_mechanism, scram.first()));
+  const bool plus = offers_plus && !who.server_end_point.empty();
+  if (plus) {
+    scram.bind_to(who.server_end_point);
+  } else if (!who.server_end_point.empty()) {
+    scram.could_bind();
+  }
+  return send(State::scram_begun,
+              encode_sasl_initial(plus ? scram_plus_mechanism : scram_mechanism, scram.first()));
 }
 
 AuthStep ServerAuth::Impl::answer_challenge(View message) {

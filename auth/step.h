@@ -1,4 +1,4 @@
-// The four ways a log-in goes on, in short words for those who decide it.
+// The five ways a log-in goes on, in short words for those who decide it.
 #pragma once
 
 #include <utility>
@@ -18,6 +18,13 @@ inline AuthStep put_aside(std::function<void()> work) {
   AuthStep step;
   step.next = AuthStep::Next::work;
   step.work = std::move(work);
+  return step;
+}
+
+inline AuthStep ask_directory(View password) {
+  AuthStep step;
+  step.next = AuthStep::Next::ask;
+  step.password = password;
   return step;
 }
 

@@ -16,21 +16,8 @@ std::string where(const Places& places, View name) {
   return found == places.end() ? "" : in_configuration(found->second);
 }
 
-bool is_supported(AuthMethod method) {
-  switch (method) {
-    case AuthMethod::any:
-    case AuthMethod::trust:
-    case AuthMethod::plain:
-    case AuthMethod::md5:
-    case AuthMethod::scram_sha_256:
-      return true;
-    case AuthMethod::cert:
-    case AuthMethod::hba:
-    case AuthMethod::pam:
-    case AuthMethod::ldap:
-      return false;
-  }
-  return false;
+std::string text_of(const Settings& settings, View name) {
+  return show(settings, *find_setting(name)).value_or("");
 }
 
 Error unsupported(View name, View value, const Places& places, std::string hint) {
@@ -38,6 +25,41 @@ Error unsupported(View name, View value, const Places& places, std::string hint)
               fmt::format("{}={} is not supported yet{}", name, value, where(places, name)));
   error.hint = std::move(hint);
   return error;
+}
+
+/// auth_type=cert means nothing without a verified certificate.
+std::optional<Error> check_cert(const Settings& settings, const Places& places) {
+  View missing;
+  if (settings.client_tls_sslmode != SslMode::verify_full) {
+    missing = "client_tls_sslmode=SSLMODE_VERIFY_FULL";
+  } else if (text_of(settings, "client_tls_ca_file").empty()) {
+    missing = "client_tls_ca_file";
+  }
+  if (missing.empty()) return std::nullopt;
+  return Error(ErrorCode::config,
+               fmt::format("auth_type=cert requires {}{}", missing, where(places, "auth_type")));
+}
+
+std::optional<Error> check_auth(Config& config, const Places& places) {
+  const Settings& settings = config.settings;
+  if (settings.auth_type == AuthMethod::cert) {
+    if (auto error = check_cert(settings, places)) return error;
+  }
+  const std::string ldap = text_of(settings, "auth_ldap_options");
+  config.ldap = LdapOptions();
+  if (ldap.empty()) {
+    if (settings.auth_type != AuthMethod::ldap) return std::nullopt;
+    return Error(ErrorCode::config, "auth_ldap_options is null" + where(places, "auth_type"));
+  }
+  auto parsed = LdapOptions::parse(ldap);
+  if (!parsed) {  // the value may hold a password, so it is not shown
+    Error error(ErrorCode::config, "invalid value \"***\" for parameter auth_ldap_options" +
+                                       where(places, "auth_ldap_options"));
+    error.hint = parsed.error().message;
+    return error;
+  }
+  config.ldap = *std::move(parsed);
+  return std::nullopt;
 }
 
 std::optional<Error> check_tls(Config& config, const Places& places) {
@@ -97,10 +119,7 @@ std::string listening(const Settings& settings) {
 
 std::optional<Error> check(Config& config, const Places& places) {
   const Settings& settings = config.settings;
-  if (!is_supported(settings.auth_type)) {
-    return unsupported("auth_type", name_of(settings.auth_type), places,
-                       "any, trust, plain, md5 and scram-sha-256 are");
-  }
+  if (auto error = check_auth(config, places)) return error;
   if (settings.auth_dbname == console_database) {
     return Error(ErrorCode::config,
                  "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +

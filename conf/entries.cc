@@ -108,17 +108,11 @@ Refusal set_text(std::optional<std::string>& into, const KeyValue& pair) {
   return std::nullopt;
 }
 
-Refusal set_later(std::optional<std::string>& into, const KeyValue& pair, Warnings& warnings) {
-  warnings.push_back(pair.key + " is accepted but not yet in effect");
-  return set_text(into, pair);
-}
-
-Refusal set_auth_dbname(std::optional<std::string>& into, const KeyValue& pair,
-                        Warnings& warnings) {
+Refusal set_auth_dbname(std::optional<std::string>& into, const KeyValue& pair) {
   if (pair.value == console_database) {
     return config_error("cannot use the reserved \"pgbouncer\" database as an auth_dbname");
   }
-  return set_later(into, pair, warnings);
+  return set_text(into, pair);
 }
 
 Refusal set_startup_parameter(DatabaseEntry& entry, const KeyValue& pair) {
@@ -147,9 +141,9 @@ constexpr Key<DatabaseEntry> database_keys[] = {
     {"port", [](D& e, P p, W w) { return set_port(e.port, p, w); }},
     {"user", [](D& e, P p, W) { return set_text(e.user, p); }},
     {"password", [](D& e, P p, W) { return set_text(e.password, p); }},
-    {"auth_user", [](D& e, P p, W w) { return set_later(e.auth_user, p, w); }},
-    {"auth_query", [](D& e, P p, W w) { return set_later(e.auth_query, p, w); }},
-    {"auth_dbname", [](D& e, P p, W w) { return set_auth_dbname(e.auth_dbname, p, w); }},
+    {"auth_user", [](D& e, P p, W) { return set_text(e.auth_user, p); }},
+    {"auth_query", [](D& e, P p, W) { return set_text(e.auth_query, p); }},
+    {"auth_dbname", [](D& e, P p, W) { return set_auth_dbname(e.auth_dbname, p); }},
     {"pool_size", [](D& e, P p, W w) { return set_number(e.pool_size, p, w, Lowest::zero); }},
     {"min_pool_size",
      [](D& e, P p, W w) { return set_number(e.min_pool_size, p, w, Lowest::zero); }},
@@ -244,6 +238,7 @@ Result<DatabaseEntry> parse_database(const std::string& name, const std::string&
   entry.name = entry.dbname = name;
   entry.text = text;
   if (auto refusal = fill(entry, "connection", text, database_keys, warnings)) return *refusal;
+  if (entry.password && !entry.user) warnings.push_back("password has no effect without user");
   return entry;
 }
 

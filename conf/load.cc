@@ -45,6 +45,10 @@ class Loader {
   void keep_what_needs_a_restart();
   void keep_forced_users();
   void read_users(const FileReader& read);
+  std::optional<Error> read_rules(const FileReader& read);
+  std::optional<Error> read_maps(const FileReader& read);
+  std::optional<Error> cannot_read(View setting, const std::string& path, const Error& reason);
+  std::optional<Error> take_problems(View kind, const std::vector<LineProblem>& problems);
 
   Config config_;
   const Config* running_;
@@ -195,7 +199,9 @@ void Loader::keep_forced_users() {
 
 void Loader::read_users(const FileReader& read) {
   const Settings& settings = config_.settings;
-  if (!settings.auth_file || settings.auth_type == AuthMethod::any) return;
+  const bool needless =
+      settings.auth_type == AuthMethod::any || settings.auth_type == AuthMethod::pam;
+  if (!settings.auth_file || needless) return;
   auto text = read(*settings.auth_file);
   if (text) {
     config_.user_list = UserList::parse(*text, *settings.auth_file, config_.warnings);
@@ -204,6 +210,51 @@ void Loader::read_users(const FileReader& read) {
   config_.warnings.push_back(
       fmt::format("could not open auth_file {}: {}", *settings.auth_file, text.error().message));
   if (running_ != nullptr) config_.user_list = running_->user_list;
+}
+
+// What is wrong with the rules keeps a reload from happening: the old ones stay. A start goes on
+// without the bad lines, as PgBouncer's does, and without the file lets nobody in.
+std::optional<Error> Loader::read_rules(const FileReader& read) {
+  if (auto error = read_maps(read)) return error;
+  const std::string& path = config_.settings.auth_hba_file;
+  if (path.empty()) return std::nullopt;
+  const auto text = read(path);
+  if (!text) return cannot_read("auth_hba_file", path, text.error());
+  std::vector<LineProblem> problems, doubts;
+  config_.hba = HbaRules::parse(*text, path, config_.ident, read, problems, doubts);
+  for (const LineProblem& doubt : doubts) {
+    config_.warnings.push_back(fmt::format("hba config line {}: {} ({}:{})", doubt.line, doubt.what,
+                                           doubt.file, doubt.line));
+  }
+  return take_problems("hba", problems);
+}
+
+std::optional<Error> Loader::read_maps(const FileReader& read) {
+  const auto& path = config_.settings.auth_ident_file;
+  if (!path || path->empty()) return std::nullopt;
+  const auto text = read(*path);
+  if (!text) return cannot_read("auth_ident_file", *path, text.error());
+  std::vector<LineProblem> problems;
+  config_.ident = IdentMaps::parse(*text, *path, problems);
+  return take_problems("ident", problems);
+}
+
+std::optional<Error> Loader::cannot_read(View setting, const std::string& path,
+                                         const Error& reason) {
+  std::string message = fmt::format("could not open {} {}: {}", setting, path, reason.message);
+  if (running_ != nullptr) return Error(ErrorCode::config, std::move(message));
+  config_.warnings.push_back(std::move(message));
+  return std::nullopt;
+}
+
+std::optional<Error> Loader::take_problems(View kind, const std::vector<LineProblem>& problems) {
+  for (const LineProblem& problem : problems) {
+    std::string message = fmt::format("could not parse {} config line {}: {} ({}:{})", kind,
+                                      problem.line, problem.what, problem.file, problem.line);
+    if (running_ != nullptr) return Error(ErrorCode::config, std::move(message));
+    config_.warnings.push_back(std::move(message));
+  }
+  return std::nullopt;
 }
 
 Result<Config> Loader::finish(const FileReader& read) {
@@ -215,6 +266,7 @@ Result<Config> Loader::finish(const FileReader& read) {
   follow_conffile(config_);
   warn_of_missing_effects(config_, places_);
   if (auto error = check(config_, places_)) return std::move(*error);
+  if (auto error = read_rules(read)) return std::move(*error);
   read_users(read);
   return std::move(config_);
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/hba.h"
 #include "auth/method.h"
 #include "auth/userlist.h"
 #include "base/time.h"
@@ -57,6 +58,7 @@ struct Settings {
   AuthMethod auth_type = AuthMethod::md5;
   std::optional<std::string> auth_file;
   std::string auth_hba_file;
+  std::optional<std::string> auth_ident_file;
   std::optional<std::string> auth_user;
   std::optional<std::string> auth_dbname;
   static constexpr const char* default_auth_query =
@@ -172,6 +174,9 @@ struct Config {
   std::map<std::string, UserEntry, std::less<>> users;
   std::map<int, PeerEntry> peers;
   UserList user_list;
+  HbaRules hba;
+  IdentMaps ident;
+  LdapOptions ldap;  // of auth_ldap_options; the rules of hba have their own
   std::string path;
   /// What the operator should know: old names, settings not yet in effect, files that are missing.
   std::vector<std::string> warnings;

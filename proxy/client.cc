@@ -454,6 +454,7 @@ void Client::end(std::string_view reason, bool linger) {
   if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
   state_ = ClientState::closed;
   deadline_.disarm();
+  if (login_) login_->abandon();
   if (Server* server = std::exchange(server_, nullptr)) {
     server->client_left(said_goodbye_ ? Server::Leaving::orderly : Server::Leaving::vanished);
   }
@@ -464,6 +465,7 @@ void Client::end(std::string_view reason, bool linger) {
 
 void Client::abandon() {
   if (waiting()) pool_->share().withdraw(*this, worker_.now());
+  if (login_) login_->drop();
   state_ = ClientState::closed;
   server_ = nullptr;
   deadline_.disarm();

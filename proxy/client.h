@@ -14,6 +14,7 @@
 #include "protocol/framer.h"
 #include "protocol/startup.h"
 #include "protocol/statements.h"
+#include "proxy/borrower.h"
 #include "proxy/herd.h"
 #include "proxy/hold.h"
 #include "proxy/link.h"
@@ -42,7 +43,7 @@ enum class ClientState : uint8_t {
   closed,
 };
 
-class Client final : public LinkUser, public Waiter, public HerdMember {
+class Client final : public LinkUser, public Borrower, public HerdMember {
  public:
   /// What a client may send ahead while it waits for a server.
   static constexpr size_t max_pending = 64 * 1024;
@@ -54,7 +55,7 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
 
   // --- told by the pool
   /// A server was lent: what is pending goes to it.
-  void serve(Server& server);
+  void serve(Server& server) override;
   /// The relay has ended well; the client is idle again. Its pending input is dealt with by
   /// go_on(), once the server has found its next client.
   void relay_over();
@@ -62,9 +63,9 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   /// The server died before it touched the request: wait for another, in front of the queue.
   void serve_again(View request);
   /// No server can be had: FATAL for one that waits.
-  void fail_waiting(const Error& error);
+  void fail_waiting(const Error& error) override;
   /// The pool knows its welcome now.
-  void welcome_known();
+  void welcome_known() override;
 
   // --- replication (proxy/replication.cc)
   Replication replication() const { return replication_; }

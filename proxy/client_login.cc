@@ -4,6 +4,7 @@
 
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
+#include "proxy/auth_query.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
@@ -25,25 +26,16 @@ Error error_naming(ErrorCode code, const std::string& name) {
   return Error(code, fmt::format("{}: {}", error_row(code).text, name));
 }
 
-struct ClientLogin::Input {
-  ClientLogin& login;
-  Treat on_header(char tag, uint32_t body_size) {
-    if (tag == frontend::terminate) {
-      login.progress_ = Progress::leaves;
-      return Treat::stop;
-    }
-    if (tag != frontend::password || body_size > max_message || login.working_) return Treat::bad;
-    return Treat::gather;
-  }
-  void on_pass(View, bool) {}
-  bool on_message(char tag, View body, bool) {
-    login.message(tag, body);
-    return login.progress_ == Progress::goes_on;
-  }
-};
-
 ClientLogin::ClientLogin(Client& client) : client_(client) {}
 ClientLogin::~ClientLogin() = default;
+
+void ClientLogin::abandon() {
+  if (auth_query_) auth_query_->abandon();
+}
+
+void ClientLogin::drop() {
+  if (auth_query_) auth_query_->drop();
+}
 
 size_t ClientLogin::bytes(View in) {
   heard_anything_ = true;
@@ -108,80 +100,7 @@ void ClientLogin::begin_auth() {
     log(LogLevel::log, "{}login attempt: db={} user={} tls=no replication={}", client_.log_name(),
         startup_.database, startup_.user, logged_as(replication_));
   }
-  const bool owner = to_console_ && is_owner();
-  if (owner || config.settings.auth_type == AuthMethod::any) return authenticated();
-
-  ClientAuth::Who who;
-  who.method = config.settings.auth_type;
-  who.user = startup_.user;
-  if (const Secret* secret = config.user_list.find(startup_.user)) {
-    who.secret = *secret;
-  } else if (config.users.contains(startup_.user)) {
-    who.secret = Secret();
-  }
-  who.scram_iterations = config.settings.scram_iterations;
-  who.random.resize(32);
-  client_.worker().outside().random(std::span(who.random.data(), who.random.size()));
-  who.mock_key = client_.worker().pooler().mock_key();
-  auth_ = std::make_unique<ClientAuth>(std::move(who), client_.worker().pooler().key_cache());
-  take_step(auth_->start());
-}
-
-size_t ClientLogin::message_bytes(View in) {
-  Input input{*this};
-  const size_t taken = framer_.feed(in, input);
-  if (framer_.broken()) refuse(Error(ErrorCode::bad_packet));
-  return progress_ == Progress::goes_on ? in.size() : taken;
-}
-
-void ClientLogin::message(char, View body) { take_step(auth_->answer(body)); }
-
-void ClientLogin::take_step(AuthStep step) {
-  if (!step.out.empty()) client_.link().send(step.out);
-  switch (step.next) {
-    case AuthStep::Next::read:
-      return;
-    case AuthStep::Next::failed:
-      return refuse(std::move(*step.error));
-    case AuthStep::Next::done:
-      return authenticated();
-    case AuthStep::Next::work:
-      break;
-  }
-  working_ = true;  // a client that talks on before it has our answer is refused
-  client_.link().pause(Link::Pause::not_now);
-  Worker& worker = client_.worker();
-  worker.outside().aside(std::move(step.work), [this, alive = std::weak_ptr(alive_), &worker] {
-    if (alive.expired()) return;
-    worker.begin_event();
-    working_ = false;
-    client_.link().resume(Link::Pause::not_now);
-    take_step(auth_->worked());
-    client_.login_progressed();
-    worker.outbox().flush();
-  });
-}
-
-void ClientLogin::authenticated() {
-  const Pooler& pooler = client_.worker().pooler();
-  if (to_console_) {
-    progress_ = Progress::admin;
-    return;
-  }
-  if (!entry_) return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
-  Registry& registry = client_.worker().pooler().registry();
-  if (counted_database_->disabled.load()) {
-    return refuse(Error(ErrorCode::database_disabled,
-                        fmt::format("database \"{}\" is disabled", entry_->name)));
-  }
-  if (pooler.turns_away(client_.from_unix())) return refuse(Error(ErrorCode::shutting_down));
-  const bool any = client_.worker().config().settings.auth_type == AuthMethod::any;
-  if (any && !entry_->user) return refuse(Error(ErrorCode::bouncer_config));
-  registry.remember(*counted_database_);
-  if (registry.crowded()) client_.worker().pooler().post([](Pooler& p) { p.tidy(); });
-  pool_ = registry.pool(entry_->name, entry_->user.value_or(startup_.user));
-  if (auth_ && auth_->keys() && !entry_->user) pool_->set_keys(*auth_->keys());
-  progress_ = Progress::awaits_welcome;
+  prove_who();
 }
 
 // --- the welcome

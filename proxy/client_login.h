@@ -9,17 +9,20 @@
 #include <vector>
 
 #include "admin/console.h"
+#include "auth/hba.h"
 #include "auth/login.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "protocol/framer.h"
 #include "protocol/startup.h"
+#include "proxy/auth_query.h"
 #include "proxy/hold.h"
 #include "proxy/parameters.h"
 
 namespace headgate {
 
 class Client;
+class WorkerPool;
 class PoolEntry;
 struct DatabaseState;
 struct UserState;
@@ -43,12 +46,18 @@ class ClientLogin {
   explicit ClientLogin(Client& client);
   ~ClientLogin();
 
+  /// The client has gone in the middle of it: what runs for it elsewhere comes to an end.
+  void abandon();
+  /// The same without a word to anybody; the worker is at its end.
+  void drop();
+
   /// Returns how much was taken: all, unless the log-in came to an end within.
   size_t bytes(View in);
   Progress progress() const { return progress_; }
   bool heard_anything() const { return heard_anything_; }
   const Error& error() const { return *error_; }
   const CancelRequest& cancel_request() const { return cancel_; }
+  /// The name it asked to log in as.
   const std::string& user() const { return startup_.user; }
   const std::string& database() const { return startup_.database; }
   Replication replication() const { return replication_; }
@@ -87,9 +96,27 @@ class ClientLogin {
   std::optional<Error> find_target();
   std::optional<Error> take_permits();
   void begin_auth();
+  void prove_who();
+  bool choose_method();
+  HbaLogin as_hba_login() const;
+  std::optional<Secret> known_secret() const;
+  bool needs_auth_query(const std::optional<Secret>& secret) const;
+  void look_up_secret();
+  Result<WorkerPool*> auth_pool() const;
+  void secret_found(Result<AuthQuery::Found> found);
+  void prove_with(std::optional<Secret> secret);
+  void prove_by_certificate();
+  void prove_by_peer();
+  void prove_by_messages(std::optional<Secret> secret);
+  bool may_log_in_as_user(const std::vector<std::string>& system_names) const;
   void message(char tag, View body);
   void take_step(AuthStep step);
+  void work_aside(std::function<void()> work, std::function<void()> done);
+  void ask_directory(Bytes password);
+  void go_on_later(const std::function<void()>& step);
   void authenticated();
+  bool count_user();
+  void teach_pool();
   bool known_user() const;
   bool is_owner() const;
   void finish_welcome(Bytes& out, int32_t key_process, int32_t key_secret);
@@ -102,6 +129,12 @@ class ClientLogin {
   CancelRequest cancel_;
   TrackedValues values_;
   std::optional<DatabaseEntry> entry_;
+  AuthMethod method_ = AuthMethod::reject;
+  std::string ident_map_;  // of the HBA rule
+  LdapOptions ldap_;
+  std::string login_user_;  // the user it is; auth_query may say another than it asked for
+  std::optional<Secret> found_secret_;  // by auth_query or typed for a directory
+  std::unique_ptr<AuthQuery> auth_query_;
   std::unique_ptr<ClientAuth> auth_;
   std::optional<Error> error_;
   Hold<PoolEntry> pool_;
@@ -116,7 +149,7 @@ class ClientLogin {
   bool ssl_asked_ = false, gss_asked_ = false;
   bool to_console_ = false;
   bool holds_client_permit_ = false;
-  bool working_ = false;                                        // a key is being derived
+  bool working_ = false;                                        // it is not its turn to talk
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for work that is done too late
 };
 

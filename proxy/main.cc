@@ -13,6 +13,7 @@
 #include "conf/check.h"
 #include "conf/cli.h"
 #include "conf/load.h"
+#include "proxy/directory/threads.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/process.h"
@@ -49,6 +50,7 @@ class Program {
   std::vector<Address> addresses_;
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
+  std::unique_ptr<DirectoryThreads> directories_;  // goes first: it answers the others
 };
 
 Result<Done> Program::prepare() {
@@ -89,6 +91,9 @@ Result<Done> Program::run() {
   facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
   facts.verbose = command_.verbose;
   facts.describe_error = describe_errno;
+  facts.os_user_name = os_user_name;
+  directories_ = std::make_unique<DirectoryThreads>(directory_accepts);
+  facts.directories = directories_.get();
   facts.stop = [this] { stop(); };
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
   for (WorkerId id = 0; id < workers; ++id) {
@@ -107,6 +112,7 @@ Result<Done> Program::run() {
   }
   outsides_[0]->run();
   for (std::thread& thread : threads) thread.join();
+  directories_.reset();
   for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   pooler_->peers().close_everything();

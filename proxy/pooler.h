@@ -22,6 +22,7 @@
 
 namespace headgate {
 
+class Directories;
 struct DescriptorsFound;
 
 /// What the program tells its pooler about the process it runs in.
@@ -35,6 +36,9 @@ struct ProcessFacts {
   int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
+  /// The name of a user of the operating system. May take its time; called on any thread.
+  std::function<std::optional<std::string>(uint32_t uid)> os_user_name;
+  Directories* directories = nullptr;  // outlives the pooler's workers; null: none can be asked
 };
 
 class Pooler final : public ListenerUser {
@@ -57,6 +61,8 @@ class Pooler final : public ListenerUser {
   const Bytes& mock_key() const { return facts_.mock_key; }
   std::string describe_error(int error) const { return facts_.describe_error(error); }
   uint32_t own_uid() const { return facts_.uid; }
+  const auto& os_user_name() const { return facts_.os_user_name; }
+  Directories* directories() const { return facts_.directories; }
   Permits& client_permits() { return client_permits_; }
   uint64_t next_id() { return next_id_.fetch_add(1) + 1; }
   bool shutting_down() const { return shutdown_.load() != Shutdown::no; }

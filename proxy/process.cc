@@ -194,6 +194,16 @@ Bytes random_bytes(size_t count) {
 
 uint32_t own_uid() { return geteuid(); }
 
+std::optional<std::string> os_user_name(uint32_t uid) {
+  std::vector<char> memory(16 * 1024);
+  passwd entry{};
+  passwd* found = nullptr;
+  if (getpwuid_r(uid, &entry, memory.data(), memory.size(), &found) != 0 || !found) {
+    return std::nullopt;
+  }
+  return found->pw_name;
+}
+
 std::string describe_errno(int error) {
   char text[128];
   return strerror_r(error, text, sizeof text);  // the GNU one: returns the text

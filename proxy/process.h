@@ -2,6 +2,7 @@
 // addresses to listen on. Used by main() at start, never while clients are served.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,5 +40,7 @@ class Pidfile {
 Bytes random_bytes(size_t count);
 uint32_t own_uid();
 std::string describe_errno(int error);
+/// The name of a user of the operating system; from any thread.
+std::optional<std::string> os_user_name(uint32_t uid);
 
 }  // namespace headgate

@@ -26,6 +26,16 @@ void PoolEntry::set_keys(const ScramKeys& keys) {
   keys_ = keys;
 }
 
+std::optional<Secret> PoolEntry::secret() const {
+  const std::lock_guard lock(mutex_);
+  return secret_;
+}
+
+void PoolEntry::set_secret(const Secret& secret) {
+  const std::lock_guard lock(mutex_);
+  secret_ = secret;
+}
+
 std::optional<Error> PoolEntry::last_failure() const {
   const std::lock_guard lock(mutex_);
   return last_failure_;

@@ -77,6 +77,10 @@ class PoolEntry : public Holdable {
   /// The keys that a client's SCRAM log-in has taught us.
   std::optional<ScramKeys> keys() const;
   void set_keys(const ScramKeys& keys);
+  /// The secret that a client of this user has proved, where it is in no file (auth_query, PAM,
+  /// LDAP).
+  std::optional<Secret> secret() const;
+  void set_secret(const Secret& secret);
   std::optional<Error> last_failure() const;
   void set_last_failure(std::optional<Error> error);
 
@@ -88,6 +92,7 @@ class PoolEntry : public Holdable {
   mutable std::mutex mutex_;
   WelcomePtr welcome_;
   std::optional<ScramKeys> keys_;
+  std::optional<Secret> secret_;
   std::optional<Error> last_failure_;
 };
 

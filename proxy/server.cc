@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/messages.h"
+#include "proxy/auth_query.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
@@ -148,7 +149,9 @@ struct Server::Input {
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
-    return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+    if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
+    const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
+    return found ? Treat::gather : Treat::drop;
   }
 
   // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it.
@@ -191,6 +194,8 @@ struct Server::Input {
       server.broken_ |= answer.unexpected;
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
+    } else if (server.auth_query_ && tag != backend::error_response) {
+      server.auth_query_->message(tag, body);
     } else if (tag == backend::close_complete) {  // it stands for the client's Parse
       Bytes complete;
       encode(complete, backend::ParseComplete{});
@@ -205,6 +210,7 @@ struct Server::Input {
     if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);
     server.early_ = false;
+    if (server.auth_query_) server.broken_ |= !server.auth_query_->complaint().empty();
     return !server.broken_ && !server.values_failed_ && !refused;
   }
 };
@@ -221,7 +227,7 @@ void Server::feed(View bytes) {
   framer_.feed(bytes, input);
   if (values_failed_) return fail_values();
   if (framer_.broken() || broken_ || exchange_.lost()) {
-    return lost(task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server");
+    return lost(loss_reason());
   }
   if (task_ == Task::idle && dirty_) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
@@ -241,6 +247,11 @@ void Server::settle_statements(char tag, Answer answer) {
   if (failed && answer.noted) statements_.oldest_failed(client);
   if (answer.given_up > 0) statements_.take_back(answer.given_up, client);
   if (!failed && answer.noted) statements_.confirmed(client);
+}
+
+std::string Server::loss_reason() const {
+  if (auth_query_ && !auth_query_->complaint().empty()) return auth_query_->complaint();
+  return task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server";
 }
 
 void Server::take_parameter(View body) {
@@ -266,6 +277,7 @@ bool Server::take_error(View body, Answer answer) {
   if (answer.fate == Fate::swallow) injected_failed_ = true;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
   if (!relay_) {
+    if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
     if (fatal || task_ == Task::connect_query)
       log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
     return false;
@@ -353,6 +365,8 @@ void Server::advance() {
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
       if (relay_->complete()) finish_relay();
       return;
+    case Task::auth_query:
+      return finish_auth_query();
     case Task::cleanup:
       if (!cancels_.empty()) return;
       if (exchange_.status() != TransactionStatus::idle) return roll_back();
@@ -433,6 +447,7 @@ void Server::on_deadline() {
       return close("test query failed");
     case Task::closing:
       return gone();
+    case Task::auth_query:
     case Task::idle:
       return;
   }

@@ -22,6 +22,7 @@
 
 namespace headgate {
 
+class AuthQuery;
 class Canceller;
 struct Requester;
 class Client;
@@ -36,6 +37,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
     connect_query,  // the setting connect_query, before the first client
     idle,           // in the pool
     relay,          // linked to a client
+    auth_query,     // looking up a secret
     cleanup,        // its client has gone or its lease is over: bring it back to a clean state
     reset,          // server_reset_query
     check,          // server_check_query
@@ -76,6 +78,11 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void advance();
   /// Runs the check query; the pool has put the server into state tested.
   void start_check();
+
+  /// Begins a look-up of a secret.
+  void lend_to(AuthQuery& query);
+  /// Whoever wanted it has gone.
+  void auth_query_left();
 
   /// It was lent to a client that only wanted to know that it is there.
   void not_wanted();
@@ -157,6 +164,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void test_over();
   void part(const Error& error);
   void finish_relay();
+  void finish_auth_query();
+  std::string loss_reason() const;
   void relay_overdue();
   void after_lease();
   void settle(Grant grant);
@@ -199,6 +208,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Replication replication_ = Replication::none;
   Client* owner_ = nullptr;  // the client it was opened for
   std::optional<Relay> relay_;
+  AuthQuery* auth_query_ = nullptr;
   std::unique_ptr<ServerLogin> login_;
   std::optional<Deadline> deadline_;
   std::vector<Canceller*> cancels_;

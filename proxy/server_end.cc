@@ -4,6 +4,7 @@
 
 #include "protocol/frontend.h"
 #include "protocol/messages.h"
+#include "proxy/auth_query.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
@@ -32,6 +33,7 @@ void Server::close(std::string_view reason) {
   const bool running = exchange_.owed() > 0 && process_ != 0;
   task_ = Task::closing;
   pool_->share().close(*this, worker_->now());
+  if (auth_query_) std::exchange(auth_query_, nullptr)->server_lost();
   if (awaited) pool_->look_again();  // somebody may have counted on it
   if (ended_ || !connected_) return gone();
   arm(worker_->now() + goodbye_time);
@@ -96,6 +98,7 @@ void Server::gone() {
 void Server::abandon() {
   relay_.reset();
   owner_ = nullptr;
+  auth_query_ = nullptr;
   pool_->share().close(*this, worker_->now());
   pool_->share().gone(*this);
   link_.close(false);

@@ -7,6 +7,7 @@
 #include "proxy/client.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/tls_facts.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -74,15 +75,22 @@ void ServerLogin::connected() {
 
   ServerAuth::Who who;
   who.user = user;
-  if (entry.password) {
-    who.secret = Secret(*entry.password);
-  } else if (const Secret* known = server_.worker().config().user_list.find(user)) {
-    who.secret = *known;
-  }
+  who.secret = secret_for(user);
   who.keys = server_.pool().entry().keys();
+  if (const TlsFacts* tls = server_.link().tls()) who.server_end_point = tls->server_end_point;
   who.random.resize(24);
   server_.worker().outside().random(std::span(who.random.data(), who.random.size()));
   auth_ = std::make_unique<ServerAuth>(std::move(who), server_.worker().pooler().key_cache());
+}
+
+// The entry's password belongs to the entry's user and nobody else, as in PgBouncer; the secret of
+// any other is in auth_file, or was proved by a client.
+std::optional<Secret> ServerLogin::secret_for(const std::string& user) const {
+  const DatabaseEntry& entry = server_.pool().settings().entry;
+  if (entry.password && entry.user == user) return Secret(*entry.password);
+  const Secret* known = server_.worker().config().user_list.find(user);
+  if (known && known->kind() != SecretKind::none) return *known;
+  return server_.pool().entry().secret();
 }
 
 size_t ServerLogin::bytes(View in) {
@@ -123,6 +131,7 @@ void ServerLogin::authentication(View body) {
 
 void ServerLogin::take_step(AuthStep step) {
   if (!step.out.empty()) server_.link().send(step.out);
+  wipe(step.out);  // it may hold the password
   if (step.next == AuthStep::Next::failed) return fail(std::move(*step.error));
   if (step.next != AuthStep::Next::work) return;
   server_.link().pause(Link::Pause::not_now);

@@ -56,6 +56,7 @@ class ServerLogin {
   void take_error(View body);
   void finish(View status);
   void fail(Error error);
+  std::optional<Secret> secret_for(const std::string& user) const;
 
   Server& server_;
   std::string host_;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "proxy/client.h"
+#include "proxy/borrower.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
@@ -13,7 +13,7 @@ namespace headgate {
 namespace {
 
 Server& as_server(PooledServer& server) { return static_cast<Server&>(server); }
-Client& as_client(Waiter& waiter) { return static_cast<Client&>(waiter); }
+Borrower& as_borrower(Waiter& waiter) { return static_cast<Borrower&>(waiter); }
 
 }  // namespace
 
@@ -142,7 +142,7 @@ void WorkerPool::look_again() {
         if (wish.wanted_elsewhere) pass_on_later();
         return arm_tend();
       case Wish::Want::lend:
-        as_client(*wish.waiter).serve(as_server(*wish.server));
+        as_borrower(*wish.waiter).serve(as_server(*wish.server));
         break;
       case Wish::Want::test:
         as_server(*wish.server).start_check();
@@ -237,7 +237,7 @@ void WorkerPool::settle(Server& server, Grant grant) {
       arm_tend();
       break;
     case Grant::To::waiter:
-      as_client(*grant.waiter).serve(server);
+      as_borrower(*grant.waiter).serve(server);
       break;
     case Grant::To::worker:
       send_server(server, grant.worker, false);
@@ -299,9 +299,9 @@ void WorkerPool::fail_waiters() {
 
 void WorkerPool::fail_all_waiters(const Error& error) {
   while (!share_.waiters().empty()) {
-    Client& client = as_client(const_cast<Waiter&>(share_.waiters().front()));
-    client.fail_waiting(error);
-    MUST(!client.waiting());
+    Borrower& borrower = as_borrower(const_cast<Waiter&>(share_.waiters().front()));
+    borrower.fail_waiting(error);
+    MUST(!borrower.waiting());
   }
 }
 
@@ -323,11 +323,11 @@ void WorkerPool::login_worked(const WelcomePtr& welcome) {
 }
 
 void WorkerPool::welcome_known() {
-  std::vector<Client*> clients;
+  std::vector<Borrower*> borrowers;
   share_.waiters().for_each([&](const Waiter& waiter) {
-    clients.push_back(static_cast<Client*>(const_cast<Waiter*>(&waiter)));
+    borrowers.push_back(&as_borrower(const_cast<Waiter&>(waiter)));
   });
-  for (Client* client : clients) client->welcome_known();
+  for (Borrower* borrower : borrowers) borrower->welcome_known();
 }
 
 void WorkerPool::tell_to_look_again(WorkerMask workers) {

@@ -31,7 +31,7 @@ class WorkerPool {
   PoolStats& stats() { return stats_; }
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
-  /// Its database was killed: nothing is shown of it until somebody comes again.
+  /// Its database was killed: the pool is not shown until somebody comes again.
   void forget();
   bool forgotten() const { return forgotten_ && clients_ == 0; }
   void client_came();

@@ -225,8 +225,7 @@ Snapshot Worker::snapshot() {
   });
   servers_.for_each([&](Server& server) { part.servers.push_back(describe(server, *this)); });
   for_each_pool([&](WorkerPool& pool) {
-    if (pool.forgotten()) return;
-    part.pools.push_back(describe(pool, now_));
+    if (!pool.forgotten()) part.pools.push_back(describe(pool, now_));
     StatsRow stats;
     stats.database = pool.entry().database.name;
     stats.totals = pool.stats();

@@ -151,7 +151,8 @@ def test_kill_closes_everybody_and_pauses(pooler, client, count_servers):
         client.query("SELECT 1")
     assert paused(pooler, "app")
     assert pooler.pool() is None
-    assert "app" not in {row["database"] for row in pooler.admin("SHOW STATS")}
+    if is_headgate():  # PgBouncer forgets what it has counted
+        assert "app" in {row["database"] for row in pooler.admin("SHOW STATS")}
     pooler.admin("RESUME app")
     with Wire(pooler.port) as wire:
         assert wire.login().value("SELECT 'again'") == "again"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from seed_bytes import INT_MAX, integer, message, piece, pieces, short, text, value
-from seeds_logins import auth_packets, client_auth, login, scram, secret, server_auth, userlist
+from seeds_logins import auth_packets, client_auth, hba, ldap_options, login, scram, secret, server_auth, userlist
 
 HERE = Path(__file__).resolve().parent
 
@@ -391,7 +391,8 @@ def intern():
 SEEDS = {
     **{seeds.__name__: seeds for seeds in (
         framer, startup, frontend, backend, error_fields, exchange, exchange_server, secret, auth_packets, scram, server_auth,
-        client_auth, login, userlist, connstr, console_line, console_protocol, quote_literal, parameters, intern)},
+        client_auth, login, userlist, hba, ldap_options, connstr, console_line, console_protocol, quote_literal, parameters,
+        intern)},
     "sql_scanner": sql, "sql_statements": sql, "ini": configurations, "config": configurations,
 }  # fmt: skip
 

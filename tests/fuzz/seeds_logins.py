@@ -130,3 +130,30 @@ def userlist():
         "password_65531": f'"a" "{"x" * 65531}"\n',
     }.items():  # fmt: skip
         yield name, data.encode()
+
+
+def hba():
+    """The HBA file, the file that @names reads, the ident file."""
+    for name, line in {
+        "usual": "host all all 127.0.0.1/32 md5", "mask": "host all all 10.0.0.0 255.0.0.0 trust", "six": "host all all ::1/128 password",
+        "local": "local all all peer map=m", "cert": "hostssl all all all cert map=m", "reject": "hostnossl a,b c,d all reject",
+        "ldap": 'host all all all ldap ldapserver="a b" ldapprefix="cn=" # why', "ldap_bad": "host all all all ldap ldapserver",
+        "keywords": "host sameuser,replication all all trust", "quoted": 'host "all" "a ""b"", #" all trust', "file": "host @names @/etc/names all trust",
+        "missing": "host @nowhere all all trust", "group": "host all +g all trust", "outside": "host all all 127.0.0.1/8 trust",
+        "bits": "host all all 127.0.0.1/33 trust", "name": "host all all localhost trust", "method": "host all all all gss",
+        "short": "host all", "open": 'host "all', "commas": "host ,, , all", "map": "local all all peer map=none", "zero": "host a\0 all all trust",
+        "blanks": "\tlocal  all\v\fall trust\r", "comment": "# host", "inside": 'host a"b c"d all all trust', "empty_name": 'host "" "" all trust',
+    }.items():  # fmt: skip
+        yield name, pieces(line + "\nhost all all all trust\n", "bob, carl\n@names # himself\n", 'm os bob\nm "o s" all\nbad\n')
+
+
+def ldap_options():
+    for name, data in {
+        "simple": 'ldapserver=h ldapprefix="cn=" ldapsuffix=", dc=x"', "search": "ldapserver=h ldapport=1389 ldapbasedn=dc=x ldapsearchattribute=uid",
+        "filter": 'ldapserver="a b" ldapbasedn=x ldapsearchfilter="(|(uid=$username)(mail=$username))"', "tls": "ldapserver=h ldaptls=1",
+        "bind": "ldapserver=h ldapbasedn=x ldapbinddn=y ldapbindpasswd=z", "url": 'ldapurl="ldap://h:389/dc=x?uid?one?"',
+        "url_percent": "ldapurl=ldaps://[::1]:1/o=%20x??sub?(a=%2a)", "url_bad": "ldapurl=ldap://h/%z", "dns": "ldapbasedn=dc=example,dc=net",
+        "both": "ldapserver=h ldapprefix=a ldapbasedn=b", "open": 'ldapserver="a', "unknown": "server=a", "placeholders": "ldapbasedn=b ldapsearchfilter=$user$usernamename",
+        "scheme": "ldapserver=h ldapscheme=ldaps", "nothing": "", "equals": "=", "zero": "ldapserver=a\0b",
+    }.items():  # fmt: skip
+        yield name, data.encode()

@@ -86,6 +86,9 @@ void Backend::proceed(AuthStep step) {
                        step.error->message);
       }
       return fail("28P01", "password authentication failed", true);
+    case AuthStep::Next::ask:
+      MUST(false);  // it has no directory
+      return;
     case AuthStep::Next::work:
       break;
   }

@@ -131,6 +131,15 @@ class Headgate:
         except OSError:
             return False
 
+    def wait_for_unix_socket(self, seconds=10):
+        """It is opened behind the TCP port that start() waits for."""
+
+        def answers():
+            with socket.socket(socket.AF_UNIX) as probe:
+                return probe.connect_ex(self.path(f".s.PGSQL.{self.port}")) == 0
+
+        processes.wait_until(answers, seconds, f"{self.program} answers on its unix socket")
+
     @property
     def pid(self):
         return self.process.pid

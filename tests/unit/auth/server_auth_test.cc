@@ -13,7 +13,7 @@ using Next = AuthStep::Next;
 namespace {
 
 Bytes request(AuthRequest number, View data = {}) { return encode_request(number, data).substr(5); }
-Bytes sasl(View mechanism = scram_mechanism) { return encode_sasl_request(mechanism).substr(5); }
+Bytes sasl(View mechanism = scram_mechanism) { return encode_sasl_request({mechanism}).substr(5); }
 const Bytes cleartext = request(AuthRequest::cleartext);
 const Bytes md5_request = request(AuthRequest::md5, "salt");
 

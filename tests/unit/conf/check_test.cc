@@ -10,17 +10,26 @@ using test::refusal;
 using test::warnings;
 using test::with;
 
-TEST_CASE("check: log-in methods that do not work yet are refused rather than left open") {
-  for (const std::string method : {"cert", "hba", "pam", "ldap"}) {
-    CHECK(refusal(load("[pgbouncer]\nauth_type = " + method + "\n")) ==
-          "auth_type=" + method +
-              " is not supported yet in configuration (/etc/x.ini:2) |  | any, trust, plain, md5 "
-              "and scram-sha-256 are");
-  }
-  for (const std::string method : {"any", "trust", "plain", "md5", "scram-sha-256"}) {
+TEST_CASE("check: log-in methods are taken, certificates and LDAP with what they need") {
+  for (const std::string method : {"any", "trust", "plain", "md5", "scram-sha-256", "hba", "pam"}) {
     CAPTURE(method);
     CHECK(warnings(with("auth_type = " + method + "\n")).empty());
   }
+  CHECK(refusal(load("[pgbouncer]\nauth_type = cert\n")) ==
+        "auth_type=cert requires client_tls_sslmode=SSLMODE_VERIFY_FULL in configuration "
+        "(/etc/x.ini:2) |  | ");
+  CHECK(refusal(load("[pgbouncer]\nauth_type = cert\nclient_tls_sslmode = verify-full\n")) ==
+        "auth_type=cert requires client_tls_ca_file in configuration (/etc/x.ini:2) |  | ");
+  CHECK(refusal(load("[pgbouncer]\nauth_type = ldap\n")) ==
+        "auth_ldap_options is null in configuration (/etc/x.ini:2) |  | ");
+  CHECK(with("auth_type=ldap\nauth_ldap_options=ldapserver=h ldapprefix=\"a=\"\n").ldap.prefix ==
+        "a=");
+}
+
+TEST_CASE("check: LDAP options that are wrong are refused, and never shown") {
+  CHECK(refusal(load("[pgbouncer]\nauth_ldap_options = ldapserver=h ldapbindpasswd=secret\n")) ==
+        "invalid value \"***\" for parameter auth_ldap_options in configuration (/etc/x.ini:2) |  "
+        "| expected ldapbasedn for a search, found none");
 }
 
 TEST_CASE("check: TLS that would be demanded is refused, TLS that may be missing is not") {
@@ -50,7 +59,7 @@ TEST_CASE("check: the console's database cannot hold the users") {
 
 TEST_CASE("check: the report has the warnings and what matters") {
   auto config =
-      load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nauth_ldap_options=x\n");
+      load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
   REQUIRE(config.ok());
   const std::string text = report(*config);
   CAPTURE(text);
@@ -60,9 +69,8 @@ TEST_CASE("check: the report has the warnings and what matters") {
       "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
       "databases: 1 and *; [users]: 0; in auth_file: 0\n"
       "pool_mode: session; auth_type: md5; max_client_conn: 100\n"));
-  CHECK(
-      text.ends_with("without effect: dns_zone_check_period, job_name, pkt_buf, resolv_conf, "
-                     "sbuf_loopcnt, service_name\n"));
+  CHECK(text.ends_with("without effect: dns_zone_check_period, job_name, pkt_buf, resolv_conf, "
+                       "sbuf_loopcnt, service_name\n"));
   CHECK(report(with("unix_socket_dir=\n")).find("listening on: nothing\n") != std::string::npos);
 }
 

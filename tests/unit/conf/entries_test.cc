@@ -187,10 +187,12 @@ TEST_CASE("entries: a peer has a number, a host and PgBouncer's port") {
   CHECK(refusal(parse_peer("1", "host=x port=0", ignored)) == "invalid port: 0");
 }
 
-TEST_CASE("entries: keys without effect yet give a warning") {
+TEST_CASE("entries: a password belongs to the user of the entry") {
   std::vector<std::string> warnings;
-  CHECK(parse_database("db", "auth_user=a host=x", warnings).ok());
-  CHECK(warnings == std::vector<std::string>{"auth_user is accepted but not yet in effect"});
+  CHECK(parse_database("db", "auth_user=a auth_query=q auth_dbname=d user=u password=p", warnings));
+  CHECK(warnings.empty());
+  CHECK(parse_database("db", "password=p", warnings).ok());
+  CHECK(warnings == std::vector<std::string>{"password has no effect without user"});
 }
 
 TEST_CASE("entries: an unknown database is made from * under the name asked for") {

@@ -237,8 +237,7 @@ TEST_CASE("set: errors") {
   CHECK(refusal(with_setting(config, "pool_mode", "x")) ==
         "invalid value \"x\" for parameter pool_mode |  | expected one of session, transaction, "
         "statement");
-  CHECK(refusal(with_setting(config, "auth_type", "pam")) ==
-        "auth_type=pam is not supported yet |  | any, trust, plain, md5 and scram-sha-256 are");
+  CHECK(refusal(with_setting(config, "auth_type", "ldap")) == "auth_ldap_options is null |  | ");
 }
 
 TEST_CASE("set: a Config that no file made can be changed, too") {

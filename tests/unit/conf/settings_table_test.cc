@@ -40,6 +40,7 @@ struct AnotherValue {
   std::string operator()(Octal) const { return "0700"; }
   std::string operator()(FreeText) const { return "select 1; select 2 ; -- x"; }
   std::string operator()(const Other& other) const {
+    if (other.key == "auth_ldap_options") return "ldapserver=h";
     return other.type == Other::Type::integer ? "17" : "7.25";
   }
 };
