@@ -136,7 +136,14 @@ class ListenerUser {
   ~ListenerUser() = default;
 };
 
+/// A listening socket that somebody else has opened for this process.
+struct PassedSocket {
+  int descriptor = -1;
+  Address address;
+};
+
 struct ListenOptions {
+  int passed = -1;  // a PassedSocket's descriptor: nothing is bound, and no path ever unlinked
   int backlog = 128;
   bool reuse_port = false;
   bool defer_accept = true;

@@ -4,6 +4,7 @@
 #include <spdlog/details/os.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -21,20 +22,42 @@ struct LevelRow {
   LogLevel level;
   level_enum spdlog_level;
   std::string_view name;
+  int priority;  // of syslog and the journal
 };
 constexpr LevelRow level_table[] = {
-    {LogLevel::fatal, level_enum::critical, "FATAL"}, {LogLevel::error, level_enum::err, "ERROR"},
-    {LogLevel::warning, level_enum::warn, "WARNING"}, {LogLevel::log, level_enum::info, "LOG"},
-    {LogLevel::debug, level_enum::debug, "DEBUG"},    {LogLevel::noise, level_enum::trace, "NOISE"},
+    {LogLevel::fatal, level_enum::critical, "FATAL", LOG_CRIT},
+    {LogLevel::error, level_enum::err, "ERROR", LOG_ERR},
+    {LogLevel::warning, level_enum::warn, "WARNING", LOG_WARNING},
+    {LogLevel::log, level_enum::info, "LOG", LOG_INFO},
+    {LogLevel::debug, level_enum::debug, "DEBUG", LOG_DEBUG},
+    {LogLevel::noise, level_enum::trace, "NOISE", LOG_DEBUG},
 };
+
+struct FacilityRow {
+  std::string_view name;
+  int facility;
+};
+constexpr FacilityRow facility_table[] = {
+    {"auth", LOG_AUTH},     {"authpriv", LOG_AUTHPRIV}, {"daemon", LOG_DAEMON},
+    {"user", LOG_USER},     {"local0", LOG_LOCAL0},     {"local1", LOG_LOCAL1},
+    {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3},     {"local4", LOG_LOCAL4},
+    {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6},     {"local7", LOG_LOCAL7},
+};
+
+int facility_of(std::string_view name) {
+  for (const FacilityRow& row : facility_table) {
+    if (row.name == name) return row.facility;
+  }
+  return LOG_DAEMON;
+}
 
 const LevelRow& row_of(LogLevel level) { return level_table[static_cast<size_t>(level)]; }
 
-std::string_view name_of(level_enum level) {
+const LevelRow& row_of(level_enum level) {
   for (const auto& row : level_table) {
-    if (row.spdlog_level == level) return row.name;
+    if (row.spdlog_level == level) return row;
   }
-  return {};
+  return row_of(LogLevel::log);
 }
 
 /// One write for each line, so that lines of several processes in one file stay whole and none is
@@ -42,23 +65,39 @@ std::string_view name_of(level_enum level) {
 class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   /// Takes over `file` (-1: none) and closes the one before.
-  void switch_to(bool to_stderr, int file) {
+  void switch_to(const LogSetup& setup, int file) {
     std::lock_guard lock(mutex_);
     if (file_ >= 0) close(file_);
+    if (syslog_) closelog();
     file_ = file;
-    to_stderr_ = to_stderr;
+    to_stderr_ = setup.to_stderr;
+    journal_ = setup.journal;
+    syslog_ = setup.syslog;
+    ident_ = setup.syslog_ident;  // openlog() keeps the pointer
+    if (syslog_) openlog(ident_.c_str(), LOG_PID | LOG_NDELAY, facility_of(setup.syslog_facility));
   }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    line_.clear();
-    append_time(message.time);
-    fmt::format_to(std::back_inserter(line_), " [{}] {} ", spdlog::details::os::pid(),
-                   name_of(message.level));
-    append_text({message.payload.data(), message.payload.size()});
-    line_.push_back('\n');
-    if (to_stderr_) write_line(STDERR_FILENO);
-    if (file_ >= 0) write_line(file_);
+    const LevelRow& level = row_of(message.level);
+    const std::string_view text(message.payload.data(), message.payload.size());
+    if (file_ >= 0 || (to_stderr_ && !journal_)) {
+      line_.clear();
+      append_time(message.time);
+      fmt::format_to(std::back_inserter(line_), " [{}] {} ", spdlog::details::os::pid(),
+                     level.name);
+      append_text(text, "\n\t");
+      line_.push_back('\n');
+      if (to_stderr_ && !journal_) write_line(STDERR_FILENO);
+      if (file_ >= 0) write_line(file_);
+    }
+    if (to_stderr_ && journal_) {  // each line is an entry of its own there
+      line_.assign(fmt::format("<{}>", level.priority));
+      append_text(text, fmt::format("\n<{}>\t", level.priority));
+      line_.push_back('\n');
+      write_line(STDERR_FILENO);
+    }
+    if (syslog_) syslog(level.priority, "%.*s", static_cast<int>(text.size()), text.data());
   }
   void flush_() override {}
 
@@ -71,10 +110,13 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
                    local.tm_min, local.tm_sec, milliseconds % 1000, local.tm_zone);
   }
 
-  void append_text(std::string_view text) {
+  void append_text(std::string_view text, std::string_view newline) {
     for (char c : text) {
-      line_.push_back(c);
-      if (c == '\n') line_.push_back('\t');
+      if (c == '\n') {
+        line_ += newline;
+      } else {
+        line_.push_back(c);
+      }
     }
   }
 
@@ -90,7 +132,10 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   std::string line_;
+  std::string ident_;
   bool to_stderr_ = true;
+  bool journal_ = false;
+  bool syslog_ = false;
   int file_ = -1;
 };
 
@@ -124,7 +169,7 @@ bool set_up_log(const LogSetup& setup) {
     }
   }
   the_log().logger.set_level(most_verbose(setup.verbose));
-  the_log().sink->switch_to(setup.to_stderr, file);
+  the_log().sink->switch_to(setup, file);
   return true;
 }
 

@@ -24,12 +24,14 @@ namespace headgate {
 struct ProcessFacts {
   FileReader read_file;
   std::vector<Address> listen_on;
+  std::vector<PassedSocket> passed;  // if any: listened on instead
   uint32_t uid = 0;
   Bytes mock_key;  // random; the salts of unknown users are made from it
   std::function<void(const Settings&)> set_up_log;
   int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
+  std::function<void(std::string_view)> notify;    // news for the service manager
 };
 
 class Pooler final : public ListenerUser {
@@ -122,6 +124,10 @@ class Pooler final : public ListenerUser {
   bool servers_gone(const std::string& database);
   void progress();
   void close_tcp_listeners();
+  Result<Done> listen_on(const Address& address, const ListenOptions& options);
+  void notify(std::string_view news) const {
+    if (facts_.notify) facts_.notify(news);
+  }
 
   ConfigPtr config_;
   const ProcessFacts facts_;
