@@ -1,7 +1,7 @@
 // The log, in PgBouncer's form: `YYYY-MM-DD hh:mm:ss.mmm TZ [PID] LEVEL message`, to stderr, a file
 // and syslog. Where stderr is the journal's, which knows time and process itself, a line there is
-// `<PRIORITY>message` instead. One for the process, safe from every thread. Secrets never come
-// here.
+// `<PRIORITY>message` instead. One for the process, safe from every thread; who logs never waits
+// long for who reads (log_outlet.h). Secrets never come here.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,7 +13,8 @@ namespace headgate {
 
 enum class LogLevel : uint8_t { fatal, error, warning, log, debug, noise };
 
-/// Where lines go. Called at start and at each reload: the file is opened anew each time.
+/// Where lines go. Called at start and with each new configuration: the file is opened anew each
+/// time.
 struct LogSetup {
   bool to_stderr = true;
   std::string file;      // empty: none
