@@ -136,14 +136,9 @@ class ListenerUser {
   ~ListenerUser() = default;
 };
 
-/// A listening socket that somebody else has opened for this process.
-struct PassedSocket {
-  int descriptor = -1;
-  Address address;
-};
-
 struct ListenOptions {
-  int passed = -1;  // a PassedSocket's descriptor: nothing is bound, and no path ever unlinked
+  int passed =
+      -1;  // a descriptor that listens already: nothing is bound, and no path ever unlinked
   int backlog = 128;
   bool reuse_port = false;
   bool defer_accept = true;
@@ -183,7 +178,7 @@ class Outside {
   virtual StreamPtr connect(const Address& to, const SocketOptions& options, StreamUser& user) = 0;
   /// Takes over a stream that another worker (or a listener) has let go.
   virtual StreamPtr attach(ParcelPtr parcel, const SocketOptions& options, StreamUser& user) = 0;
-  /// Listens on a numeric address or a unix path.
+  /// Listens on a numeric address or a unix path, or on what was passed, whatever its address.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& on, const ListenOptions& options,
                                                    ListenerUser& user) = 0;
 

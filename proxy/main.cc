@@ -59,7 +59,7 @@ class Program {
   const CommandLine command_;
   const ConfigPtr config_;
   std::vector<Address> addresses_;
-  std::vector<PassedSocket> passed_;
+  std::vector<int> passed_;
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
 };
@@ -79,7 +79,9 @@ Result<Done> Program::prepare() {
   if (auto result = Pidfile::check(settings.pidfile); !result) return result;
   if (auto result = find_sockets(); !result) return result;
   if (!command_.daemon) return Done{};
-  return become_daemon();
+  if (auto result = become_daemon(); !result) return result;
+  set_up_log(log_setup(command_, settings));  // stderr has gone
+  return Done{};
 }
 
 // What the service manager passes replaces what the settings say.
@@ -144,7 +146,7 @@ Result<Done> Program::run() {
 
 // Everything that a loop knows goes before the loop: it would wait for the rest for ever.
 void Program::take_down() {
-  if (!pooler_) return;
+  if (outsides_.empty()) return;
   for (WorkerId id = 0; id < outsides_.size(); ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   pooler_->peers().close_everything();

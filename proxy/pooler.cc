@@ -38,9 +38,9 @@ Result<Done> Pooler::listen() {
   options.defer_accept = settings.tcp_defer_accept;
   options.unix_mode = settings.unix_socket_mode;
   options.unix_group = settings.unix_socket_group;
-  for (const PassedSocket& passed : facts_.passed) {
-    options.passed = passed.descriptor;
-    if (auto result = listen_on(passed.address, options); !result) return result;
+  for (const int descriptor : facts_.passed) {
+    options.passed = descriptor;
+    if (auto result = listen_on({}, options); !result) return result;
   }
   if (facts_.passed.empty()) {
     for (const Address& address : facts_.listen_on) {
@@ -54,9 +54,9 @@ Result<Done> Pooler::listen() {
 Result<Done> Pooler::listen_on(const Address& address, const ListenOptions& options) {
   auto listener = workers_[0]->outside().listen(address, options, *this);
   if (listener) {
-    const std::string at = address.is_unix() ? "unix:" + address.host
-                                             : fmt::format("{}:{}", address.host, address.port);
-    log(LogLevel::log, "listening on {}", at);
+    const Address& at = (*listener)->address();
+    log(LogLevel::log, "listening on {}",
+        at.is_unix() ? "unix:" + at.host : fmt::format("{}:{}", at.host, at.port));
     listeners_.push_back(std::move(*listener));
     return Done{};
   }
@@ -139,7 +139,6 @@ bool Pooler::reload() {
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
   publish(std::make_shared<const Config>(std::move(*config)));
-  facts_.set_up_log(config_->settings);
   return true;
 }
 
@@ -156,6 +155,7 @@ Result<Done> Pooler::set(const std::string& key, const std::string& value) {
 
 void Pooler::publish(ConfigPtr config) {
   const ConfigPtr before = std::exchange(config_, std::move(config));
+  facts_.set_up_log(config_->settings);
   apply_limits();
   peers_.change_config(*config_);
   for (const auto& listener : listeners_) {

@@ -24,7 +24,7 @@ namespace headgate {
 struct ProcessFacts {
   FileReader read_file;
   std::vector<Address> listen_on;
-  std::vector<PassedSocket> passed;  // if any: listened on instead
+  std::vector<int> passed;  // descriptors that listen already; if any, they are used instead
   uint32_t uid = 0;
   Bytes mock_key;  // random; the salts of unknown users are made from it
   std::function<void(const Settings&)> set_up_log;

@@ -1,9 +1,7 @@
 #include "proxy/process_service.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -44,46 +42,21 @@ int option_of(int descriptor, int name) {
   return getsockopt(descriptor, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// Where a passed socket listens; Kind::none if it is no listening stream socket that we know.
-Address address_of(int descriptor) {
-  if (option_of(descriptor, SO_TYPE) != SOCK_STREAM || option_of(descriptor, SO_ACCEPTCONN) != 1) {
-    return {};
-  }
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  auto* name = reinterpret_cast<sockaddr*>(&storage);
-  if (getsockname(descriptor, name, &size) != 0) return {};
-  char text[INET6_ADDRSTRLEN] = "";
-  if (storage.ss_family == AF_INET) {
-    const auto* ip4 = reinterpret_cast<const sockaddr_in*>(&storage);
-    inet_ntop(AF_INET, &ip4->sin_addr, text, sizeof text);
-    return {Address::Kind::ip4, ntohs(ip4->sin_port), text};
-  }
-  if (storage.ss_family == AF_INET6) {
-    const auto* ip6 = reinterpret_cast<const sockaddr_in6*>(&storage);
-    inet_ntop(AF_INET6, &ip6->sin6_addr, text, sizeof text);
-    return {Address::Kind::ip6, ntohs(ip6->sin6_port), text};
-  }
-  if (storage.ss_family != AF_UNIX) return {};
-  const auto* local = reinterpret_cast<const sockaddr_un*>(&storage);
-  std::string path(local->sun_path, size - offsetof(sockaddr_un, sun_path));
-  if (path.starts_with('\0')) {
-    path[0] = '@';
-  } else {
-    path.resize(std::strlen(path.c_str()));
-  }
-  return {Address::Kind::unix_path, 0, path};
+bool listens(int descriptor) {
+  const int family = option_of(descriptor, SO_DOMAIN);
+  return (family == AF_INET || family == AF_INET6 || family == AF_UNIX) &&
+         option_of(descriptor, SO_TYPE) == SOCK_STREAM && option_of(descriptor, SO_ACCEPTCONN) == 1;
 }
 
 }  // namespace
 
-Result<std::vector<PassedSocket>> passed_sockets() {
-  std::vector<PassedSocket> passed;
+Result<std::vector<int>> passed_sockets() {
+  std::vector<int> passed;
   if (number_in<pid_t>(environment("LISTEN_PID")) != getpid()) return passed;
   const int count = number_in<int>(environment("LISTEN_FDS")).value_or(0);
-  for (int descriptor = first_passed; descriptor < first_passed + count; ++descriptor) {
-    Address address = address_of(descriptor);
-    if (address.kind == Address::Kind::none) {
+  for (int number = 0; number < count; ++number) {  // ends at the first that is not there
+    const int descriptor = first_passed + number;
+    if (!listens(descriptor)) {
       return Error(ErrorCode::config,
                    fmt::format("descriptor {}, passed by the service manager, is no listening TCP "
                                "or unix stream socket",
@@ -91,7 +64,7 @@ Result<std::vector<PassedSocket>> passed_sockets() {
     }
     fcntl(descriptor, F_SETFD, FD_CLOEXEC);
     fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
-    passed.push_back({descriptor, std::move(address)});
+    passed.push_back(descriptor);
   }
   return passed;
 }
@@ -108,8 +81,8 @@ void notify_service_manager(std::string_view news) {
   const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return;
   setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &longest_wait, sizeof longest_wait);
-  sendto(descriptor, news.data(), news.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&to),
-         size);
+  const int flags = MSG_NOSIGNAL | (news.starts_with("STATUS=") ? MSG_DONTWAIT : 0);
+  sendto(descriptor, news.data(), news.size(), flags, reinterpret_cast<sockaddr*>(&to), size);
   close(descriptor);
 }
 

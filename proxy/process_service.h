@@ -8,16 +8,15 @@
 #include <vector>
 
 #include "base/result.h"
-#include "proxy/io.h"
 
 namespace headgate {
 
 /// The listening sockets that were passed to this very process (LISTEN_FDS, LISTEN_PID); none if it
 /// was started otherwise. An error where one of them is of no use.
-Result<std::vector<PassedSocket>> passed_sockets();
+Result<std::vector<int>> passed_sockets();
 
 /// Sends one piece of news ("READY=1") to NOTIFY_SOCKET; nothing happens where there is none, or
-/// nobody reads it for a while.
+/// nobody reads it: for a moment, or at once for a STATUS, as another will follow.
 void notify_service_manager(std::string_view news);
 
 /// Whether stderr goes to the journal (JOURNAL_STREAM).

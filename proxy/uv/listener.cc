@@ -134,12 +134,12 @@ UvListener::~UvListener() {
 
 namespace {
 
-Result<std::unique_ptr<Listener>> listen_on_passed(uv_loop_t& loop, const Address& on,
-                                                   const ListenOptions& options,
+Result<std::unique_ptr<Listener>> listen_on_passed(uv_loop_t& loop, const ListenOptions& options,
                                                    ListenerUser& user) {
-  auto listener = std::make_unique<UvListener>(on, UnixPath());
+  Address at = local_address(options.passed);
+  auto listener = std::make_unique<UvListener>(at, UnixPath());
   if (int error = listener->start(loop, Descriptor(options.passed), user))
-    return listen_error(on, "epoll_ctl", error);
+    return listen_error(at, "epoll_ctl", error);
   listener->set_defer_accept(options.defer_accept);
   return std::unique_ptr<Listener>(std::move(listener));
 }
@@ -148,7 +148,7 @@ Result<std::unique_ptr<Listener>> listen_on_passed(uv_loop_t& loop, const Addres
 
 Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
                                             const ListenOptions& options, ListenerUser& user) {
-  if (options.passed >= 0) return listen_on_passed(loop, on, options, user);
+  if (options.passed >= 0) return listen_on_passed(loop, options, user);
   auto system = to_system(on);
   if (on.is_unix()) {
     if (auto room = UnixPath::make_room(on); !room) return std::move(room).error();

@@ -1,4 +1,4 @@
-"""The process as service managers, loggers and scripts see it."""
+"""The process as service managers and scripts see it."""
 
 import contextlib
 import os
@@ -13,28 +13,13 @@ import time
 
 import pytest
 
-from conftest import connect_string
 from lib import processes
-from lib.headgate import REPOSITORY, Headgate
+from lib.headgate import REPOSITORY
 from lib.processes import wait_until
 from lib.wire import Wire
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-@pytest.fixture
-def make(postgres):
-    """A pooler with its files written, but not started."""
-    with contextlib.ExitStack() as stack:
-
-        def make_pooler(**settings):
-            pooler = Headgate({"app": connect_string(postgres, dbname="single")}, **settings)
-            stack.callback(pooler.remove)
-            pooler.write_files()
-            return pooler
-
-        yield make_pooler
 
 
 def run(pooler, *arguments, as_root=False, **options):
@@ -78,9 +63,9 @@ def hear(listening, but_not="STATUS="):
             return news
 
 
-def test_the_service_manager_hears_what_happens(make, manager):
+def test_the_service_manager_hears_what_happens(make_headgate, manager):
     listening, name = manager
-    pooler = make(stats_period=1)
+    pooler = make_headgate(stats_period=1)
     pooler.start(environment={"NOTIFY_SOCKET": name})
     assert hear(listening) == "READY=1"
     assert "process up" in pooler.log()  # not before it serves
@@ -100,7 +85,7 @@ def test_the_service_manager_hears_what_happens(make, manager):
     pooler.wait_ended()
 
 
-def test_a_service_manager_that_does_not_read_holds_up_nothing(make, manager):
+def test_a_service_manager_that_does_not_read_holds_up_nothing(make_headgate, manager):
     listening, name = manager
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
         filler.setblocking(False)
@@ -108,7 +93,7 @@ def test_a_service_manager_that_does_not_read_holds_up_nothing(make, manager):
         with contextlib.suppress(BlockingIOError):
             while True:
                 filler.send(b"x")
-    pooler = make().start(environment={"NOTIFY_SOCKET": name})
+    pooler = make_headgate().start(environment={"NOTIFY_SOCKET": name})
     with Wire(pooler.port) as client:
         assert client.login().value("SELECT 1") == "1"
 
@@ -144,9 +129,9 @@ def activate(pooler, sockets):
         )  # fmt: skip
 
 
-def test_passed_sockets_replace_the_listeners(make):
+def test_passed_sockets_replace_the_listeners(make_headgate):
     with contextlib.ExitStack() as stack:
-        pooler = make()
+        pooler = make_headgate()
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         port = tcp.getsockname()[1]
         path = pooler.path(f".s.PGSQL.{port}")
@@ -171,9 +156,9 @@ def test_passed_sockets_replace_the_listeners(make):
         assert waiting
 
 
-def test_a_drain_leaves_the_service_managers_socket_open(make):
+def test_a_drain_leaves_the_service_managers_socket_open(make_headgate):
     with socket.create_server(("127.0.0.1", 0)) as tcp:
-        pooler = make(unix_socket_dir="")
+        pooler = make_headgate(unix_socket_dir="")
         activate(pooler, [tcp])
         wait_until(lambda: "process up" in pooler.log(), what="it is up")
         with Wire(tcp.getsockname()[1]) as client:
@@ -185,22 +170,39 @@ def test_a_drain_leaves_the_service_managers_socket_open(make):
         pooler.wait_ended()
 
 
-def test_a_passed_socket_that_does_not_listen_is_refused(make):
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_ipv4_clients_of_a_socket_for_both_are_known_by_their_ipv4_addresses(make_headgate):
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
+        pooler = make_headgate()
+        pooler.port = both.getsockname()[1]
+        activate(pooler, [both])
+        wait_until(lambda: "process up" in pooler.log(), what="it is up")
+        for host, known_as in (("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")):
+            with Wire(pooler.port, host) as client:
+                client.login()
+                wait_until(lambda: f": app/app@{known_as}:" in pooler.log(), what="its line")
+        addresses = {row["addr"] for row in pooler.admin("SHOW CLIENTS")}
+        assert addresses == {"127.0.0.1"}  # the console itself
+
+
+def test_a_passed_socket_that_does_not_listen_is_refused(make_headgate):
     with socket.socket() as connected_to_nobody:
-        pooler = make()
+        pooler = make_headgate()
         activate(pooler, [connected_to_nobody])
+        wait_until(lambda: not pooler.running, what="it ends")
+        assert "FATAL descriptor 3, passed by the service manager, is no listening" in pooler.log()
         pooler.wait_ended(status=1)
 
 
-def test_sockets_passed_to_another_process_are_none_of_ours(make):
-    pooler = make().start(environment={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
+def test_sockets_passed_to_another_process_are_none_of_ours(make_headgate):
+    pooler = make_headgate().start(environment={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
     with Wire(pooler.port) as client:
         assert client.login().value("SELECT 1") == "1"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-def test_the_unit_files_are_in_order(make, tmp_path):
-    program = make()._reachable_program()
+def test_the_unit_files_are_in_order(make_headgate, tmp_path):
+    program = make_headgate()._reachable_program()
     for name in ("headgate.service", "headgate.socket"):
         with open(os.path.join(REPOSITORY, "conf", name), encoding="utf-8") as file:
             (tmp_path / name).write_text(file.read().replace("/usr/bin/headgate", program))
@@ -210,107 +212,11 @@ def test_the_unit_files_are_in_order(make, tmp_path):
     assert (done.returncode, about_ours) == (0, []), done.stderr
 
 
-# --- the log
-
-
-def test_lines_for_the_journal(make):
-    pooler = make(verbose=1)
-    processes.write_file(pooler.path("log"), "")
-    status = os.stat(pooler.path("log"))
-    pooler.start(environment={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
-    with Wire(pooler.port) as client:
-        client.login()
-    wait_until(lambda: "login attempt" in pooler.log(), what="the client is logged")
-    lines = pooler.log().splitlines()
-    assert all(re.match(r"<[2-7]>", line) for line in lines), lines
-    assert any(re.match(r"<6>C-0x\w+: app/app@127\.0\.0\.1:\d+ login attempt: ", line) for line in lines)
-
-
-def test_lines_for_a_file_though_there_is_a_journal(make):
-    pooler = make().start(environment={"JOURNAL_STREAM": "1:2"})
-    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ \[\d+\] LOG ", pooler.log())
-
-
-def test_a_logfile_is_opened_anew_at_a_reload(make):
-    pooler = make()
-    pooler.settings["logfile"] = pooler.path("own.log")
-    pooler.write_files()
-    pooler.start()
-    os.rename(pooler.path("own.log"), pooler.path("own.log.1"))
-    pooler.send_signal(signal.SIGHUP)
-    wait_until(lambda: os.path.exists(pooler.path("own.log")), what="a new file")
-    with Wire(pooler.port) as client:
-        client.login()
-    wait_until(lambda: "login attempt" in open(pooler.path("own.log"), encoding="utf-8").read(), what="lines are in it")
-    assert "login attempt" not in open(pooler.path("own.log.1"), encoding="utf-8").read()
-
-
-# Becomes the program in a mount namespace of its own whose /dev is a directory of ours.
-WITH_OWN_DEV = 'mount --make-rprivate / && mount --bind "$0" /dev && exec "$@"'
-
-
-@pytest.fixture
-def system_log(tmp_path):
-    """/dev/log of a namespace of its own, and the command that enters it."""
-    dev = tmp_path / "dev"
-    dev.mkdir()
-    enter = ["unshare", "-m", "sh", "-c", WITH_OWN_DEV, str(dev)]
-    if os.geteuid() != 0 or subprocess.run([*enter, "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("needs a mount namespace")
-    os.mknod(dev / "null", 0o20666, os.makedev(1, 3))
-    for path in (dev, *dev.parents):
-        if path.stat().st_uid == os.geteuid() and path != path.parent:
-            os.chmod(path, path.stat().st_mode | 0o755)
-    os.chmod(dev / "null", 0o666)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(dev / "log"))
-        os.chmod(dev / "log", 0o777)
-        listening.settimeout(10)
-        yield listening, enter
-
-
-def hear_line(listening, text):
-    while True:
-        line = listening.recv(4096).decode()
-        if text in line:
-            return line
-
-
-def test_syslog(make, system_log):
-    listening, enter = system_log
-    pooler = make(syslog=1, syslog_ident="our pooler", syslog_facility="local3", user="postgres")
-    with open(pooler.path("log"), "ab") as log:
-        processes.own(pooler.path("log"))
-        pooler.process = subprocess.Popen([*enter, pooler._reachable_program(), "-q", pooler.path("headgate.ini")],
-                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # fmt: skip
-    local3, info, warning = 19 << 3, 6, 4
-    line = hear_line(listening, "process up")
-    assert re.fullmatch(rf"<{local3 | info}>\w+ +\d+ [\d:]+ our pooler\[\d+\]: process up: .*", line)
-    pooler.reload(syslog_ident="another", syslog_facility="daemon")
-    with Wire(pooler.port) as client:
-        client.login()
-    assert re.match(rf"<{3 << 3 | info}>.* another\[\d+\]: C-0x\w+: app/app@.* login attempt: ",
-                    hear_line(listening, "login attempt: db=app"))  # fmt: skip
-    with contextlib.suppress(Exception):
-        Wire(pooler.port).login("nobody", "nowhere")
-    assert re.match(rf"<{3 << 3 | warning}>", hear_line(listening, "pooler error"))
-    pooler.reload(syslog=0)
-    listening.settimeout(0.2)
-    with contextlib.suppress(TimeoutError):  # what was on its way
-        while listening.recv(4096):
-            pass
-    with Wire(pooler.port) as client:
-        client.login()
-    with pytest.raises(TimeoutError):
-        listening.recv(4096)
-    assert pooler.log() == ""  # -q
-
-
 # --- start and end
 
 
-def test_what_it_says_at_the_start(make):
-    pooler = make(max_client_conn=123, default_pool_size=7).start()
+def test_what_it_says_at_the_start(make_headgate):
+    pooler = make_headgate(max_client_conn=123, default_pool_size=7).start()
     wait_until(lambda: "process up" in pooler.log(), what="it is up")
     log = pooler.log()
     assert re.search(r"LOG kernel file descriptor limit: \d+ \(hard: \d+\); max_client_conn: 123, "
@@ -318,14 +224,14 @@ def test_what_it_says_at_the_start(make):
     assert re.search(r"LOG process up: PgBouncer 1\.\d+\.\d+ \(Headgate [\d.]+\), libuv [\d.]+, .*tls: OpenSSL", log)
 
 
-def test_what_the_version_says(make):
-    lines = run(make(), "-V").stdout.splitlines()
+def test_what_the_version_says(make_headgate):
+    lines = run(make_headgate(), "-V").stdout.splitlines()
     assert lines[0].startswith("headgate ")
     assert [line.partition(" ")[0] for line in lines[1:]] == ["libuv", "adns:", "tls:", "systemd:"]
 
 
-def test_a_pidfile_of_a_living_process_is_respected(make):
-    pooler = make()
+def test_a_pidfile_of_a_living_process_is_respected(make_headgate):
+    pooler = make_headgate()
     pooler.settings["pidfile"] = pooler.path("pid")
     pooler.write_files()
     message = f"pidfile '{pooler.path('pid')}' exists, another instance running?"
@@ -335,8 +241,8 @@ def test_a_pidfile_of_a_living_process_is_respected(make):
         assert open(pooler.path("pid"), encoding="ascii").read() == content
 
 
-def test_a_pidfile_of_a_dead_process_is_replaced(make):
-    pooler = make()
+def test_a_pidfile_of_a_dead_process_is_replaced(make_headgate):
+    pooler = make_headgate()
     with subprocess.Popen(["true"]) as dead:
         dead.wait()
     pooler.settings["pidfile"] = pooler.path("pid")
@@ -347,14 +253,14 @@ def test_a_pidfile_of_a_dead_process_is_replaced(make):
     wait_until(lambda: open(pooler.path("pid"), encoding="ascii").read() == f"{pooler.pid}\n", what="it is ours")
 
 
-def test_a_unix_socket_of_a_server_that_starts_is_respected(make):
-    pooler = make()
+def test_a_unix_socket_of_a_server_that_starts_is_respected(make_headgate):
+    pooler = make_headgate()
     pooler.write(f".s.PGSQL.{pooler.port}.lock", "1\n")
     assert ".lock exists" in refusal(pooler)
 
 
-def test_a_unix_socket_that_answers_is_respected(make):
-    pooler = make()
+def test_a_unix_socket_that_answers_is_respected(make_headgate):
+    pooler = make_headgate()
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(pooler.path(f".s.PGSQL.{pooler.port}"))
         os.chmod(pooler.path(f".s.PGSQL.{pooler.port}"), 0o777)
@@ -362,23 +268,23 @@ def test_a_unix_socket_that_answers_is_respected(make):
         assert "unix socket is in use, cannot continue" in refusal(pooler)  # and ends, though TCP was open
 
 
-def test_nowhere_to_listen(make):
-    assert "nowhere to listen on" in refusal(make(listen_addr="", unix_socket_dir=""))
+def test_nowhere_to_listen(make_headgate):
+    assert "nowhere to listen on" in refusal(make_headgate(listen_addr="", unix_socket_dir=""))
 
 
-def test_the_online_restart_flag_starts_normally(make):
-    pooler = make().start(arguments=["-R"])
+def test_the_online_restart_flag_starts_normally(make_headgate):
+    pooler = make_headgate().start(arguments=["-R"])
     assert "WARNING online restart" in pooler.log()
     with Wire(pooler.port) as client:
         assert client.login().value("SELECT 1") == "1"
 
 
-def test_a_daemon_needs_a_pidfile(make):
-    assert "daemon needs pidfile configured" in refusal(make(), "-d")
+def test_a_daemon_needs_a_pidfile(make_headgate):
+    assert "daemon needs pidfile configured" in refusal(make_headgate(), "-d")
 
 
-def test_a_daemon_leaves_the_terminal_and_serves(make):
-    pooler = make()
+def test_a_daemon_leaves_the_terminal_and_serves(make_headgate):
+    pooler = make_headgate()
     pooler.settings.update(pidfile=pooler.path("pid"), logfile=pooler.path("own.log"))
     pooler.write_files()
     started = run(pooler, "-d")
@@ -400,8 +306,8 @@ def test_a_daemon_leaves_the_terminal_and_serves(make):
 
 @AS_ROOT
 @pytest.mark.parametrize("by", ["flag", "setting"])
-def test_it_becomes_another_user_before_it_opens_its_files(make, by):
-    pooler = make()
+def test_it_becomes_another_user_before_it_opens_its_files(make_headgate, by):
+    pooler = make_headgate()
     pooler.settings.update(logfile=pooler.path("own.log"), **({"user": "postgres"} if by == "setting" else {}))
     pooler.write_files()
     arguments = ["-u", "postgres"] if by == "flag" else []
@@ -423,13 +329,14 @@ def test_it_becomes_another_user_before_it_opens_its_files(make, by):
 
 
 @AS_ROOT
-def test_an_unknown_user_is_an_error(make):
-    assert "could not find user 'nobody-of-that-name'" in refusal(make(), "-u", "nobody-of-that-name", as_root=True)
+def test_an_unknown_user_is_an_error(make_headgate):
+    said = refusal(make_headgate(), "-u", "nobody-of-that-name", as_root=True)
+    assert "could not find user 'nobody-of-that-name'" in said
 
 
 @AS_ROOT
-def test_as_root_it_warns_and_serves(make):
-    pooler = make()
+def test_as_root_it_warns_and_serves(make_headgate):
+    pooler = make_headgate()
     with open(pooler.path("log"), "ab") as log:
         pooler.process = subprocess.Popen([pooler._reachable_program(), pooler.path("headgate.ini")],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # fmt: skip
@@ -442,8 +349,8 @@ def test_as_root_it_warns_and_serves(make):
 # --- sockets
 
 
-def test_tcp_defer_accept_reaches_open_listeners(make):
-    pooler = make().start()
+def test_tcp_defer_accept_reaches_open_listeners(make_headgate):
+    pooler = make_headgate().start()
 
     def logging_in():
         return {row["list"]: row["items"] for row in pooler.admin("SHOW LISTS")}["login_clients"]
