@@ -126,9 +126,9 @@ Result<Done> Program::run() {
     outsides_.push_back(std::make_unique<UvOutside>(pooler_->worker(id)));
     pooler_->worker(id).set_outside(*outsides_.back());
   }
+  on_signals(*outsides_[0]);  // first of all: from listen() on, others take us to be there
   if (auto result = pooler_->listen(); !result) return result;
   if (auto result = Pidfile::write(settings.pidfile); !result) return result;
-  on_signals(*outsides_[0]);
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());
   notify_service_manager("READY=1");

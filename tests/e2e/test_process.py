@@ -230,6 +230,11 @@ def test_what_the_version_says(make_headgate):
     assert [line.partition(" ")[0] for line in lines[1:]] == ["libuv", "adns:", "tls:", "systemd:"]
 
 
+def pid_in_file(pooler):
+    with contextlib.suppress(FileNotFoundError), open(pooler.path("pid"), encoding="ascii") as file:
+        return file.read()
+
+
 def test_a_pidfile_of_a_living_process_is_respected(make_headgate):
     pooler = make_headgate()
     pooler.settings["pidfile"] = pooler.path("pid")
@@ -238,7 +243,7 @@ def test_a_pidfile_of_a_living_process_is_respected(make_headgate):
     for content in (f"{os.getpid()}\n", "", "garbage\n"):
         pooler.write("pid", content)
         assert message in refusal(pooler)
-        assert open(pooler.path("pid"), encoding="ascii").read() == content
+        assert pid_in_file(pooler) == content
 
 
 def test_a_pidfile_of_a_dead_process_is_replaced(make_headgate):
@@ -250,7 +255,7 @@ def test_a_pidfile_of_a_dead_process_is_replaced(make_headgate):
     pooler.write("pid", f"{dead.pid}\n")
     pooler.start()
     assert "LOG stale pidfile, removing" in pooler.log()
-    wait_until(lambda: open(pooler.path("pid"), encoding="ascii").read() == f"{pooler.pid}\n", what="it is ours")
+    wait_until(lambda: pid_in_file(pooler) == f"{pooler.pid}\n", what="it is ours")
 
 
 def test_a_unix_socket_of_a_server_that_starts_is_respected(make_headgate):
@@ -289,8 +294,7 @@ def test_a_daemon_leaves_the_terminal_and_serves(make_headgate):
     pooler.write_files()
     started = run(pooler, "-d")
     assert started.returncode == 0
-    pid = int(wait_until(lambda: os.path.exists(pooler.path("pid")) and open(pooler.path("pid"), encoding="ascii").read(),
-                         what="the pidfile"))  # fmt: skip
+    pid = int(wait_until(lambda: pid_in_file(pooler), what="the pidfile"))
     try:
         assert pid != os.getpid() and os.getsid(pid) not in (pid, os.getsid(0))  # no terminal, nor can it get one
         assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)] == ["/dev/null"] * 3
