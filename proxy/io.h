@@ -147,6 +147,8 @@ class ListenerUser {
 };
 
 struct ListenOptions {
+  int passed =
+      -1;  // a descriptor that listens already: nothing is bound, and no path ever unlinked
   int backlog = 128;
   bool reuse_port = false;
   bool defer_accept = true;
@@ -191,7 +193,7 @@ class Outside {
   virtual StreamPtr connect(const Address& to, const SocketOptions& options, StreamUser& user) = 0;
   /// Takes over a stream that another worker (or a listener) has let go.
   virtual StreamPtr attach(ParcelPtr parcel, const SocketOptions& options, StreamUser& user) = 0;
-  /// Listens on a numeric address or a unix path.
+  /// Listens on a numeric address or a unix path, or on what was passed, whatever its address.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& on, const ListenOptions& options,
                                                    ListenerUser& user) = 0;
 

@@ -1,5 +1,7 @@
 // The log, in PgBouncer's form: `YYYY-MM-DD hh:mm:ss.mmm TZ [PID] LEVEL message`, to stderr, a file
-// or both. One for the process, safe from every thread. Secrets never come here.
+// and syslog. Where stderr is the journal's, which knows time and process itself, a line there is
+// `<PRIORITY>message` instead. One for the process, safe from every thread; who logs never waits
+// long for who reads (log_outlet.h). Secrets never come here.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,11 +13,15 @@ namespace headgate {
 
 enum class LogLevel : uint8_t { fatal, error, warning, log, debug, noise };
 
-/// Where lines go. Called at start and at each reload: the file is opened anew each time.
+/// Where lines go. Called at start and with each new configuration: the file is opened anew each
+/// time.
 struct LogSetup {
   bool to_stderr = true;
-  std::string file;  // empty: none
-  int verbose = 0;   // 1 adds debug, 2 adds noise
+  std::string file;      // empty: none
+  int verbose = 0;       // 1 adds debug, 2 adds noise
+  bool journal = false;  // stderr is the journal's
+  bool syslog = false;
+  std::string syslog_ident{}, syslog_facility{};
 };
 /// False where the file cannot be opened (the reason is logged; the old file stays in use).
 bool set_up_log(const LogSetup& setup);

@@ -17,6 +17,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/process.h"
+#include "proxy/process_service.h"
 #include "proxy/uv/outside.h"
 
 namespace headgate {
@@ -30,24 +31,36 @@ int die(const Error& error) {
 }
 
 LogSetup log_setup(const CommandLine& command, const Settings& settings) {
-  return {!command.quiet && !command.daemon, settings.logfile, settings.verbose};
+  LogSetup setup;
+  setup.to_stderr = !command.quiet && !command.daemon;
+  setup.file = settings.logfile;
+  setup.verbose = settings.verbose;
+  setup.journal = stderr_is_journal();
+  setup.syslog = settings.syslog;
+  setup.syslog_ident = settings.syslog_ident;
+  setup.syslog_facility = settings.syslog_facility;
+  return setup;
 }
 
 class Program {
  public:
   Program(CommandLine command, ConfigPtr config)
       : command_(std::move(command)), config_(std::move(config)) {}
+  ~Program() { take_down(); }
 
   Result<Done> prepare();
   Result<Done> run();
 
  private:
+  Result<Done> find_sockets();
+  void take_down();
   void on_signals(UvOutside& outside);
   void stop();
 
   const CommandLine command_;
   const ConfigPtr config_;
   std::vector<Address> addresses_;
+  std::vector<int> passed_;
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
   std::unique_ptr<DirectoryThreads> directories_;  // goes first: it answers the others
@@ -61,20 +74,37 @@ Result<Done> Program::prepare() {
   if (command_.reboot) {
     log(LogLevel::warning, "online restart (-R) is not available: starting normally");
   }
-  const std::string user = command_.user.value_or(settings.user);
   raise_descriptor_limit(*config_);
-  if (!user.empty()) {
-    if (auto result = switch_user(user); !result) return result;
-  }
   if (own_uid() == 0) {
     log(LogLevel::warning, "running as root: set `user`, unless this is a container");
   }
   if (auto result = Pidfile::check(settings.pidfile); !result) return result;
-  auto addresses = listen_addresses(settings);
-  if (!addresses) return Error(addresses.error());
-  addresses_ = std::move(*addresses);
+  if (auto result = find_sockets(); !result) return result;
   if (!command_.daemon) return Done{};
-  return become_daemon();
+  if (auto result = become_daemon(); !result) return result;
+  set_up_log(log_setup(command_, settings));  // stderr has gone
+  return Done{};
+}
+
+// What the service manager passes replaces what the settings say.
+Result<Done> Program::find_sockets() {
+  const Settings& settings = config_->settings;
+  auto passed = passed_sockets();
+  if (!passed) return Error(passed.error());
+  passed_ = std::move(*passed);
+  if (passed_.empty()) {
+    auto addresses = listen_addresses(settings);
+    if (!addresses) return Error(addresses.error());
+    addresses_ = std::move(*addresses);
+    return Done{};
+  }
+  const auto ignored = [](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    log(LogLevel::warning, "sockets passed from service manager, {} ignored", name);
+  };
+  ignored("listen_addr", settings.listen_addr);
+  ignored("unix_socket_dir", settings.unix_socket_dir);
+  return Done{};
 }
 
 Result<Done> Program::run() {
@@ -85,6 +115,7 @@ Result<Done> Program::run() {
   ProcessFacts facts;
   facts.read_file = read_file;
   facts.listen_on = addresses_;
+  facts.passed = passed_;
   facts.uid = own_uid();
   facts.mock_key = random_bytes(32);
   facts.statement_salt = random_bytes(16);
@@ -95,16 +126,18 @@ Result<Done> Program::run() {
   directories_ = std::make_unique<DirectoryThreads>(directory_accepts);
   facts.directories = directories_.get();
   facts.stop = [this] { stop(); };
+  facts.notify = notify_service_manager;
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
   for (WorkerId id = 0; id < workers; ++id) {
     outsides_.push_back(std::make_unique<UvOutside>(pooler_->worker(id)));
     pooler_->worker(id).set_outside(*outsides_.back());
   }
+  on_signals(*outsides_[0]);  // first of all: from listen() on, others take us to be there
   if (auto result = pooler_->listen(); !result) return result;
   if (auto result = Pidfile::write(settings.pidfile); !result) return result;
-  on_signals(*outsides_[0]);
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());
+  notify_service_manager("READY=1");
   pooler_->start();
   std::vector<std::thread> threads;
   for (size_t id = 1; id < workers; ++id) {
@@ -112,13 +145,19 @@ Result<Done> Program::run() {
   }
   outsides_[0]->run();
   for (std::thread& thread : threads) thread.join();
+  take_down();
+  Pidfile::remove(settings.pidfile);
+  return Done{};
+}
+
+// Everything that a loop knows goes before the loop: it would wait for the rest for ever.
+void Program::take_down() {
+  if (outsides_.empty()) return;
   directories_.reset();
-  for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
+  for (WorkerId id = 0; id < outsides_.size(); ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   pooler_->peers().close_everything();
   outsides_.clear();
-  Pidfile::remove(settings.pidfile);
-  return Done{};
 }
 
 void Program::on_signals(UvOutside& outside) {
@@ -136,7 +175,11 @@ void Program::stop() {
 }
 
 int run(const CommandLine& command) {
-  set_up_log({!command.quiet, "", command.verbose});
+  LogSetup first;
+  first.to_stderr = !command.quiet;
+  first.verbose = command.verbose;
+  first.journal = stderr_is_journal();
+  set_up_log(first);
   auto loaded = load_config(command.config_path, read_file, nullptr, command.verbose);
   if (!loaded) return die(loaded.error());
   const auto config = std::make_shared<const Config>(std::move(*loaded));
@@ -144,7 +187,13 @@ int run(const CommandLine& command) {
     fmt::print("{}", report(*config));
     return 0;
   }
-  if (!set_up_log({!command.quiet, config->settings.logfile, config->settings.verbose})) return 1;
+  // Before the log's file is made: it must be that user's, to be opened anew at a reload.
+  if (const std::string user = command.user.value_or(config->settings.user); !user.empty()) {
+    if (auto result = switch_user(user); !result) return die(result.error());
+  }
+  LogSetup setup = log_setup(command, config->settings);
+  setup.to_stderr = !command.quiet;  // a daemon's too, until it leaves the terminal
+  if (!set_up_log(setup)) return 1;
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
   Program program(command, config);
   if (auto result = program.prepare(); !result) return die(result.error());
@@ -169,8 +218,8 @@ int main(int argc, char** argv) {
       fmt::print("{}", headgate::help_text());
       return 0;
     case CommandLine::Task::show_version:
-      fmt::print("{}libuv {}\ntls: {}\n", headgate::version_text(), uv_version_string(),
-                 headgate::crypto_library());
+      fmt::print("{}libuv {}\nadns: libuv\ntls: {}\nsystemd: yes\n", headgate::version_text(),
+                 uv_version_string(), headgate::crypto_library());
       return 0;
     case CommandLine::Task::check:
     case CommandLine::Task::run:

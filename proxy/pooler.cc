@@ -41,20 +41,31 @@ Result<Done> Pooler::listen() {
   options.defer_accept = settings.tcp_defer_accept;
   options.unix_mode = settings.unix_socket_mode;
   options.unix_group = settings.unix_socket_group;
-  for (const Address& address : facts_.listen_on) {
-    auto listener = workers_[0]->outside().listen(address, options, *this);
-    if (listener) {
-      const std::string at = address.is_unix() ? "unix:" + address.host
-                                               : fmt::format("{}:{}", address.host, address.port);
-      log(LogLevel::log, "listening on {}", at);
-      listeners_.push_back(std::move(*listener));
-      continue;
+  for (const int descriptor : facts_.passed) {
+    options.passed = descriptor;
+    if (auto result = listen_on({}, options); !result) return result;
+  }
+  if (facts_.passed.empty()) {
+    for (const Address& address : facts_.listen_on) {
+      if (auto result = listen_on(address, options); !result) return result;
     }
-    if (address.is_unix()) return Error(listener.error());
-    log(LogLevel::warning, "cannot listen on {}:{}: {}", address.host, address.port,
-        listener.error().message);
   }
   if (listeners_.empty()) return Error(ErrorCode::config, "nowhere to listen on");
+  return Done{};
+}
+
+Result<Done> Pooler::listen_on(const Address& address, const ListenOptions& options) {
+  auto listener = workers_[0]->outside().listen(address, options, *this);
+  if (listener) {
+    const Address& at = (*listener)->address();
+    log(LogLevel::log, "listening on {}",
+        at.is_unix() ? "unix:" + at.host : fmt::format("{}:{}", at.host, at.port));
+    listeners_.push_back(std::move(*listener));
+    return Done{};
+  }
+  if (address.is_unix()) return Error(listener.error());
+  log(LogLevel::warning, "cannot listen on {}:{}: {}", address.host, address.port,
+      listener.error().message);
   return Done{};
 }
 
@@ -131,7 +142,6 @@ bool Pooler::reload() {
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
   publish(std::make_shared<const Config>(std::move(*config)));
-  facts_.set_up_log(config_->settings);
   return true;
 }
 
@@ -148,6 +158,7 @@ Result<std::string> Pooler::set(const std::string& key, const std::string& value
 
 void Pooler::publish(ConfigPtr config) {
   const ConfigPtr before = std::exchange(config_, std::move(config));
+  facts_.set_up_log(config_->settings);
   apply_limits();
   set_name_lifetimes();
   peers_.change_config(*config_);
@@ -223,7 +234,10 @@ void Pooler::arm_tidying() {
 void Pooler::end_stats_period() {
   snapshot([this](const Snapshot& now) {
     const bool first = !stats_.advance(now, workers_[0]->now());
-    if (!first && config_->settings.log_stats) log(LogLevel::log, "{}", stats_.line());
+    if (first) return;
+    const std::string line = stats_.line();
+    if (config_->settings.log_stats) log(LogLevel::log, "{}", line);
+    notify("STATUS=" + line);
   });
   stats_period_->arm(workers_[0]->now() +
                      std::max<Duration>(config_->settings.stats_period, seconds(1)));

@@ -29,6 +29,7 @@ struct DescriptorsFound;
 struct ProcessFacts {
   FileReader read_file;
   std::vector<Address> listen_on;
+  std::vector<int> passed;  // descriptors that listen already; if any, they are used instead
   uint32_t uid = 0;
   Bytes mock_key;        // random; the salts of unknown users are made from it
   Bytes statement_salt;  // 16 random bytes
@@ -36,6 +37,7 @@ struct ProcessFacts {
   int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
+  std::function<void(std::string_view)> notify;    // news for the service manager
   /// The name of a user of the operating system. May take its time; called on any thread.
   std::function<std::optional<std::string>(uint32_t uid)> os_user_name;
   Directories* directories = nullptr;  // outlives the pooler's workers; null: none can be asked
@@ -187,6 +189,10 @@ class Pooler final : public ListenerUser {
   void arm_refresh();
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
   void stop_suspended();
+  Result<Done> listen_on(const Address& address, const ListenOptions& options);
+  void notify(std::string_view news) const {
+    if (facts_.notify) facts_.notify(news);
+  }
 
   ConfigPtr config_;
   const ProcessFacts facts_;

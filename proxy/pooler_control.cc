@@ -239,6 +239,7 @@ void Pooler::close_tcp_listeners() {
 }
 
 void Pooler::shut_down(ShutdownMode mode) {
+  notify("STOPPING=1");
   if (mode == ShutdownMode::immediate) return facts_.stop();
   if (suspended()) end_suspend();  // nobody could leave
   close_tcp_listeners();
@@ -254,7 +255,10 @@ void Pooler::shut_down(ShutdownMode mode) {
 
 void Pooler::on_sighup() {
   log(LogLevel::log, "got SIGHUP, re-reading config");
+  const auto now = workers_[0]->outside().now().time_since_epoch().count();
+  notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now));
   reload();
+  notify("READY=1");
 }
 
 void Pooler::on_sigterm() {

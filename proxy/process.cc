@@ -178,8 +178,10 @@ Result<Done> Pidfile::write(const std::string& path) {
   const std::string text = fmt::format("{}\n", getpid());
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   close(fd);
-  if (!written) return system_error(path);
-  return Done{};
+  if (written) return Done{};
+  Error error = system_error(path);
+  unlink(path.c_str());  // without a number it would stop the next start
+  return error;
 }
 
 void Pidfile::remove(const std::string& path) {

@@ -147,8 +147,23 @@ UvListener::~UvListener() {
   if (handles_ != nullptr) handles_->close();
 }
 
+namespace {
+
+Result<std::unique_ptr<Listener>> listen_on_passed(uv_loop_t& loop, const ListenOptions& options,
+                                                   ListenerUser& user) {
+  Address at = local_address(options.passed);
+  auto listener = std::make_unique<UvListener>(at, UnixPath());
+  if (int error = listener->start(loop, Descriptor(options.passed), user))
+    return listen_error(at, "epoll_ctl", error);
+  listener->set_defer_accept(options.defer_accept);
+  return std::unique_ptr<Listener>(std::move(listener));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
                                             const ListenOptions& options, ListenerUser& user) {
+  if (options.passed >= 0) return listen_on_passed(loop, options, user);
   auto system = to_system(on);
   if (on.is_unix()) {
     if (auto room = UnixPath::make_room(on); !room) return std::move(room).error();

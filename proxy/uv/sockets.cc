@@ -77,6 +77,11 @@ Address unix_from_system(const SystemAddress& from) {
 
 Address ip6_from_system(const sockaddr_in6& from) {
   char text[INET6_ADDRSTRLEN];
+  // An IPv4 client of a socket for both (as service managers open them): rules and logs want IPv4.
+  if (IN6_IS_ADDR_V4MAPPED(&from.sin6_addr)) {
+    inet_ntop(AF_INET, from.sin6_addr.s6_addr + 12, text, sizeof text);
+    return {Address::Kind::ip4, ntohs(from.sin6_port), text};
+  }
   inet_ntop(AF_INET6, &from.sin6_addr, text, sizeof text);
   std::string host = text;
   char zone[IF_NAMESIZE];

@@ -1,5 +1,6 @@
 """Fixtures: one PostgreSQL for the session, a pooler for each test (or shared by a module)."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -61,6 +62,20 @@ def start_headgate(postgres):
     nobody else has connections: see count_servers."""
     postgres.end_backends("single")
     yield from _starter(postgres, "single")
+
+
+@pytest.fixture
+def make_headgate(postgres):
+    """A pooler with its files written, but not started."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings):
+            pooler = Headgate({"app": connect_string(postgres, dbname="single")}, **settings)
+            stack.callback(pooler.remove)
+            pooler.write_files()
+            return pooler
+
+        yield make
 
 
 @pytest.fixture

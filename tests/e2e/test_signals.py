@@ -167,7 +167,8 @@ def test_a_port_in_use_is_told(pooler):
 def test_a_pidfile_is_written_and_removed(start_headgate):
     pooler = start_headgate(before_start=lambda pooler: pooler.settings.update(pidfile=pooler.path("pid")))
     path = pooler.path("pid")
-    wait_until(lambda: open(path, encoding="ascii").read().strip() == str(pooler.pid), what="the pid is written")
+    wait_until(lambda: os.path.exists(path) and open(path, encoding="ascii").read().strip() == str(pooler.pid),
+               what="the pid is written")  # fmt: skip
     pooler.stop()
     assert not os.path.exists(path)
 

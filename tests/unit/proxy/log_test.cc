@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -136,6 +138,39 @@ TEST_CASE("log: lines go to stderr too, each with one write, however long") {
   CHECK(second.ends_with("] LOG second\n"));
   CHECK((file.messages() == "LOG " + text + "\nLOG second\n"));
   for (int descriptor : {usual, ends[0], ends[1]}) close(descriptor);
+}
+
+TEST_CASE("log: where nobody reads, lines are lost, and the log says how many") {
+  LogFile file;
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+  int usual = dup(STDERR_FILENO);
+  dup2(ends[0], STDERR_FILENO);
+  CHECK(set_up_log({.to_stderr = true, .file = file.path, .journal = true}));
+  constexpr int all = 20'000;  // more than a socket holds
+  for (int i = 0; i < all; ++i) log(LogLevel::log, "x");
+  char text[200];
+  int heard = 0;
+  while (recv(ends[1], text, sizeof text, MSG_DONTWAIT) > 0) ++heard;
+  log(LogLevel::log, "y");
+  dup2(usual, STDERR_FILENO);
+  auto next = [&] {
+    return std::string(text, static_cast<size_t>(recv(ends[1], text, sizeof text, 0)));
+  };
+  CHECK((heard > 0 && heard < all));
+  CHECK(next() == "<4>" + std::to_string(all - heard) +
+                      " lines of the log are lost: they could not be written in time\n");
+  CHECK(next() == "<6>y\n");
+  CHECK(std::ranges::count(file.messages(), '\n') == all + 1);  // the others miss nothing
+  for (int descriptor : {usual, ends[0], ends[1]}) close(descriptor);
+}
+
+TEST_CASE("log: a named pipe that nobody reads is no log file") {
+  LogFile file;
+  const std::string fifo = file.folder + "/fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK_FALSE(set_up_log({.to_stderr = false, .file = fifo}));
+  CHECK(file.messages().find("cannot open log file \"" + fifo + "\": ") != std::string::npos);
 }
 
 TEST_CASE("log: no line is lost when the process ends at once") {
