@@ -25,6 +25,7 @@ enum class ErrorCode : uint8_t {
   data_after_gss_request,
   pqexec_disallowed,
   // login
+  ssl_required,
   no_username,
   username_too_long,
   password_too_long,
@@ -60,6 +61,7 @@ enum class ErrorCode : uint8_t {
   server_crashed,
   server_shutting_down,
   server_connect_failed,
+  server_tls_failed,
   server_login_failed,
   server_wrong_password_type,
   server_invalid_signature,

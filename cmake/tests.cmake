@@ -32,6 +32,7 @@ headgate_unit_test(pool)
 headgate_unit_test(conf)
 headgate_unit_test(admin)
 headgate_unit_test(proxy)
+headgate_unit_test(proxy/tls)
 headgate_unit_test(proxy/uv)
 
 file(GLOB e2e_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/e2e/test_*.py)

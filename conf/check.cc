@@ -39,26 +39,6 @@ Error unsupported(View name, View value, const Places& places, std::string hint)
   return error;
 }
 
-std::optional<Error> check_tls(Config& config, const Places& places) {
-  const SslMode client = config.settings.client_tls_sslmode;
-  const SslMode server = config.settings.server_tls_sslmode;
-  if (client >= SslMode::require) {
-    return unsupported("client_tls_sslmode", name_of(client), places,
-                       "clients cannot be made to use TLS; disable is the only mode");
-  }
-  if (server >= SslMode::require) {
-    return unsupported("server_tls_sslmode", name_of(server), places,
-                       "servers are reached without TLS; disable, allow and prefer are accepted");
-  }
-  if (client != SslMode::disable) {
-    config.warnings.push_back(
-        fmt::format("client_tls_sslmode={} is accepted, but TLS is not yet in effect: clients "
-                    "connect without it{}",
-                    name_of(client), where(places, "client_tls_sslmode")));
-  }
-  return std::nullopt;
-}
-
 /// The names of all settings with this effect, as a list.
 std::string names_with_effect(Effect effect) {
   std::string names;
@@ -95,7 +75,35 @@ std::optional<Error> check(Config& config, const Places& places) {
                  "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
                      where(places, "auth_dbname"));
   }
-  return check_tls(config, places);
+  return std::nullopt;
+}
+
+std::optional<Error> check_tls(const Settings& settings, const Places& places) {
+  for (const auto& [name, versions] :
+       {std::pair<View, View>{"client_tls_protocols", settings.client_tls_protocols},
+        std::pair<View, View>{"server_tls_protocols", settings.server_tls_protocols}}) {
+    if (parse_tls_versions(versions)) continue;
+    return invalid_setting(name, versions, where(places, name),
+                           "a list of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3, secure, all, each with "
+                           "or without ! in front");
+  }
+  const View parameters = settings.client_tls_dheparams;
+  if (!equal_ignoring_case(parameters, "auto") && !equal_ignoring_case(parameters, "none")) {
+    return invalid_setting("client_tls_dheparams", parameters,
+                           where(places, "client_tls_dheparams"), "auto or none");
+  }
+  if (settings.client_tls_sslmode == SslMode::disable) return std::nullopt;
+  const std::string place = where(places, "client_tls_sslmode");
+  if (settings.client_tls_key_file.empty() || settings.client_tls_cert_file.empty()) {
+    return Error(ErrorCode::config,
+                 "To allow TLS connections from clients, client_tls_key_file and "
+                 "client_tls_cert_file must be set." +
+                     place);
+  }
+  if (settings.client_tls_sslmode >= SslMode::verify_ca && settings.client_tls_ca_file.empty()) {
+    return Error(ErrorCode::config, "client_tls_sslmode requires client_tls_ca_file" + place);
+  }
+  return std::nullopt;
 }
 
 void warn_of_missing_effects(Config& config, const Places& places) {

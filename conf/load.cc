@@ -202,6 +202,7 @@ Result<Config> Loader::finish(const FileReader& read) {
     config_.warnings.push_back("[peers] is accepted but not yet in effect");
   warn_of_missing_effects(config_, places_);
   if (auto error = check(config_, places_)) return std::move(*error);
+  if (auto error = check_tls(config_.settings, places_)) return std::move(*error);
   read_users(read);
   return std::move(config_);
 }

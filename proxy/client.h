@@ -106,6 +106,8 @@ class Client final : public LinkUser, public Waiter, public HerdMember {
   void settings_changed();
 
  private:
+  void on_link_secured() override;
+  void on_link_unsafe(const std::string& why) override;
   void on_link_bytes(View bytes) override;
   void on_link_drained() override;
   void on_link_end(int error) override;

@@ -101,8 +101,9 @@ bool ClientLogin::is_owner() const {
 void ClientLogin::begin_auth() {
   const Config& config = client_.worker().config();
   if (config.settings.log_connections) {
-    log(LogLevel::log, "{}login attempt: db={} user={} tls=no replication=no", client_.log_name(),
-        startup_.database, startup_.user);
+    log(LogLevel::log, "{}login attempt: db={} user={} tls={} replication=no", client_.log_name(),
+        startup_.database, startup_.user,
+        client_.link().tls() ? client_.link().tls()->description : "no");
   }
   const bool owner = to_console_ && is_owner();
   if (owner || config.settings.auth_type == AuthMethod::any) return authenticated();

@@ -34,8 +34,8 @@ LogSetup log_setup(const CommandLine& command, const Settings& settings) {
 
 class Program {
  public:
-  Program(CommandLine command, ConfigPtr config)
-      : command_(std::move(command)), config_(std::move(config)) {}
+  Program(CommandLine command, ConfigPtr config, Tls tls)
+      : command_(std::move(command)), config_(std::move(config)), tls_(std::move(tls)) {}
 
   Result<Done> prepare();
   Result<Done> run();
@@ -46,6 +46,7 @@ class Program {
 
   const CommandLine command_;
   const ConfigPtr config_;
+  const Tls tls_;
   std::vector<Address> addresses_;
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
@@ -89,6 +90,7 @@ Result<Done> Program::run() {
   facts.verbose = command_.verbose;
   facts.describe_error = describe_errno;
   facts.stop = [this] { stop(); };
+  facts.tls = tls_;
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
   for (WorkerId id = 0; id < workers; ++id) {
     outsides_.push_back(std::make_unique<UvOutside>(pooler_->worker(id)));
@@ -132,13 +134,15 @@ int run(const CommandLine& command) {
   auto loaded = load_config(command.config_path, read_file, nullptr, command.verbose);
   if (!loaded) return die(loaded.error());
   const auto config = std::make_shared<const Config>(std::move(*loaded));
+  auto tls = make_tls(config->settings, read_file);
+  if (!tls) return die(tls.error());
   if (command.task == CommandLine::Task::check) {
     fmt::print("{}", report(*config));
     return 0;
   }
   if (!set_up_log({!command.quiet, config->settings.logfile, config->settings.verbose})) return 1;
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  Program program(command, config);
+  Program program(command, config, std::move(*tls));
   if (auto result = program.prepare(); !result) return die(result.error());
   if (auto result = program.run(); !result) return die(result.error());
   return 0;

@@ -38,7 +38,7 @@ PoolRules resolve_rules(const Settings& settings, const DatabaseEntry& entry,
 bool PoolSettings::dirties(const PoolSettings& other) const {
   return entry.dbname != other.entry.dbname || entry.host != other.entry.host ||
          entry.port != other.entry.port || entry.connect_query != other.entry.connect_query ||
-         entry.load_balance_hosts != other.entry.load_balance_hosts;
+         entry.load_balance_hosts != other.entry.load_balance_hosts || !same_rules(tls, other.tls);
 }
 
 PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,

@@ -9,11 +9,12 @@ namespace headgate {
 Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
     : config_(std::move(config)),
       facts_(std::move(facts)),
+      tls_(facts_.tls),
       registry_(workers, config_),
       client_permits_(config_->settings.max_client_conn),
       sockets_(config_->settings.max_client_conn + max_extra_sockets) {
   for (size_t id = 0; id < workers; ++id) {
-    workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_));
+    workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_, tls_));
   }
   apply_limits();
 }
@@ -115,35 +116,68 @@ void Pooler::tell_requester(Requester requester, const char* outcome) {
 
 // --- configuration
 
+namespace {
+
+void log_refusal(const Error& error) {
+  log(LogLevel::error, "{}{}{}", error.message, error.detail.empty() ? "" : "\n", error.detail);
+  if (!error.hint.empty()) log(LogLevel::error, "hint: {}", error.hint);
+}
+
+}  // namespace
+
 bool Pooler::reload() {
   auto config = load_config(config_->path, facts_.read_file, config_.get(), facts_.verbose);
   if (!config) {
-    const Error& error = config.error();
-    log(LogLevel::error, "{}{}{}", error.message, error.detail.empty() ? "" : "\n", error.detail);
-    if (!error.hint.empty()) log(LogLevel::error, "hint: {}", error.hint);
+    log_refusal(config.error());
+    return false;
+  }
+  auto tls = make_tls(config->settings, facts_.read_file, tls_);
+  if (!tls) {
+    log_refusal(tls.error());
     return false;
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  publish(std::make_shared<const Config>(std::move(*config)));
+  publish(std::make_shared<const Config>(std::move(*config)), std::move(*tls));
   facts_.set_up_log(config_->settings);
   return true;
 }
 
-Result<Done> Pooler::set(const std::string& key, const std::string& value) {
+Result<Pooler::SetOutcome> Pooler::set(const std::string& key, const std::string& value) {
   auto config = with_setting(*config_, key, value);
   if (!config) {
     log(LogLevel::error, "{}", config.error().message);
     return Error(ErrorCode::admin_command, "SET failed");
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  publish(std::make_shared<const Config>(std::move(*config)));
-  return Done{};
+  SetOutcome outcome;
+  Tls tls = tls_;
+  if (key.find("_tls") != std::string::npos) {
+    auto made = make_tls(config->settings, facts_.read_file, tls_);
+    outcome.tls_kept = !made;
+    if (made) {
+      tls = std::move(*made);
+    } else {
+      log_refusal(made.error());
+    }
+  }
+  publish(std::make_shared<const Config>(std::move(*config)), std::move(tls));
+  return outcome;
 }
 
-void Pooler::publish(ConfigPtr config) {
+// Tickets of the last key are of no use from here on: their owners shake hands in full.
+void Pooler::renew_ticket_key() {
+  const Instant now = workers_[0]->now();
+  if (!tls_.clients || now < ticket_key_since_ + ticket_life) return;
+  ticket_key_since_ = now;
+  auto renewed = tls_.clients->with_new_ticket_key();
+  if (renewed) publish(config_, {std::move(*renewed), tls_.servers});
+}
+
+void Pooler::publish(ConfigPtr config, Tls tls) {
+  tls_ = std::move(tls);
   const ConfigPtr before = std::exchange(config_, std::move(config));
   apply_limits();
-  post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
+  post_to_all([config = config_, tls = tls_](Worker& worker) { worker.change_config(config, tls); });
   for (const DatabaseState* database : registry_.databases()) {
     const std::string& name = database->name;
     if (!before->find_database(name) || config_->find_database(name)) continue;
@@ -176,6 +210,7 @@ void Pooler::start() {
 }
 
 void Pooler::end_stats_period() {
+  renew_ticket_key();
   snapshot([this](const Snapshot& now) {
     const bool first = !stats_.advance(now, workers_[0]->now());
     if (!first && config_->settings.log_stats) log(LogLevel::log, "{}", stats_.line());

@@ -29,6 +29,7 @@ struct ProcessFacts {
   int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
+  Tls tls;                                         // by the settings at the start
 };
 
 class Pooler final : public ListenerUser {
@@ -73,7 +74,10 @@ class Pooler final : public ListenerUser {
   const Config& config() const { return *config_; }
   /// Reads the files again; false (and logged) where they are bad, and nothing has changed.
   bool reload();
-  Result<Done> set(const std::string& key, const std::string& value);
+  struct SetOutcome {
+    bool tls_kept = false;  // the setting is changed, but TLS goes on as it was: files do not fit
+  };
+  Result<SetOutcome> set(const std::string& key, const std::string& value);
   /// Gathers the parts of all workers, then calls `done`.
   void snapshot(std::function<void(Snapshot)> done);
   /// Everything stands: begins what goes on without clients (min_pool_size, statistics).
@@ -108,7 +112,8 @@ class Pooler final : public ListenerUser {
   void on_accept_failed(int error) override;
   static uint64_t key_of(const CancelRequest& request);
   std::optional<Error> check_database(const std::string& database, std::string_view verb);
-  void publish(ConfigPtr config);
+  void publish(ConfigPtr config, Tls tls);
+  void renew_ticket_key();
   void apply_limits();
   void apply_pauses();
   void add_totals(Snapshot& snapshot);
@@ -119,6 +124,8 @@ class Pooler final : public ListenerUser {
 
   ConfigPtr config_;
   const ProcessFacts facts_;
+  Tls tls_;
+  Instant ticket_key_since_{};
   Registry registry_;
   CancelKeys cancel_keys_;
   KeyCache key_cache_;

@@ -58,6 +58,19 @@ void Server::on_link_connected() {
   login_->connected();
 }
 
+void Server::on_link_secured() {
+  if (task_ != Task::login) return;
+  log(LogLevel::log, "{}SSL established: {}", log_name(), link_.tls()->description);
+  login_->secured();
+}
+
+void Server::on_link_unsafe(const std::string& why) {
+  log(LogLevel::warning, "{}TLS handshake error: {}", log_name(), why);
+  ended_ = true;
+  if (task_ == Task::closing) return gone();
+  login_failed(Error(ErrorCode::server_tls_failed));
+}
+
 // `rest` is what the server said right behind the end of its log-in.
 void Server::login_progressed(ServerLogin::Progress progress, View rest) {
   if (task_ != Task::login) return;
@@ -94,7 +107,9 @@ void Server::login_failed(const Error& error) {
   log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
   if (error.code == ErrorCode::server_connect_failed) host_failed();
   pool_->share().login_failed(worker_->now());
-  close(error.code == ErrorCode::server_connect_failed ? error.message : "login failed");
+  const bool unreachable =
+      error.code == ErrorCode::server_connect_failed || error.code == ErrorCode::server_tls_failed;
+  close(unreachable ? error.message : "login failed");
   pool_->login_has_failed(error);
 }
 

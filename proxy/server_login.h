@@ -11,6 +11,7 @@
 #include "protocol/framer.h"
 #include "proxy/io.h"
 #include "proxy/parameters.h"
+#include "proxy/tls/context.h"
 
 namespace headgate {
 
@@ -27,8 +28,10 @@ class ServerLogin {
 
   /// Looks the host up and connects; failures are told to the server.
   void start();
-  /// The connection stands: sends the start-up packet.
+  /// The connection stands: asks for TLS, or sends the start-up packet.
   void connected();
+  /// The connection is encrypted.
+  void secured() { introduce(); }
   /// Returns how much was taken: all, unless the log-in came to its end within.
   size_t bytes(View in);
   Progress progress() const { return progress_; }
@@ -43,6 +46,8 @@ class ServerLogin {
  private:
   struct Input;
 
+  void introduce();
+  void take_tls_answer(View in);
   void resolved(Result<std::vector<Address>> addresses);
   void message(char tag, View body);
   void authentication(View body);
@@ -56,6 +61,8 @@ class ServerLogin {
 
   Server& server_;
   Framer framer_;
+  std::string host_;   // of the list, as it is written
+  TlsContextPtr tls_;  // TLS was asked for, by these rules, and the answer has not come yet
   std::unique_ptr<ServerAuth> auth_;
   std::unique_ptr<Welcome> learning_;
   Progress progress_ = Progress::goes_on;

@@ -40,8 +40,9 @@ const char* server_state(Server& server, Instant now) {
   return "";
 }
 
-void set_addresses(ConnectionRow& row, const Link& link, int listen_port) {
+void describe_link(ConnectionRow& row, const Link& link, int listen_port) {
   if (!link.open()) return;
+  if (const TlsFacts* tls = link.tls()) row.tls = tls->description;
   const Address& peer = link.stream().peer();
   const Address& local = link.stream().local();
   row.address = peer.is_unix() ? "unix" : peer.host;
@@ -56,7 +57,7 @@ ConnectionRow describe(Client& client, Worker& worker) {
   if (client.pool()) row.database = client.pool()->entry().database.name;
   if (client.state() == ClientState::admin) row.database = "pgbouncer";
   row.state = client_state(client);
-  set_addresses(row, client.link(), worker.config().settings.listen_port);
+  describe_link(row, client.link(), worker.config().settings.listen_port);
   row.connect_time = client.connect_wall();
   const bool busy = client.state() == ClientState::waiting || client.state() == ClientState::active;
   const int64_t age = (worker.now() - client.request_since()).count();
@@ -83,7 +84,7 @@ ConnectionRow describe(Server& server, Worker& worker) {
   row.user = server.pool().entry().user.name;
   row.database = server.pool().entry().database.name;
   row.state = server_state(server, worker.now());
-  set_addresses(row, server.link(), server.address().port);
+  describe_link(row, server.link(), server.address().port);
   row.connect_time = server.connect_wall();
   row.request_time = worker.outside().wall_microseconds() - (worker.now() - server.since()).count();
   row.close_needed = server.close_needed();

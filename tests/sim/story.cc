@@ -79,6 +79,7 @@ std::string Story::choose_settings() {
   std::string ini = "[databases]\ndb0 = host=pg port=5432\ndb1 = host=pg port=5432\n[users]\n";
   ini += "u0 = max_user_client_connections=0\nu1 = max_user_client_connections=0\n[pgbouncer]\n";
   ini += "listen_addr = 10.0.0.9\nauth_type = trust\nserver_login_retry = 1\n";
+  ini += "server_tls_sslmode = disable\n";
   const auto set = [&](const char* key, auto value) {
     ini += fmt::format("{} = {}\n", key, value);
   };
