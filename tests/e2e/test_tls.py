@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 import subprocess
 
 import asyncpg
@@ -9,11 +10,10 @@ import psycopg
 import pytest
 
 from lib.certificates import Authority, client_context
-from lib.headgate import is_headgate
-from lib.messages import SSL_REQUEST, GSS_REQUEST, query, special_request, startup
+from lib.messages import GSS_REQUEST, SSL_REQUEST, cancel_request, query, special_request, startup
 from lib.postgres import program
 from lib.processes import wait_until
-from lib.wire import Closed, Wire, errors, send_cancel
+from lib.wire import Wire, errors, send_cancel
 
 pytestmark = pytest.mark.sanitizers
 
@@ -144,3 +144,104 @@ def test_versions_and_ciphers_are_as_set(start_tls):
         (row,) = [row for row in pooler.admin("SHOW CLIENTS") if row["user"] == "app"]
     assert row["tls"] == "TLSv1.2/ECDHE-ECDSA-AES128-GCM-SHA256/ECDH=secp384r1"
     assert "protocol version" in refusal(pooler, sslmode="require", ssl_min_protocol_version="TLSv1.3")
+
+
+# --- what comes before the handshake
+
+
+def test_ssl_and_gss_requests_may_follow_each_other(start_tls):
+    pooler = start_tls("require")
+    with Wire(pooler.port) as wire:
+        wire.send(special_request(GSS_REQUEST))
+        assert wire.raw() == b"N"
+        assert wire.start_tls(client_context()).login().value("SELECT 1") == "1"
+
+
+def test_bytes_behind_the_request_are_refused(start_tls):
+    pooler = start_tls("prefer")
+    for behind in (b"\x16\x03\x01\x02\x00\x01", startup({"user": "app", "database": "app"})):
+        with Wire(pooler.port) as wire:
+            wire.send(special_request(SSL_REQUEST) + behind)
+            (error,) = errors(wire.read_to_end())
+            assert (error["S"], error["M"]) == ("FATAL", "received unencrypted data after SSL request")
+
+
+def test_a_second_request_within_tls_is_refused(start_tls):
+    pooler = start_tls("prefer")
+    with Wire(pooler.port) as wire:
+        wire.start_tls(client_context())
+        wire.send(special_request(SSL_REQUEST))
+        assert errors(wire.read_to_end())[0]["M"] == "protocol violation"
+
+
+@pytest.mark.headgate_only
+@pytest.mark.parametrize("protocols", [None, ["postgresql"], ["h2", "postgresql"]])
+def test_direct_tls(start_tls, protocols):
+    pooler = start_tls("require")
+    context = client_context()
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    with Wire(pooler.port) as wire:
+        wire.start_tls(context, direct=True)
+        assert wire.socket.selected_alpn_protocol() == (protocols and "postgresql")
+        assert wire.login().value("SELECT 1") == "1"
+
+
+@pytest.mark.headgate_only
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_client_of_another_protocol_is_refused(start_tls, direct):
+    pooler = start_tls("require")
+    context = client_context()
+    context.set_alpn_protocols(["http/1.1"])
+    with Wire(pooler.port) as wire, pytest.raises(ssl.SSLError, match="no application protocol"):
+        wire.start_tls(context, direct)
+
+
+def test_direct_tls_where_there_is_none(start_headgate):
+    with Wire(start_headgate().port) as wire:
+        wire.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert errors(wire.read_to_end())[0]["M"].startswith("bad packet header")
+
+
+def test_a_cancel_request_in_clear_is_heard_in_every_mode(start_tls, postgres):
+    """libpq before version 17 knows no other."""
+    pooler = start_tls("require")
+    with Wire(pooler.port) as wire:
+        wire.start_tls(client_context()).login().send(query("SELECT pg_sleep(60)"))
+        wait_until(lambda: any("pg_sleep(60)" in one["query"] for one in postgres.backends("single")), what="it runs")
+        send_cancel(pooler.port, wire.key)
+        assert errors(wire.read_until())[0]["C"] == "57014"
+
+
+def test_a_cancel_request_over_tls(start_tls, postgres):
+    pooler = start_tls("require")
+    with Wire(pooler.port) as wire, Wire(pooler.port) as second:
+        wire.start_tls(client_context()).login().send(query("SELECT pg_sleep(60)"))
+        wait_until(lambda: any("pg_sleep(60)" in one["query"] for one in postgres.backends("single")), what="it runs")
+        second.start_tls(client_context()).send(cancel_request(*wire.key))
+        assert second.read_to_end() == []
+        assert errors(wire.read_until())[0]["C"] == "57014"
+
+
+# --- tickets
+
+
+@pytest.mark.headgate_only
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_is_resumed_by_its_ticket(start_tls, authority, version):
+    pooler = start_tls("verify-full", client_tls_ca_file=authority.file)
+    context = client_context(authority, authority.issue("app"))
+    context.maximum_version = context.minimum_version = version
+    with Wire(pooler.port) as wire:
+        wire.start_tls(context).login().query("SELECT 1")
+        session = wire.socket.session
+        assert not wire.socket.session_reused
+    with Wire(pooler.port) as wire:
+        wire.start_tls(context, session=session)
+        assert wire.socket.session_reused
+        assert wire.login().value("SELECT 1") == "1"
+    pooler.reload(client_tls_ciphers="HIGH")  # another snapshot has another key
+    with Wire(pooler.port) as wire:
+        wire.start_tls(context, session=session)
+        assert not wire.socket.session_reused
+        assert wire.login().value("SELECT 1") == "1"
