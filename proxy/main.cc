@@ -102,6 +102,7 @@ Result<Done> Program::run() {
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());
   pooler_->start();
+  give_memory_back();
   std::vector<std::thread> threads;
   for (size_t id = 1; id < workers; ++id) {
     threads.emplace_back([&outside = *outsides_[id]] { outside.run(); });
