@@ -150,13 +150,14 @@ void TlsSession::learn_facts() {
 }
 
 void TlsSession::fail(int result) {
-  const long verified = SSL_get_verify_result(ssl_.get());
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_SSL) {
-    const bool bad_certificate =
-        ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-    std::string why = take_openssl_error();
-    if (bad_certificate) why += fmt::format(": {}", X509_verify_cert_error_string(verified));
-    return fail(std::move(why));
+    // The first error is the nearest to the reason, but for certificates.
+    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+      ERR_clear_error();
+      return fail(fmt::format("certificate verify failed: {}",
+                              X509_verify_cert_error_string(SSL_get_verify_result(ssl_.get()))));
+    }
+    return fail(take_openssl_error());
   }
   fail("unexpected end");
 }
