@@ -167,6 +167,7 @@ Result<Pooler::SetOutcome> Pooler::set(const std::string& key, const std::string
 // Tickets of the last key are of no use from here on: their owners shake hands in full.
 void Pooler::renew_ticket_key() {
   const Instant now = workers_[0]->now();
+  if (ticket_key_since_ == Instant{}) ticket_key_since_ = now;
   if (!tls_.clients || now < ticket_key_since_ + ticket_life) return;
   ticket_key_since_ = now;
   auto renewed = tls_.clients->with_new_ticket_key();
@@ -177,7 +178,8 @@ void Pooler::publish(ConfigPtr config, Tls tls) {
   tls_ = std::move(tls);
   const ConfigPtr before = std::exchange(config_, std::move(config));
   apply_limits();
-  post_to_all([config = config_, tls = tls_](Worker& worker) { worker.change_config(config, tls); });
+  post_to_all(
+      [config = config_, tls = tls_](Worker& worker) { worker.change_config(config, tls); });
   for (const DatabaseState* database : registry_.databases()) {
     const std::string& name = database->name;
     if (!before->find_database(name) || config_->find_database(name)) continue;

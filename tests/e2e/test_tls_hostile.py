@@ -1,5 +1,6 @@
 """Peers that abuse TLS: nobody gets further than the handshake, nobody else notices."""
 
+import ctypes
 import random
 import socket
 import ssl
@@ -10,6 +11,7 @@ import threading
 import pytest
 
 from lib.certificates import Authority, client_context
+from lib.headgate import is_sanitized
 from lib.messages import SSL_REQUEST, query, special_request, startup
 from lib.processes import wait_until
 from lib.wire import Closed, Wire
@@ -269,4 +271,39 @@ def test_a_storm_of_clients_that_come_and_go(pooler):
         thread.join()
     assert not failures
     wait_until(lambda: pooler.pool()["cl_active"] == 0, what="all are gone")
+    still_serves(pooler)
+
+
+def openssl_on(descriptor):
+    """OpenSSL itself on a socket, for what Python's ssl module does not offer: (the library, the session)."""
+    library = ctypes.CDLL("libssl.so.3")
+    for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.SSL_CTX_new.argtypes = library.SSL_new.argtypes = [ctypes.c_void_p]
+    session = ctypes.c_void_p(library.SSL_new(library.SSL_CTX_new(library.TLS_client_method())))
+    library.SSL_set_fd(session, descriptor)
+    assert library.SSL_connect(session) == 1
+    return library, session
+
+
+def test_a_flood_of_new_keys_whose_answers_nobody_reads(start_headgate, authority):
+    """Each asks for an answer; when too many of them wait, the connection is closed."""
+    own = authority.issue("pooler", "DNS:localhost")
+    pooler = start_headgate(client_tls_sslmode="require", client_tls_key_file=own.key,
+                            client_tls_cert_file=own.certificate, tcp_socket_buffer=65536)  # fmt: skip
+    before = pooler.rss_bytes()
+    with Wire(pooler.port, timeout=60) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.send(special_request(SSL_REQUEST))
+        assert wire.raw() == b"S"
+        wire.socket.setblocking(True)
+        library, session = openssl_on(wire.socket.fileno())
+        for _ in range(400_000):
+            library.SSL_key_update(session, 1)
+            if library.SSL_do_handshake(session) != 1:
+                break
+        else:
+            raise AssertionError("the pooler answers for ever")
+    if not is_sanitized():
+        assert pooler.rss_bytes() - before < 8 << 20
     still_serves(pooler)
