@@ -27,6 +27,7 @@ enum class ErrorCode : uint8_t {
   statement_too_long,
   too_many_statements,
   // login
+  ssl_required,
   no_username,
   username_too_long,
   password_too_long,
@@ -70,6 +71,7 @@ enum class ErrorCode : uint8_t {
   server_crashed,
   server_shutting_down,
   server_connect_failed,
+  server_tls_failed,
   server_login_failed,
   server_wrong_password_type,
   server_invalid_signature,

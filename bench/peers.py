@@ -10,6 +10,7 @@ import signal
 import socket
 
 from lib import processes
+from lib.certificates import Authority
 from lib.headgate import PROGRAM, REPOSITORY, Headgate
 from lib.processes import free_port, wait_until
 
@@ -75,6 +76,8 @@ class Pooler(Peer):
     is_pooler = True
 
     def __init__(self, name, program, postgres, options, **extra):
+        self._authority = Authority()
+        own = self._authority.issue("bench", "DNS:localhost")
         self._pooler = Headgate(
             {"app": {"host": "127.0.0.1", "port": postgres.port, "dbname": "app"}},
             program=program,
@@ -82,6 +85,10 @@ class Pooler(Peer):
             default_pool_size=options.pool_size,
             max_client_conn=options.idle + 1000,
             listen_backlog=4096,
+            client_tls_sslmode="prefer",
+            client_tls_key_file=own.key,
+            client_tls_cert_file=own.certificate,
+            server_tls_sslmode="disable",
             log_connections=0,
             log_disconnections=0,
             **extra,
@@ -90,6 +97,7 @@ class Pooler(Peer):
 
     def stop(self):
         self._pooler.remove()
+        processes.remove_directory(self._authority.directory)
 
 
 def direct(postgres, _options):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 FIVE_MB = "SELECT repeat('x', 5 * 1024 * 1024);\n"
+FORTY_MB = "SELECT repeat('x', 40 * 1024 * 1024);\n"
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Workload:
     megabytes: float = 0  # per transaction: cost is then told per MB
     idle_clients: bool = False
     poolers_only: bool = False
+    tls: bool = False  # between pgbench and the peer; that is for poolers only
 
     @property
     def unit(self):
@@ -33,6 +35,14 @@ ALL = [
     Workload("tpcb", "TPC-B, simple protocol", ["-M", "simple"], sampling=1),
     Workload("connect", "a connection for each transaction (-C), select-only", ["-S", "-C"], sampling=1),
     Workload("result-5mb", "one row of 5 MB", script=FIVE_MB, clients=4, sampling=1, megabytes=5),
+    Workload("result-40mb", "one row of 40 MB", script=FORTY_MB, clients=2, sampling=1, megabytes=40,
+             poolers_only=True),
+    Workload("result-40mb-tls", "one row of 40 MB, over TLS", script=FORTY_MB, clients=2, sampling=1, megabytes=40,
+             poolers_only=True, tls=True),
+    Workload("select-tls", "select-only, simple protocol, over TLS", ["-S", "-M", "simple"],
+             poolers_only=True, tls=True),
+    Workload("connect-tls", "a connection over TLS for each transaction (-C), select-only", ["-S", "-C"],
+             sampling=1, poolers_only=True, tls=True),
     Workload(
         "idle-clients",
         "select-only simple, beside many logged-in idle clients",

@@ -32,6 +32,7 @@ headgate_unit_test(pool)
 headgate_unit_test(conf)
 headgate_unit_test(admin)
 headgate_unit_test(proxy)
+headgate_unit_test(proxy/tls)
 headgate_unit_test(proxy/uv)
 headgate_unit_test(proxy/directory)
 

@@ -20,19 +20,12 @@ std::string text_of(const Settings& settings, View name) {
   return show(settings, *find_setting(name)).value_or("");
 }
 
-Error unsupported(View name, View value, const Places& places, std::string hint) {
-  Error error(ErrorCode::config,
-              fmt::format("{}={} is not supported yet{}", name, value, where(places, name)));
-  error.hint = std::move(hint);
-  return error;
-}
-
 /// auth_type=cert means nothing without a verified certificate.
 std::optional<Error> check_cert(const Settings& settings, const Places& places) {
   View missing;
   if (settings.client_tls_sslmode != SslMode::verify_full) {
     missing = "client_tls_sslmode=SSLMODE_VERIFY_FULL";
-  } else if (text_of(settings, "client_tls_ca_file").empty()) {
+  } else if (settings.client_tls_ca_file.empty()) {
     missing = "client_tls_ca_file";
   }
   if (missing.empty()) return std::nullopt;
@@ -59,26 +52,6 @@ std::optional<Error> check_auth(Config& config, const Places& places) {
     return error;
   }
   config.ldap = *std::move(parsed);
-  return std::nullopt;
-}
-
-std::optional<Error> check_tls(Config& config, const Places& places) {
-  const SslMode client = config.settings.client_tls_sslmode;
-  const SslMode server = config.settings.server_tls_sslmode;
-  if (client >= SslMode::require) {
-    return unsupported("client_tls_sslmode", name_of(client), places,
-                       "clients cannot be made to use TLS; disable is the only mode");
-  }
-  if (server >= SslMode::require) {
-    return unsupported("server_tls_sslmode", name_of(server), places,
-                       "servers are reached without TLS; disable, allow and prefer are accepted");
-  }
-  if (client != SslMode::disable) {
-    config.warnings.push_back(
-        fmt::format("client_tls_sslmode={} is accepted, but TLS is not yet in effect: clients "
-                    "connect without it{}",
-                    name_of(client), where(places, "client_tls_sslmode")));
-  }
   return std::nullopt;
 }
 
@@ -125,8 +98,35 @@ std::optional<Error> check(Config& config, const Places& places) {
                  "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
                      where(places, "auth_dbname"));
   }
-  if (auto error = check_tracked(settings, places)) return error;
-  return check_tls(config, places);
+  return check_tracked(settings, places);
+}
+
+std::optional<Error> check_tls(const Settings& settings, const Places& places) {
+  for (const auto& [name, versions] :
+       {std::pair<View, View>{"client_tls_protocols", settings.client_tls_protocols},
+        std::pair<View, View>{"server_tls_protocols", settings.server_tls_protocols}}) {
+    if (parse_tls_versions(versions)) continue;
+    return invalid_setting(name, versions, where(places, name),
+                           "a list of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3, secure, all, each with "
+                           "or without ! in front");
+  }
+  const View parameters = settings.client_tls_dheparams;
+  if (!equal_ignoring_case(parameters, "auto") && !equal_ignoring_case(parameters, "none")) {
+    return invalid_setting("client_tls_dheparams", parameters,
+                           where(places, "client_tls_dheparams"), "auto or none");
+  }
+  if (settings.client_tls_sslmode == SslMode::disable) return std::nullopt;
+  const std::string place = where(places, "client_tls_sslmode");
+  if (settings.client_tls_key_file.empty() || settings.client_tls_cert_file.empty()) {
+    return Error(ErrorCode::config,
+                 "To allow TLS connections from clients, client_tls_key_file and "
+                 "client_tls_cert_file must be set." +
+                     place);
+  }
+  if (settings.client_tls_sslmode >= SslMode::verify_ca && settings.client_tls_ca_file.empty()) {
+    return Error(ErrorCode::config, "client_tls_sslmode requires client_tls_ca_file" + place);
+  }
+  return std::nullopt;
 }
 
 void warn_of_missing_effects(Config& config, const Places& places) {

@@ -266,6 +266,7 @@ Result<Config> Loader::finish(const FileReader& read) {
   follow_conffile(config_);
   warn_of_missing_effects(config_, places_);
   if (auto error = check(config_, places_)) return std::move(*error);
+  if (auto error = check_tls(config_.settings, places_)) return std::move(*error);
   if (auto error = read_rules(read)) return std::move(*error);
   read_users(read);
   return std::move(config_);

@@ -112,8 +112,16 @@ struct Settings {
   bool disable_pqexec = false;
   uint32_t max_packet_size = 2147483647;
   int max_prepared_statements = 200;
+  // TLS: what the words mean is said in proxy/tls/context.h
   SslMode client_tls_sslmode = SslMode::disable;
+  std::string client_tls_key_file, client_tls_cert_file, client_tls_ca_file;
+  std::string client_tls_protocols = "secure", client_tls_ciphers = "default";
+  std::optional<std::string> client_tls13_ciphers;
+  std::string client_tls_dheparams = "auto", client_tls_ecdhcurve = "auto";
   SslMode server_tls_sslmode = SslMode::prefer;
+  std::string server_tls_key_file, server_tls_cert_file, server_tls_ca_file;
+  std::string server_tls_protocols = "secure", server_tls_ciphers = "default";
+  std::optional<std::string> server_tls13_ciphers;
   std::string login_notify_message;
   int peer_id = 0;
   // logging and statistics

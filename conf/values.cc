@@ -88,6 +88,34 @@ std::optional<Duration> parse_duration(View text) {
   return Duration(std::llround(microseconds));
 }
 
+std::optional<uint8_t> parse_tls_versions(View text) {
+  constexpr uint8_t all = 0b1111, secure = 0b1100;
+  constexpr std::pair<View, uint8_t> words[] = {
+      {"tlsv1.0", 0b0001}, {"tlsv1.1", 0b0010},  {"tlsv1.2", 0b0100}, {"tlsv1.3", 0b1000},
+      {"tlsv1", all},      {"all", all},         {"legacy", all},     {"secure", secure},
+      {"default", secure},
+  };
+  uint8_t versions = 0;
+  while (true) {
+    const size_t end = std::min(text.find_first_of(",:"), text.size());
+    View name = text.substr(0, end);
+    while (name.starts_with(' ') || name.starts_with('\t')) name.remove_prefix(1);
+    while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);
+    const bool without = name.starts_with('!');
+    if (without) name.remove_prefix(1);
+    const auto* word = std::find_if(std::begin(words), std::end(words), [&](const auto& one) {
+      return equal_ignoring_case(one.first, name);
+    });
+    if (word == std::end(words)) return std::nullopt;
+    if (without && versions == 0) versions = all;
+    versions = without ? versions & ~word->second : versions | word->second;
+    if (end == text.size()) break;
+    text.remove_prefix(end + 1);
+  }
+  if (versions == 0) return std::nullopt;
+  return versions;
+}
+
 std::string to_text(Duration duration) {
   const int64_t whole = duration.count() / 1'000'000;
   const int64_t fraction = duration.count() % 1'000'000;

@@ -41,10 +41,26 @@ Canceller::Canceller(Worker& worker, Server& server, Requester requester)
 
 void Canceller::start(Duration patience) {
   if (patience.count() > 0) deadline_.arm(worker_.now() + patience);
+  if (const TlsSession* tls = server_->link().tls_session()) tls_ = tls->again();
   link_.connect(server_->address(), settings_->socket);
 }
 
 void Canceller::on_link_connected() {
+  if (!tls_) return send();
+  Bytes request;
+  encode_ssl_request(request);
+  link_.send(request);
+}
+
+// A server that had TLS and has none now is another, or there is somebody in between: no key in
+// clear.
+void Canceller::on_link_bytes(View bytes) {
+  if (!tls_) return;
+  if (bytes != "S") return finish("failed cancel request");
+  link_.start_tls(std::move(tls_));
+}
+
+void Canceller::send() {
   // The query may have ended while this connection was made; then there is nothing to cancel.
   if (!server_ || server_->ready_count() != ready_count_ || server_->exchange().owed() == 0) {
     return finish("not sending cancel request for client that is now idle");

@@ -3,6 +3,7 @@
 // never hit another's query: PostgreSQL closes the cancel connection after it has sent its signal.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -68,9 +69,12 @@ class Canceller final : public LinkUser, public HerdMember {
 
  private:
   void on_link_connected() override;
-  void on_link_bytes(View) override {}
+  void on_link_secured() override { send(); }
+  void on_link_unsafe(const std::string&) override { on_link_end(EPROTO); }
+  void on_link_bytes(View bytes) override;
   void on_link_drained() override {}
   void on_link_end(int error) override;
+  void send();
   void finish(const char* how);
 
   Worker& worker_;
@@ -81,6 +85,7 @@ class Canceller final : public LinkUser, public HerdMember {
   std::vector<Requester> requesters_;
   const uint64_t ready_count_;  // the query it is meant for
   Link link_;
+  std::unique_ptr<TlsSession> tls_;  // asked for; the same way as the server's own connection
   Deadline deadline_;
   bool sent_ = false;
   bool done_ = false;  // the server has said that it is done

@@ -440,6 +440,11 @@ void Client::close_behind_answer(std::string_view reason) {
   if (state_ != ClientState::closed) end(reason, true);
 }
 
+void Client::on_link_unsafe(const std::string& why) {
+  log(LogLevel::warning, "{}TLS handshake error: {}", log_name(), why);
+  end("client unexpected eof", true);
+}
+
 void Client::on_link_end(int) { end("client unexpected eof", false); }
 
 void Client::end(std::string_view reason, bool linger) {

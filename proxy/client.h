@@ -132,6 +132,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void settings_changed();
 
  private:
+  void on_link_secured() override;
+  void on_link_unsafe(const std::string& why) override;
   void on_link_bytes(View bytes) override;
   void on_link_drained() override;
   void on_link_end(int error) override;

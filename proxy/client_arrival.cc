@@ -4,11 +4,17 @@
 #include "proxy/admin_session.h"
 #include "proxy/client.h"
 #include "proxy/client_login.h"
+#include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
 
 namespace headgate {
+
+void Client::on_link_secured() {
+  if (!worker_.config().settings.log_connections) return;
+  log(LogLevel::log, "{}SSL established: {}", log_name(), link_.tls()->description);
+}
 
 void Client::login_progressed() {
   if (!login_ || state_ != ClientState::login) return;

@@ -97,8 +97,9 @@ bool ClientLogin::is_owner() const {
 void ClientLogin::begin_auth() {
   const Config& config = client_.worker().config();
   if (config.settings.log_connections) {
-    log(LogLevel::log, "{}login attempt: db={} user={} tls=no replication={}", client_.log_name(),
-        startup_.database, startup_.user, logged_as(replication_));
+    log(LogLevel::log, "{}login attempt: db={} user={} tls={} replication={}", client_.log_name(),
+        startup_.database, startup_.user,
+        client_.link().tls() ? client_.link().tls()->description : "no", logged_as(replication_));
   }
   prove_who();
 }

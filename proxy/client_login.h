@@ -18,6 +18,7 @@
 #include "proxy/auth_query.h"
 #include "proxy/hold.h"
 #include "proxy/parameters.h"
+#include "proxy/tls/context.h"
 
 namespace headgate {
 
@@ -86,6 +87,8 @@ class ClientLogin {
   size_t message_bytes(View in);
   void packet(View whole);
   void encryption_request(bool ssl, bool more);
+  const TlsContextPtr& tls() const;
+  bool begins_with_tls(View in) const;
   void startup(StartupMessage message);
   std::optional<Error> take_parameters();
   std::optional<Error> take_parameter(const std::string& name, const std::string& value,

@@ -32,6 +32,10 @@ bool in_word_list(std::string_view list, std::string_view word) {
 
 // Takes bytes up to the end of one packet, and deals with it if it is whole.
 size_t ClientLogin::packet_bytes(View in) {
+  if (begins_with_tls(in)) {
+    client_.link().start_tls(TlsSession::accept(tls()), in);
+    return in.size();
+  }
   size_t taken = 0;
   const auto fill = [&](size_t wanted) {
     if (packet_.size() >= wanted) return true;
@@ -65,7 +69,20 @@ size_t ClientLogin::packet_bytes(View in) {
   return taken;
 }
 
-// Neither is to be had yet. Bytes sent behind the request in clear would be trusted later: refused.
+// What holds for this client: never on a unix socket.
+const TlsContextPtr& ClientLogin::tls() const {
+  static const TlsContextPtr none;
+  return client_.from_unix() ? none : client_.worker().tls().clients;
+}
+
+// A handshake without a request before it: its first byte is that of no packet.
+bool ClientLogin::begins_with_tls(View in) const {
+  constexpr char handshake = 0x16;
+  return packet_.empty() && in[0] == handshake && tls() && !ssl_asked_ && !gss_asked_ &&
+         !client_.link().tls_session();
+}
+
+// GSSAPI is not to be had. Bytes sent behind the request in clear would be trusted later: refused.
 void ClientLogin::encryption_request(bool ssl, bool more) {
   bool& asked = ssl ? ssl_asked_ : gss_asked_;
   if (more) {
@@ -73,13 +90,18 @@ void ClientLogin::encryption_request(bool ssl, bool more) {
         Error(ssl ? ErrorCode::data_after_ssl_request : ErrorCode::data_after_gss_request));
   }
   if (std::exchange(asked, true)) return refuse(Error(ErrorCode::protocol_violation));
-  client_.link().send("N");
+  if (!ssl || !tls()) return client_.link().send("N");
+  client_.link().send("S");
+  client_.link().start_tls(TlsSession::accept(tls()));
 }
 
 // --- the StartupMessage
 
 void ClientLogin::startup(StartupMessage message) {
   startup_ = std::move(message);
+  if (tls() && tls()->mode() >= SslMode::require && !client_.link().tls()) {
+    return refuse(Error(ErrorCode::ssl_required));
+  }
   if (const auto error = take_parameters()) return refuse(Error(*error));
   add_host_to_application_name();
   if (startup_.version > protocol_3_0 || !startup_.unknown_options.empty()) {

@@ -1,5 +1,7 @@
 #include "proxy/link.h"
 
+#include <cerrno>
+
 #include "proxy/outbox.h"
 #include "proxy/worker.h"
 
@@ -37,7 +39,9 @@ bool Link::all_sent() {
 }
 
 void Link::write(std::span<const View> slices) {
-  if (stream_) stream_->write(slices);
+  if (!stream_) return;
+  if (tls_) return write_encrypted(slices);
+  stream_->write(slices);
 }
 
 void Link::pause(Pause reason) {
@@ -51,9 +55,17 @@ void Link::resume(Pause reason) {
   if (paused_ == 0 && stream_) stream_->read(true);
 }
 
+void Link::finish_writing() {
+  worker_->outbox().flush(*this);
+  if (tls_) say_goodbye();
+  finishing_ = true;
+  stream_->finish_writing();
+}
+
 void Link::close(bool linger) {
   if (!stream_) return;
   worker_->outbox().flush(*this);
+  if (tls_) say_goodbye();
   if (linger) {
     close_lingering(std::move(stream_));
   } else {
@@ -72,6 +84,7 @@ void Link::on_connected() {
 }
 
 void Link::on_bytes(View bytes) {
+  if (tls_) return decrypt(bytes);
   Worker& worker = *worker_;
   worker.begin_event();
   user_.on_link_bytes(bytes);
@@ -90,6 +103,63 @@ void Link::on_end(int error) {
   worker.begin_event();
   user_.on_link_end(error);
   worker.outbox().flush();
+}
+
+// --- encrypted
+
+void Link::start_tls(std::unique_ptr<TlsSession> session, View heard) {
+  if (!stream_) return;
+  worker_->outbox().flush(*this);
+  tls_ = std::move(session);
+  if (!tls_->answers()) tls_->begin(worker_->tls_memory().records);
+  send_records();
+  if (!heard.empty()) decrypt(heard);
+}
+
+// What was said together with something that breaks the session is dropped with it.
+void Link::decrypt(View bytes) {
+  Worker& worker = *worker_;
+  worker.begin_event();
+  TlsMemory& memory = worker.tls_memory();
+  const bool was_open = tls_->facts() != nullptr;
+  const TlsSession::Heard heard = tls_->receive(bytes, memory.plain, memory.records);
+  const bool answered = !memory.records.empty();
+  send_records();
+  // Only a peer that has us answer and does not read the answers gets here.
+  const bool flooded = answered && stream_->queued() > max_unread_answers;
+  if (!was_open && heard.failed) {
+    user_.on_link_unsafe(tls_->error());
+  } else if (heard.failed || flooded) {
+    user_.on_link_end(EPROTO);
+  } else {
+    if (heard.opened) user_.on_link_secured();
+    if (!stream_) return;
+    if (heard.plain > 0) {
+      user_.on_link_bytes(View(memory.plain).substr(0, heard.plain));
+    } else if (heard.goodbye && tls_->answers()) {  // a server's end follows, and proves more
+      user_.on_link_end(0);
+    }
+  }
+  worker.outbox().flush();
+}
+
+void Link::write_encrypted(std::span<const View> slices) {
+  if (!tls_->open()) return;
+  tls_->send(slices, worker_->tls_memory().records);
+  send_records();
+}
+
+void Link::say_goodbye() {
+  tls_->say_goodbye(worker_->tls_memory().records);
+  send_records();
+}
+
+void Link::send_records() {
+  Bytes& records = worker_->tls_memory().records;
+  if (records.empty()) return;
+  const View all = records;
+  if (!finishing_) stream_->write({&all, 1});
+  records.clear();
 }
 
 }  // namespace headgate

@@ -1,23 +1,27 @@
 // One end of a conversation: the plain bytes of a client or a server, and whether the other side is
-// keeping up. Owned by the session that talks over it. (TLS will live here, between the stream and
-// the session.) It never looks into the bytes.
+// keeping up. Owned by the session that talks over it. Encrypts and decrypts, between the stream and
+// the session, from start_tls() on. It never looks into the bytes.
 #pragma once
 
 #include <cstdint>
 
 #include "base/bytes.h"
 #include "proxy/io.h"
+#include "proxy/tls/session.h"
 
 namespace headgate {
 
 class Outbox;
 class Worker;
-struct TlsFacts;
 
 /// The session behind a link. After each of these calls the link flushes the worker's outbox.
 class LinkUser {
  public:
   virtual void on_link_connected() {}
+  /// What start_tls() began has come to its end: tls() tells what is known.
+  virtual void on_link_secured() {}
+  /// It has failed, and the peer knows; the last call.
+  virtual void on_link_unsafe(const std::string& /*why*/) {}
   /// Lent until the call returns.
   virtual void on_link_bytes(View bytes) = 0;
   /// All that was sent has left: the receiver keeps up again.
@@ -33,6 +37,8 @@ class Link final : private StreamUser {
  public:
   /// Above this many bytes that a peer has not taken, whoever feeds it is to stop reading.
   static constexpr size_t high_water = 128 * 1024;
+  /// More answers of TLS itself (to a KeyUpdate) than these are not kept for a peer that reads none.
+  static constexpr size_t max_unread_answers = 8 * high_water;
   /// Why reading is paused: it goes on when no reason is left.
   enum class Pause : uint8_t { receiver_slow = 1, queue_full = 2, not_now = 4, suspended = 8 };
 
@@ -48,6 +54,11 @@ class Link final : private StreamUser {
   /// The session has moved: what follows happens on this worker.
   void rehome(Worker& worker) { worker_ = &worker; }
 
+  /// Encrypts from here on: what was sent before leaves in clear, and nothing can be sent until
+  /// on_link_secured(). `heard` is what the peer has sent of its handshake already; if that is a
+  /// failure, it is told from within this call, so let it be the last thing that is done.
+  void start_tls(std::unique_ptr<TlsSession> session, View heard = {});
+
   /// Queues bytes for the end of this event; lent ones must live until then.
   void lend(View bytes);
   void send(View bytes);
@@ -62,10 +73,14 @@ class Link final : private StreamUser {
   bool slow() const { return stream_ && stream_->queued() > high_water; }
 
   /// Null while nothing is encrypted.
-  const TlsFacts* tls() const { return nullptr; }
+  const TlsFacts* tls() const { return tls_ ? tls_->facts() : nullptr; }
+  /// The same with how it came about; null before start_tls().
+  const TlsSession* tls_session() const { return tls_.get(); }
   bool open() const { return stream_ != nullptr; }
   Stream& stream() { return *stream_; }
   const Stream& stream() const { return *stream_; }
+  /// Says that no more will be written.
+  void finish_writing();
   void close(bool linger);
 
  private:
@@ -73,11 +88,17 @@ class Link final : private StreamUser {
   void on_bytes(View bytes) override;
   void on_drained() override;
   void on_end(int error) override;
+  void decrypt(View bytes);
+  void write_encrypted(std::span<const View> slices);
+  void say_goodbye();
+  void send_records();
 
   Worker* worker_;
   LinkUser& user_;
   StreamPtr stream_;
+  std::unique_ptr<TlsSession> tls_;
   uint8_t paused_ = 0;
+  bool finishing_ = false;  // no more will be written
 };
 
 }  // namespace headgate

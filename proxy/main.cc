@@ -44,8 +44,8 @@ LogSetup log_setup(const CommandLine& command, const Settings& settings) {
 
 class Program {
  public:
-  Program(CommandLine command, ConfigPtr config)
-      : command_(std::move(command)), config_(std::move(config)) {}
+  Program(CommandLine command, ConfigPtr config, Tls tls)
+      : command_(std::move(command)), config_(std::move(config)), tls_(std::move(tls)) {}
   ~Program() { take_down(); }
 
   Result<Done> prepare();
@@ -59,6 +59,7 @@ class Program {
 
   const CommandLine command_;
   const ConfigPtr config_;
+  const Tls tls_;
   std::vector<Address> addresses_;
   std::vector<int> passed_;
   std::unique_ptr<Pooler> pooler_;
@@ -127,6 +128,7 @@ Result<Done> Program::run() {
   facts.directories = directories_.get();
   facts.stop = [this] { stop(); };
   facts.notify = notify_service_manager;
+  facts.tls = tls_;
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
   for (WorkerId id = 0; id < workers; ++id) {
     outsides_.push_back(std::make_unique<UvOutside>(pooler_->worker(id)));
@@ -139,6 +141,7 @@ Result<Done> Program::run() {
       version, uv_version_string(), workers, crypto_library());
   notify_service_manager("READY=1");
   pooler_->start();
+  give_memory_back();
   std::vector<std::thread> threads;
   for (size_t id = 1; id < workers; ++id) {
     threads.emplace_back([&outside = *outsides_[id]] { outside.run(); });
@@ -183,6 +186,8 @@ int run(const CommandLine& command) {
   auto loaded = load_config(command.config_path, read_file, nullptr, command.verbose);
   if (!loaded) return die(loaded.error());
   const auto config = std::make_shared<const Config>(std::move(*loaded));
+  auto tls = make_tls(config->settings, read_file);
+  if (!tls) return die(tls.error());
   if (command.task == CommandLine::Task::check) {
     fmt::print("{}", report(*config));
     return 0;
@@ -195,7 +200,7 @@ int run(const CommandLine& command) {
   setup.to_stderr = !command.quiet;  // a daemon's too, until it leaves the terminal
   if (!set_up_log(setup)) return 1;
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  Program program(command, config);
+  Program program(command, config, std::move(*tls));
   if (auto result = program.prepare(); !result) return die(result.error());
   if (auto result = program.run(); !result) return die(result.error());
   return 0;

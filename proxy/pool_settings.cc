@@ -40,7 +40,7 @@ bool PoolSettings::dirties(const PoolSettings& other) const {
   if (entry.made_from_fallback && entry.text != other.entry.text) return true;
   return entry.dbname != other.entry.dbname || entry.host != other.entry.host ||
          entry.port != other.entry.port || entry.connect_query != other.entry.connect_query ||
-         entry.load_balance_hosts != other.entry.load_balance_hosts;
+         entry.load_balance_hosts != other.entry.load_balance_hosts || !same_rules(tls, other.tls);
 }
 
 PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,

@@ -8,6 +8,7 @@
 #include "conf/settings.h"
 #include "pool/pool.h"
 #include "proxy/io.h"
+#include "proxy/tls/context.h"
 
 namespace headgate {
 
@@ -28,6 +29,7 @@ struct PoolSettings {
   bool fast_close = false;  // server_fast_close, in session mode
   bool disable_pqexec = false;
   SocketOptions socket;
+  TlsContextPtr tls;  // null: none
   std::string unix_socket_dir;
 
   bool has_timeouts() const {

@@ -11,12 +11,13 @@ Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
     : config_(std::move(config)),
       facts_(std::move(facts)),
       tracked_(split_at_commas(config_->settings.track_extra_parameters)),
+      tls_(facts_.tls),
       registry_(workers, config_),
       statements_(facts_.statement_salt),
       client_permits_(config_->settings.max_client_conn),
       sockets_(config_->settings.max_client_conn + max_extra_sockets) {
   for (size_t id = 0; id < workers; ++id) {
-    workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_));
+    workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_, tls_));
   }
   apply_limits();
 }
@@ -132,16 +133,28 @@ void Pooler::tell_requester(Requester requester, const char* outcome) {
 
 // --- configuration
 
+namespace {
+
+void log_refusal(const Error& error) {
+  log(LogLevel::error, "{}{}{}", error.message, error.detail.empty() ? "" : "\n", error.detail);
+  if (!error.hint.empty()) log(LogLevel::error, "hint: {}", error.hint);
+}
+
+}  // namespace
+
 bool Pooler::reload() {
   auto config = load_config(config_->path, facts_.read_file, config_.get(), facts_.verbose);
   if (!config) {
-    const Error& error = config.error();
-    log(LogLevel::error, "{}{}{}", error.message, error.detail.empty() ? "" : "\n", error.detail);
-    if (!error.hint.empty()) log(LogLevel::error, "hint: {}", error.hint);
+    log_refusal(config.error());
+    return false;
+  }
+  auto tls = make_tls(config->settings, facts_.read_file, tls_);
+  if (!tls) {
+    log_refusal(tls.error());
     return false;
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  publish(std::make_shared<const Config>(std::move(*config)));
+  publish(std::make_shared<const Config>(std::move(*config)), std::move(*tls));
   return true;
 }
 
@@ -152,11 +165,33 @@ Result<std::string> Pooler::set(const std::string& key, const std::string& value
     return Error(ErrorCode::admin_command, "SET failed");
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  publish(std::make_shared<const Config>(std::move(*config)));
-  return std::string();
+  std::string notice;
+  Tls tls = tls_;
+  if (key.find("_tls") != std::string::npos) {
+    auto made = make_tls(config->settings, facts_.read_file, tls_);
+    if (made) {
+      tls = std::move(*made);
+    } else {
+      log_refusal(made.error());
+      notice = "TLS settings could not be applied, still using old configuration";
+    }
+  }
+  publish(std::make_shared<const Config>(std::move(*config)), std::move(tls));
+  return notice;
 }
 
-void Pooler::publish(ConfigPtr config) {
+// Tickets of the last key are of no use from here on: their owners shake hands in full.
+void Pooler::renew_ticket_key() {
+  const Instant now = workers_[0]->now();
+  if (ticket_key_since_ == Instant{}) ticket_key_since_ = now;
+  if (!tls_.clients || now < ticket_key_since_ + ticket_life) return;
+  ticket_key_since_ = now;
+  auto renewed = tls_.clients->with_new_ticket_key();
+  if (renewed) publish(config_, {std::move(*renewed), tls_.servers});
+}
+
+void Pooler::publish(ConfigPtr config, Tls tls) {
+  tls_ = std::move(tls);
   const ConfigPtr before = std::exchange(config_, std::move(config));
   facts_.set_up_log(config_->settings);
   apply_limits();
@@ -165,7 +200,8 @@ void Pooler::publish(ConfigPtr config) {
   for (const auto& listener : listeners_) {
     listener->set_defer_accept(config_->settings.tcp_defer_accept);
   }
-  post_to_all([config = config_](Worker& worker) { worker.change_config(config); });
+  post_to_all(
+      [config = config_, tls = tls_](Worker& worker) { worker.change_config(config, tls); });
   if (tidying_) {
     post([](Pooler& pooler) {
       pooler.tend_forced_pools();
@@ -232,6 +268,7 @@ void Pooler::arm_tidying() {
 }
 
 void Pooler::end_stats_period() {
+  renew_ticket_key();
   snapshot([this](const Snapshot& now) {
     const bool first = !stats_.advance(now, workers_[0]->now());
     if (first) return;

@@ -37,6 +37,7 @@ struct ProcessFacts {
   int verbose = 0;                                 // how often -v was given
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
+  Tls tls;                                         // by the settings at the start
   std::function<void(std::string_view)> notify;    // news for the service manager
   /// The name of a user of the operating system. May take its time; called on any thread.
   std::function<std::optional<std::string>(uint32_t uid)> os_user_name;
@@ -173,7 +174,8 @@ class Pooler final : public ListenerUser {
   void watch();
   /// Calls `count` on every worker, then `done` here with the sum.
   void sum_over_workers(std::function<size_t(Worker&)> count, std::function<void(size_t)> done);
-  void publish(ConfigPtr config);
+  void publish(ConfigPtr config, Tls tls);
+  void renew_ticket_key();
   void apply_limits();
   void apply_pauses();
   void add_totals(Snapshot& snapshot);
@@ -197,6 +199,8 @@ class Pooler final : public ListenerUser {
   ConfigPtr config_;
   const ProcessFacts facts_;
   const TrackedNames tracked_;
+  Tls tls_;
+  Instant ticket_key_since_{};
   Registry registry_;
   CancelKeys cancel_keys_;
   KeyCache key_cache_;

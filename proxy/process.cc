@@ -19,6 +19,9 @@
 
 #include "proxy/log.h"
 
+extern "C" [[gnu::weak]] int mallctl(const char* name, void* old_value, size_t* old_size,
+                                     void* value, size_t size);  // jemalloc's, where it is linked
+
 namespace headgate {
 
 namespace {
@@ -186,6 +189,11 @@ Result<Done> Pidfile::write(const std::string& path) {
 
 void Pidfile::remove(const std::string& path) {
   if (!path.empty()) unlink(path.c_str());
+}
+
+void give_memory_back() {
+  bool on = true;
+  if (mallctl != nullptr) mallctl("background_thread", nullptr, nullptr, &on, sizeof on);
 }
 
 Bytes random_bytes(size_t count) {

@@ -68,6 +68,19 @@ void Server::on_link_connected() {
   login_->connected();
 }
 
+void Server::on_link_secured() {
+  if (task_ != Task::login) return;
+  log(LogLevel::log, "{}SSL established: {}", log_name(), link_.tls()->description);
+  login_->secured();
+}
+
+void Server::on_link_unsafe(const std::string& why) {
+  log(LogLevel::warning, "{}TLS handshake error: {}", log_name(), why);
+  ended_ = true;
+  if (task_ == Task::closing) return gone();
+  login_failed(Error(ErrorCode::server_tls_failed));
+}
+
 // `rest` is what the server said right behind the end of its log-in.
 void Server::login_progressed(ServerLogin::Progress progress, View rest) {
   if (task_ != Task::login) return;
@@ -112,7 +125,7 @@ void Server::login_failed(const Error& error) {
       now + std::max(pool_->settings().rules.server_login_retry, local_pause), now);
   if (owner_) return close("login failed");
   if (!others) pool_->share().login_failed(now);
-  close(unreachable ? error.message : "login failed");
+  close(unreachable || error.code == ErrorCode::server_tls_failed ? error.message : "login failed");
   others ? pool_->look_again() : pool_->login_has_failed(error);
 }
 

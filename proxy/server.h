@@ -141,6 +141,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   struct Input;
 
   void on_link_connected() override;
+  void on_link_secured() override;
+  void on_link_unsafe(const std::string& why) override;
   void on_link_bytes(View bytes) override;
   void on_link_drained() override;
   void on_link_end(int error) override;

@@ -41,7 +41,7 @@ void Server::close(std::string_view reason) {
   if (logging_in || cut_off_) {      // an end is all that it can understand
     link_.resume(Link::Pause::not_now);
     worker_->outbox().flush();
-    return link_.stream().finish_writing();
+    return link_.finish_writing();
   }
   Bytes goodbye;
   encode(goodbye, frontend::Terminate{});

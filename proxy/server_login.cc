@@ -63,6 +63,29 @@ bool ServerLogin::try_next_address() {
 }
 
 void ServerLogin::connected() {
+  if (!server_.address().is_unix()) tls_ = server_.pool().settings().tls;
+  if (!tls_) return introduce();
+  Bytes request;
+  encode_ssl_request(request);
+  server_.link().send(request);
+}
+
+// What is behind the answer came from somebody on the way; an error in its place, too, for all that
+// is known: it is not shown to anybody.
+void ServerLogin::take_tls_answer(View in) {
+  const TlsContextPtr tls = std::exchange(tls_, nullptr);
+  if (in == "S") {
+    return server_.link().start_tls(TlsSession::connect(tls, host_));
+  }
+  if (in == "N") {
+    if (tls->mode() < SslMode::require) return introduce();
+    return fail(Error(ErrorCode::server_tls_failed, "server refused SSL"));
+  }
+  fail(Error(ErrorCode::server_tls_failed,
+             in[0] == 'S' ? "received unencrypted data after SSL response" : "bad sslreq answer"));
+}
+
+void ServerLogin::introduce() {
   const DatabaseEntry& entry = server_.pool().settings().entry;
   const std::string& user = server_.pool().entry().user.name;
   std::vector<std::pair<std::string, std::string>> parameters = {
@@ -94,6 +117,10 @@ std::optional<Secret> ServerLogin::secret_for(const std::string& user) const {
 }
 
 size_t ServerLogin::bytes(View in) {
+  if (tls_) {
+    take_tls_answer(in);
+    return in.size();
+  }
   Input input{*this};
   const size_t taken = framer_.feed(in, input);
   if (framer_.broken() && progress_ == Progress::goes_on) fail(Error(ErrorCode::server_protocol));

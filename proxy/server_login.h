@@ -12,6 +12,7 @@
 #include "proxy/io.h"
 #include "proxy/names.h"
 #include "proxy/parameters.h"
+#include "proxy/tls/context.h"
 
 namespace headgate {
 
@@ -31,8 +32,10 @@ class ServerLogin {
   /// The address cannot be reached: connects to the next one of the host; false: there is none.
   bool try_next_address();
   const std::string& host() const { return host_; }
-  /// The connection stands: sends the start-up packet.
+  /// The connection stands: asks for TLS, or sends the start-up packet.
   void connected();
+  /// The connection is encrypted.
+  void secured() { introduce(); }
   /// Returns how much was taken: all, unless the log-in came to its end within.
   size_t bytes(View in);
   Progress progress() const { return progress_; }
@@ -47,6 +50,8 @@ class ServerLogin {
  private:
   struct Input;
 
+  void introduce();
+  void take_tls_answer(View in);
   void found(const KnownHost& known);
   void message(char tag, View body);
   void authentication(View body);
@@ -59,9 +64,10 @@ class ServerLogin {
   std::optional<Secret> secret_for(const std::string& user) const;
 
   Server& server_;
-  std::string host_;
+  std::string host_;                // of the list, as it is written
   std::vector<Address> addresses_;  // to be tried, the next one last
   Framer framer_;
+  TlsContextPtr tls_;  // TLS was asked for, by these rules, and the answer has not come yet
   std::unique_ptr<ServerAuth> auth_;
   std::unique_ptr<Welcome> learning_;
   Progress progress_ = Progress::goes_on;

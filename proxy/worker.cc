@@ -7,8 +7,8 @@
 
 namespace headgate {
 
-Worker::Worker(Pooler& pooler, WorkerId id, ConfigPtr config)
-    : pooler_(pooler), id_(id), config_(std::move(config)) {}
+Worker::Worker(Pooler& pooler, WorkerId id, ConfigPtr config, Tls tls)
+    : pooler_(pooler), id_(id), config_(std::move(config)), tls_(std::move(tls)) {}
 
 Worker::~Worker() = default;
 
@@ -116,15 +116,18 @@ PoolSettingsPtr Worker::settings_for(const PoolEntry& entry) const {
     database.emplace();
     database->name = database->dbname = entry.database.name;
   }
-  return std::make_shared<const PoolSettings>(resolve_pool(*config_, *database, entry.user.name));
+  PoolSettings settings = resolve_pool(*config_, *database, entry.user.name);
+  settings.tls = tls_.servers;
+  return std::make_shared<const PoolSettings>(std::move(settings));
 }
 
 void Worker::look_again_everywhere() {
   for_each_pool([](WorkerPool& pool) { pool.look_again(); });
 }
 
-void Worker::change_config(ConfigPtr config) {
+void Worker::change_config(ConfigPtr config, Tls tls) {
   config_ = std::move(config);
+  tls_ = std::move(tls);
   for_each_pool([this](WorkerPool& pool) { pool.change_settings(settings_for(pool.entry())); });
   clients_.for_each([](Client& client) { client.settings_changed(); });
 }

@@ -29,7 +29,7 @@ struct DescriptorsFound;
 
 class Worker final : public LoopUser {
  public:
-  Worker(Pooler& pooler, WorkerId id, ConfigPtr config);
+  Worker(Pooler& pooler, WorkerId id, ConfigPtr config, Tls tls);
   ~Worker();
 
   /// The loop this worker runs on; before anything else.
@@ -39,8 +39,11 @@ class Worker final : public LoopUser {
   Pooler& pooler() { return pooler_; }
   Outside& outside() { return *outside_; }
   Outbox& outbox() { return outbox_; }
+  /// Where every connection of this worker is encrypted and decrypted.
+  TlsMemory& tls_memory() { return tls_memory_; }
   Deadlines& deadlines() { return deadlines_; }
   const Config& config() const { return *config_; }
+  const Tls& tls() const { return tls_; }
   /// The time of the event that is being handled.
   Instant now() const { return now_; }
   void begin_event() { now_ = outside_->now(); }
@@ -82,7 +85,7 @@ class Worker final : public LoopUser {
   void look_again_everywhere();
 
   /// A new configuration is in force.
-  void change_config(ConfigPtr config);
+  void change_config(ConfigPtr config, Tls tls);
   /// Databases were paused or resumed.
   void apply_pauses();
   /// Clients and servers of a database are closed.
@@ -122,8 +125,10 @@ class Worker final : public LoopUser {
   const WorkerId id_;
   Outside* outside_ = nullptr;
   ConfigPtr config_;
+  Tls tls_;
   Instant now_{};
   Outbox outbox_;
+  TlsMemory tls_memory_;
   Deadlines deadlines_;
   std::optional<Instant> woken_at_;
   Mailbox mailbox_;

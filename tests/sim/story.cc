@@ -89,6 +89,7 @@ std::string Story::choose_settings() {
   ini += fmt::format("{} = host=pg port=5432\n[users]\n", dice.chance(500) ? "db1" : "*");
   ini += "u0 = max_user_client_connections=0\nu1 = max_user_client_connections=0\n[pgbouncer]\n";
   ini += "listen_addr = 10.0.0.9\nserver_login_retry = 1\nauth_file = users.txt\n";
+  ini += "server_tls_sslmode = disable\n";
   const auto set = [&](const char* key, auto value) {
     ini += fmt::format("{} = {}\n", key, value);
   };

@@ -190,9 +190,9 @@ class Headgate:
         self.remove()
 
     def connect(self, database="app", user="app", password=None, autocommit=True, **options):
+        options = {"connect_timeout": 10, **options}
         return psycopg.connect(
-            **self.address(database, user, password), autocommit=autocommit, prepare_threshold=None,
-            connect_timeout=options.pop("connect_timeout", 10), **options,
+            **{**self.address(database, user, password), **options}, autocommit=autocommit, prepare_threshold=None,
         )
 
     def address(self, database="app", user="app", password=None):
@@ -207,6 +207,8 @@ class Headgate:
 
     def console(self, user="admin", **options):
         """A connection to the admin console; rows are dicts."""
+        if str(self.settings.get("client_tls_sslmode")).startswith("verify"):
+            options["host"] = self.directory  # only there nobody needs a certificate
         return self.connect("pgbouncer", user, row_factory=dict_row, **options)
 
     def admin(self, command, user="admin"):

@@ -67,6 +67,11 @@ class MessageReader:
     def __len__(self):
         return len(self._bytes)
 
+    def take(self):
+        """What has come, though it is no message."""
+        data, self._bytes = bytes(self._bytes), bytearray()
+        return data
+
 
 def _text(value):
     return value.encode() + b"\0" if isinstance(value, str) else value + b"\0"

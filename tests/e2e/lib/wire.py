@@ -85,6 +85,16 @@ class Wire:
         self.socket.settimeout(self.timeout)
         self.socket.sendall(b"".join(data))
 
+    def start_tls(self, context, direct=False, **options):
+        """Ask for TLS (unless `direct`) and shake hands."""
+        if not direct:
+            self.send(messages.special_request(messages.SSL_REQUEST))
+            answer = self.raw()
+            if answer != b"S":
+                raise Closed(f"TLS was answered with {answer}")
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost", **options)
+        return self
+
     def raw(self, size=1, timeout=None):
         """Bytes as they come (the answer to an SSLRequest); b'' at the end of the stream."""
         self.socket.settimeout(timeout or self.timeout)

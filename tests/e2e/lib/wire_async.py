@@ -57,6 +57,16 @@ class AsyncWire(asyncio.Protocol):
         """Vanish at once, whatever is under way."""
         self._transport.abort()
 
+    async def start_tls(self, context):
+        """Ask for TLS and shake hands."""
+        self.send(messages.special_request(messages.SSL_REQUEST))
+        while not len(self._reader):
+            await self._wait(self.timeout)
+        if self._reader.take() != b"S":
+            raise Closed("no TLS here")
+        self._transport = await asyncio.get_running_loop().start_tls(self._transport, self, context)
+        return self
+
     async def closed(self):
         """Wait until the connection is gone."""
         while not self._closed:
@@ -111,13 +121,15 @@ class AsyncWire(asyncio.Protocol):
         return answer
 
 
-async def log_in_many(port, count, at_once=200, **login):
-    """Open `count` logged-in connections, so many of them at a time."""
+async def log_in_many(port, count, at_once=200, context=None, **login):
+    """Open `count` logged-in connections, so many of them at a time; with a context, over TLS."""
     gate = asyncio.Semaphore(at_once)
 
     async def log_in():
         async with gate:
             wire = await AsyncWire.open(port)
+            if context:
+                await wire.start_tls(context)
             return await wire.login(**login)
 
     return await asyncio.gather(*(log_in() for _ in range(count)))

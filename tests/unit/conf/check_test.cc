@@ -32,23 +32,44 @@ TEST_CASE("check: LDAP options that are wrong are refused, and never shown") {
         "| expected ldapbasedn for a search, found none");
 }
 
-TEST_CASE("check: TLS that would be demanded is refused, TLS that may be missing is not") {
-  for (const std::string mode : {"require", "verify-ca", "verify-full"}) {
-    CHECK(refusal(load("[pgbouncer]\nclient_tls_sslmode = " + mode + "\n"))
-              .starts_with("client_tls_sslmode=" + mode +
-                           " is not supported yet in configuration (/etc/x.ini:2)"));
-    CHECK(refusal(load("[pgbouncer]\n\nserver_tls_sslmode = " + mode + "\n"))
-              .starts_with("server_tls_sslmode=" + mode +
-                           " is not supported yet in configuration (/etc/x.ini:3)"));
-  }
-  for (const std::string mode : {"allow", "prefer"}) {
-    CHECK(warnings(with("client_tls_sslmode = " + mode + "\n")) ==
-          "client_tls_sslmode=" + mode +
-              " is accepted, but TLS is not yet in effect: clients connect without it in "
-              "configuration (/etc/x.ini:2)\n");
-    CHECK(warnings(with("server_tls_sslmode = " + mode + "\n")).empty());
+TEST_CASE("check: TLS towards clients needs a certificate, and an authority to verify theirs") {
+  const std::string place = " in configuration (/etc/x.ini:2) |  | ";
+  for (const std::string mode : {"allow", "prefer", "require", "verify-ca", "verify-full"}) {
+    CAPTURE(mode);
+    const std::string text = "[pgbouncer]\nclient_tls_sslmode = " + mode + "\n";
+    const std::string nothing =
+        "To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must "
+        "be set." +
+        place;
+    CHECK(refusal(load(text)) == nothing);
+    CHECK(refusal(load(text + "client_tls_key_file = /k\n")) == nothing);
+    CHECK(refusal(load(text + "client_tls_cert_file = /c\n")) == nothing);
+    const auto both = load(text + "client_tls_key_file = /k\nclient_tls_cert_file = /c\n");
+    if (mode.starts_with("verify")) {
+      CHECK(refusal(both) == "client_tls_sslmode requires client_tls_ca_file" + place);
+    } else {
+      CHECK(both.ok());
+    }
+    CHECK(load("[pgbouncer]\nserver_tls_sslmode = " + mode + "\n").ok());
   }
   CHECK(warnings(with("client_tls_sslmode=disable\nserver_tls_sslmode=disable\n")).empty());
+}
+
+TEST_CASE("check: an unknown word of TLS is refused with its setting, value and place") {
+  CHECK(refusal(load("[pgbouncer]\nserver_tls_protocols = tlsv1.2,ssl3\n"))
+            .starts_with("invalid value \"tlsv1.2,ssl3\" for parameter server_tls_protocols in "
+                         "configuration (/etc/x.ini:2)"));
+  CHECK(refusal(load("[pgbouncer]\nclient_tls_protocols = !all\n"))
+            .starts_with("invalid value \"!all\" for parameter client_tls_protocols"));
+  CHECK(refusal(load("[pgbouncer]\nclient_tls_dheparams = legacy\n"))
+            .starts_with("invalid value \"legacy\" for parameter client_tls_dheparams"));
+}
+
+TEST_CASE("check: SET of a TLS setting is left to those who have the files") {
+  auto config = load("[pgbouncer]\n");
+  REQUIRE(config.ok());
+  CHECK(with_setting(*config, "client_tls_sslmode", "verify-full").ok());
+  CHECK(with_setting(*config, "client_tls_protocols", "nonsense").ok());
 }
 
 TEST_CASE("check: the console's database cannot hold the users") {

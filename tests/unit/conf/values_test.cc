@@ -114,3 +114,19 @@ TEST_CASE("values: a message never carries control characters or a value of any 
   CHECK(printable("\xc3\xa4") == "\xc3\xa4");
   CHECK(printable(std::string(1000, 'x')) == std::string(200, 'x') + "...");
 }
+
+TEST_CASE("values: versions of TLS by their words, with what is taken away again") {
+  CHECK(parse_tls_versions("secure") == 0b1100);
+  CHECK(parse_tls_versions("default") == 0b1100);
+  CHECK(parse_tls_versions("all") == 0b1111);
+  CHECK(parse_tls_versions("tlsv1") == 0b1111);
+  CHECK(parse_tls_versions("TLSv1.0") == 0b0001);
+  CHECK(parse_tls_versions("tlsv1.1:tlsv1.3") == 0b1010);
+  CHECK(parse_tls_versions("tlsv1.2, tlsv1.3") == 0b1100);
+  CHECK(parse_tls_versions("secure,!tlsv1.2") == 0b1000);
+  CHECK(parse_tls_versions("!tlsv1.0") == 0b1110);
+  for (const View wrong : {"", "tls", "tlsv1.4", "secure,", "all,!all", "!", "tlsv1.2 tlsv1.3"}) {
+    CAPTURE(wrong);
+    CHECK(!parse_tls_versions(wrong));
+  }
+}

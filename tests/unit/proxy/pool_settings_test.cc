@@ -34,7 +34,7 @@ struct Lines {
 };
 
 /// A setting that may stand in three places: the result for what stands there.
-struct Place {
+struct TimeoutRow {
   const char* key;
   std::function<void(Settings&)> set_global;  // to 5
   std::function<int64_t(const Lines&)> get;
@@ -44,7 +44,7 @@ struct Place {
 
 int64_t whole_seconds(Duration time) { return std::chrono::duration_cast<seconds>(time).count(); }
 
-const Place places[] = {
+const TimeoutRow places[] = {
     {"pool_size", [](Settings& s) { s.default_pool_size = 5; },
      [](const Lines& l) { return l.pool().rules.pool_size; }, true, true, 0},
     {"min_pool_size", [](Settings& s) { s.min_pool_size = 5; },
@@ -69,7 +69,7 @@ const Place places[] = {
 }  // namespace
 
 TEST_CASE("pool settings: a user's own beats the database's, which beats everybody's") {
-  for (const Place& place : places) {
+  for (const TimeoutRow& place : places) {
     CAPTURE(place.key);
     Lines lines;
     place.set_global(lines.global);

@@ -1,0 +1,92 @@
+// One encrypted connection, as arithmetic between memory: what the peer sent goes in, what it said
+// and what is to be sent to it come out. The bytes that wait for their records' rest are all that
+// it keeps; an idle one owns no buffer. Owned by its Link; touched by one thread at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "proxy/tls/context.h"
+#include "proxy/tls/facts.h"
+
+struct ssl_st;
+
+namespace headgate {
+
+/// Where the connections of a thread are worked on: what stands in it is of use until the next one.
+struct TlsMemory {
+  Bytes plain, records;
+};
+
+class TlsSession {
+ public:
+  /// The plaintext of one record.
+  static constexpr size_t record_size = 16384;
+  /// What a peer may send until its handshake is through: certificates take most of it.
+  static constexpr size_t max_handshake = 160 * 1024;
+
+  /// Answers a client.
+  static std::unique_ptr<TlsSession> accept(TlsContextPtr context);
+  /// Calls a server by this name or address, which its certificate has to carry in verify-full.
+  static std::unique_ptr<TlsSession> connect(TlsContextPtr context, std::string host);
+  /// Another session with the same server by the same rules.
+  std::unique_ptr<TlsSession> again() const { return connect(context_, host_); }
+  ~TlsSession();
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+
+  /// The first flight of a handshake, where it is ours to begin.
+  void begin(Bytes& out);
+
+  /// What came of the peer's bytes.
+  struct Heard {
+    size_t plain = 0;      // so many bytes of `plain` are what it said
+    bool opened = false;   // the handshake is through
+    bool goodbye = false;  // it will say no more
+    bool failed = false;   // see error(); nothing more can be said or heard
+  };
+  /// `in` is taken to its end; `plain` grows to the room it needs, and holds what the peer said
+  /// from its beginning. What must be sent in answer is appended to `out`.
+  Heard receive(View in, Bytes& plain, Bytes& out);
+
+  /// Appends the slices as records, as few as can be. Only when open; false: see error().
+  bool send(std::span<const View> slices, Bytes& out);
+  /// Appends the end of what we say (close_notify).
+  void say_goodbye(Bytes& out);
+
+  bool open() const { return facts_ != nullptr && !failed_; }
+  bool failed() const { return failed_; }
+  bool answers() const { return host_.empty(); }
+  /// Null until the handshake is through.
+  const TlsFacts* facts() const { return facts_.get(); }
+  /// Why it failed, for the log.
+  const std::string& error() const { return error_; }
+
+ private:
+  struct Memory;  // how OpenSSL reads and writes
+
+  TlsSession(TlsContextPtr context, std::string host);
+  bool shake_hands();
+  void learn_facts();
+  bool put(View piece);
+  void fail(int result);
+  void fail(std::string why);
+
+  TlsContextPtr context_;
+  std::string host_;  // empty towards clients
+  struct Free {
+    void operator()(ssl_st* handle) const;
+  };
+  std::unique_ptr<ssl_st, Free> ssl_;
+  std::unique_ptr<TlsFacts> facts_;
+  std::string error_;
+  // Set for the time of a call.
+  View in_;
+  Bytes* out_ = nullptr;
+  size_t handshake_bytes_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace headgate

@@ -1,0 +1,268 @@
+// A session between memory, with another one or with OpenSSL itself at the other end.
+#include "proxy/tls/session.h"
+
+#include <random>
+
+#include "tests/unit/proxy/tls/rig.h"
+
+using namespace headgate;
+using test::Conversation;
+using test::Files;
+using test::with_certificate;
+
+namespace {
+
+Settings servers(SslMode mode, const std::string& ca = "/ca") {
+  Settings settings;
+  settings.server_tls_sslmode = mode;
+  settings.server_tls_ca_file = ca;
+  return settings;
+}
+
+/// A client that is OpenSSL alone, for what a session of ours never does.
+struct RawClient {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL* ssl = SSL_new(context);
+  RawClient() {
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl);
+  }
+  ~RawClient() {
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+  }
+  Bytes said() {
+    Bytes bytes(BIO_ctrl_pending(SSL_get_wbio(ssl)), '\0');
+    if (!bytes.empty()) BIO_read(SSL_get_wbio(ssl), bytes.data(), static_cast<int>(bytes.size()));
+    return bytes;
+  }
+  void hears(const Bytes& bytes) {
+    BIO_write(SSL_get_rbio(ssl), bytes.data(), static_cast<int>(bytes.size()));
+  }
+  void shake_hands(TlsSession& server) {
+    Bytes plain;
+    for (int flight = 0; flight < 3; ++flight) {
+      SSL_do_handshake(ssl);
+      Bytes answer;
+      server.receive(said(), plain, answer);
+      hears(answer);
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("tls session: a handshake comes through in pieces of any size") {
+  const Files files;
+  const Tls tls = files.make(with_certificate());
+  for (const size_t piece : {size_t{1}, size_t{2}, size_t{5}, size_t{100}, SIZE_MAX}) {
+    CAPTURE(piece);
+    Conversation talk(tls, files.make(servers(SslMode::verify_full)));
+    CHECK_FALSE(talk.server->facts());
+    talk.shake_hands(piece);
+    REQUIRE(talk.open());
+    CHECK(talk.server->facts()->description == "TLSv1.3/TLS_AES_256_GCM_SHA384");
+    CHECK(talk.client->facts()->description == talk.server->facts()->description);
+    CHECK(talk.server->facts()->server_end_point.size() == 32);
+    CHECK(talk.client->facts()->server_end_point == talk.server->facts()->server_end_point);
+    CHECK(talk.server->facts()->peer_names.empty());
+  }
+}
+
+TEST_CASE("tls session: what is said arrives, in pieces of any size") {
+  const Files files;
+  Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
+  talk.shake_hands();
+  std::mt19937 dice(7);
+  std::string said;
+  std::vector<std::string> parts;
+  for (int i = 0; i < 200; ++i) {
+    parts.emplace_back(dice() % (i % 10 == 0 ? 60000 : 300), static_cast<char>('a' + i % 26));
+    said += parts.back();
+  }
+  std::vector<View> slices(parts.begin(), parts.end());
+  Bytes records;
+  REQUIRE(talk.client->send(slices, records));
+  CHECK(talk.hear(records, 1) == said);
+  for (const size_t piece : {size_t{7}, size_t{16384}, size_t{131072}, SIZE_MAX}) {
+    CAPTURE(piece);
+    records.clear();
+    REQUIRE(talk.client->send(slices, records));
+    CHECK(talk.hear(records, piece) == said);
+  }
+}
+
+TEST_CASE("tls session: small slices share a record, large ones fill theirs") {
+  const Files files;
+  Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
+  talk.shake_hands();
+  const std::string small(100, 's');
+  const std::string large(5 * TlsSession::record_size, 'l');
+  const std::vector<View> many(16, small);
+  Bytes records;
+  talk.client->send(many, records);
+  CHECK(test::count_records(records) == 1);
+  records.clear();
+  const std::vector<View> mixed = {small, large, small};
+  talk.client->send(mixed, records);
+  CHECK(test::count_records(records) == 6);
+  records.clear();
+  talk.client->send(std::vector<View>{View(large), View()}, records);
+  CHECK(test::count_records(records) == 5);
+}
+
+TEST_CASE("tls session: a verified client is known by its names") {
+  const Files files;
+  Settings settings = with_certificate(SslMode::verify_full);
+  settings.client_tls_ca_file = "/ca";
+  Settings other = servers(SslMode::require);
+  other.server_tls_key_file = "/client.key";
+  other.server_tls_cert_file = "/client.crt";
+  Conversation talk(files.make(settings), files.make(other));
+  talk.shake_hands();
+  REQUIRE(talk.open());
+  CHECK(talk.server->facts()->peer_names == std::vector<std::string>{"app", "app.example"});
+  CHECK(talk.client->facts()->peer_names.empty());
+
+  Conversation nameless(files.make(settings), files.make(servers(SslMode::require)));
+  nameless.shake_hands();
+  CHECK(nameless.server->failed());
+  CHECK(nameless.server->error() == "peer did not return a certificate");
+  CHECK(nameless.client->failed());
+}
+
+TEST_CASE("tls session: a server of another name or authority is not trusted") {
+  const Files files;
+  const Tls tls = files.make(with_certificate());
+  const auto outcome = [&](SslMode mode, const std::string& host, const Files& authority) {
+    Conversation talk(tls, authority.make(servers(mode)), host);
+    talk.shake_hands();
+    return talk.client->open() ? "open" : talk.client->error();
+  };
+  const Files strangers;
+  CHECK(outcome(SslMode::require, "elsewhere", strangers) == "open");
+  CHECK(outcome(SslMode::verify_ca, "elsewhere", files) == "open");
+  CHECK(outcome(SslMode::verify_ca, "localhost", strangers)
+            .starts_with("certificate verify failed: "));
+  CHECK(outcome(SslMode::verify_full, "localhost", files) == "open");
+  CHECK(outcome(SslMode::verify_full, "127.0.0.1", files) == "open");
+  CHECK(outcome(SslMode::verify_full, "127.0.0.2", files) ==
+        "the server's certificate is not for \"127.0.0.2\"");
+  CHECK(outcome(SslMode::verify_full, "pooler", files) ==  // its common name, beside others
+        "the server's certificate is not for \"pooler\"");
+}
+
+TEST_CASE("tls session: another one to the same server is by the same rules") {
+  const Files files;
+  const Tls tls = files.make(with_certificate());
+  Conversation talk(tls, files.make(servers(SslMode::verify_full)), "elsewhere");
+  talk.client = talk.client->again();
+  talk.to_server.clear();
+  talk.client->begin(talk.to_server);
+  talk.shake_hands();
+  CHECK(talk.client->error() == "the server's certificate is not for \"elsewhere\"");
+}
+
+TEST_CASE("tls session: a goodbye is heard behind what was said before, and said once") {
+  const Files files;
+  Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
+  talk.shake_hands();
+  const View last = "last words";
+  Bytes records;
+  talk.client->send({&last, 1}, records);
+  talk.client->say_goodbye(records);
+  const size_t size = records.size();
+  talk.client->say_goodbye(records);
+  CHECK(records.size() == size);
+  CHECK(talk.hear(records) == last);
+  CHECK(talk.server_heard.goodbye);
+  CHECK_FALSE(talk.server_heard.failed);
+}
+
+TEST_CASE("tls session: one wrong bit fails it, and it stays so") {
+  const Files files;
+  Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
+  talk.shake_hands();
+  const View said = "a message";
+  Bytes records, more;
+  talk.client->send({&said, 1}, records);
+  talk.client->send({&said, 1}, more);
+  records.back() ^= 1;
+  CHECK(talk.hear(records).empty());
+  CHECK(talk.server_heard.failed);
+  CHECK_FALSE(talk.to_client.empty());  // an alert
+  CHECK(talk.hear(more).empty());
+  CHECK(talk.server_heard.failed);
+  talk.server->say_goodbye(more);
+  CHECK_FALSE(talk.server->open());
+}
+
+TEST_CASE("tls session: a handshake without end is ended") {
+  const Files files;
+  const Tls tls = files.make(with_certificate());
+  const auto server = TlsSession::accept(tls.clients);
+  // A ClientHello that is announced as 16 MB is refused at once; empty ones may be repeated.
+  Bytes hello("\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9);
+  Bytes plain, out;
+  size_t sent = 0;
+  while (!server->receive(hello, plain, out).failed) {
+    sent += hello.size();
+    REQUIRE(sent < 2 * TlsSession::max_handshake);
+  }
+  CHECK_FALSE(server->error().empty());
+}
+
+TEST_CASE("tls session: a new key is answered with a new key") {
+  const Files files;
+  const auto server = TlsSession::accept(files.make(with_certificate()).clients);
+  RawClient client;
+  client.shake_hands(*server);
+  REQUIRE(server->open());
+  Bytes plain, answer;
+  for (int turn = 0; turn < 100; ++turn) {
+    SSL_key_update(client.ssl, SSL_KEY_UPDATE_REQUESTED);
+    SSL_write(client.ssl, "x", 1);
+    const auto heard = server->receive(client.said(), plain, answer);
+    CHECK(heard.plain == 1);
+    CHECK_FALSE(heard.failed);
+  }
+  CHECK(test::count_records(answer) >= 99);  // the last may wait for the next occasion
+  client.hears(answer);
+  const View said = "still here";
+  Bytes records;
+  server->send({&said, 1}, records);
+  client.hears(records);
+  char buffer[100];
+  CHECK(SSL_read(client.ssl, buffer, sizeof buffer) == static_cast<int>(said.size()));
+}
+
+TEST_CASE("tls session: a client that names other protocols only is refused") {
+  const Files files;
+  const auto outcome = [&](const char* offered) {
+    const auto server = TlsSession::accept(files.make(with_certificate()).clients);
+    RawClient client;
+    SSL_set_alpn_protos(client.ssl, reinterpret_cast<const unsigned char*>(offered),
+                        static_cast<unsigned>(std::strlen(offered)));
+    client.shake_hands(*server);
+    return server->open();
+  };
+  CHECK(outcome("\x0apostgresql"));
+  CHECK(outcome("\x02h2\x0apostgresql"));
+  CHECK_FALSE(outcome("\x02h2"));
+}
+
+TEST_CASE("tls session: a handshake with any bit changed ends in peace") {
+  const Files files;
+  const Tls tls = files.make(with_certificate());
+  std::mt19937 dice(11);
+  int refused = 0;
+  for (int round = 0; round < 400; ++round) {
+    Conversation talk(tls, files.make(servers(SslMode::require)));
+    Bytes& target = talk.to_server;
+    target[dice() % target.size()] ^= static_cast<char>(1 << dice() % 8);
+    talk.shake_hands(1 + dice() % 600);
+    refused += !talk.open();
+    CHECK(talk.client->open() <= (talk.client->facts() != nullptr));
+  }
+  CHECK(refused > 100);
+}
