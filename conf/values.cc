@@ -91,9 +91,9 @@ std::optional<Duration> parse_duration(View text) {
 std::optional<uint8_t> parse_tls_versions(View text) {
   constexpr uint8_t all = 0b1111, secure = 0b1100;
   constexpr std::pair<View, uint8_t> words[] = {
-      {"tlsv1.0", 0b0001}, {"tlsv1.1", 0b0010},  {"tlsv1.2", 0b0100}, {"tlsv1.3", 0b1000},
-      {"tlsv1", all},      {"all", all},         {"legacy", all},     {"secure", secure},
-      {"default", secure},
+      {"tlsv1.0", 0b0001}, {"tlsv1.1", 0b0010}, {"tlsv1.2", 0b0100},
+      {"tlsv1.3", 0b1000}, {"tlsv1", all},      {"all", all},
+      {"legacy", all},     {"secure", secure},  {"default", secure},
   };
   uint8_t versions = 0;
   while (true) {

@@ -24,8 +24,8 @@ std::optional<bool> parse_switch(View text);
 std::optional<Duration> parse_duration(View text);
 inline constexpr Duration longest_duration = seconds(100'000'000'000);
 
-/// Versions of TLS, a bit for each: 1.0 is the lowest. A list of words (tlsv1.0 to tlsv1.3, tlsv1 or
-/// all, secure or default) between commas or colons; `!` takes one away. Nothing for an unknown
+/// Versions of TLS, a bit for each: 1.0 is the lowest. A list of words (tlsv1.0 to tlsv1.3, tlsv1
+/// or all, secure or default) between commas or colons; `!` takes one away. Nothing for an unknown
 /// word, or if no version is left.
 std::optional<uint8_t> parse_tls_versions(View text);
 

@@ -1,6 +1,6 @@
 // One end of a conversation: the plain bytes of a client or a server, and whether the other side is
-// keeping up. Owned by the session that talks over it. Encrypts and decrypts, between the stream and
-// the session, from start_tls() on. It never looks into the bytes.
+// keeping up. Owned by the session that talks over it. Encrypts and decrypts, between the stream
+// and the session, from start_tls() on. It never looks into the bytes.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,8 @@ class Link final : private StreamUser {
  public:
   /// Above this many bytes that a peer has not taken, whoever feeds it is to stop reading.
   static constexpr size_t high_water = 128 * 1024;
-  /// More answers of TLS itself (to a KeyUpdate) than these are not kept for a peer that reads none.
+  /// More answers of TLS itself (to a KeyUpdate) than these are not kept for a peer that reads
+  /// none.
   static constexpr size_t max_unread_answers = 8 * high_water;
   /// Why reading is paused: it goes on when no reason is left.
   enum class Pause : uint8_t { receiver_slow = 1, queue_full = 2, not_now = 4, suspended = 8 };

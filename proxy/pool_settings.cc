@@ -53,8 +53,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.entry = entry;
   pool.rules = resolve_rules(settings, entry, user);
   pool.mode = first_of(user.pool_mode, entry.pool_mode, settings.pool_mode);
-  pool.prepared_statements =
-      pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
+  pool.prepared_statements = pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
   pool.query_timeout = user.query_timeout.value_or(settings.query_timeout);
   pool.idle_transaction_timeout =
       user.idle_transaction_timeout.value_or(settings.idle_transaction_timeout);

@@ -46,14 +46,15 @@ void PoolEntry::set_last_failure(std::optional<Error> error) {
   last_failure_ = std::move(error);
 }
 
-void DatabaseState::keep(const PoolStats& stats) {
+void DatabaseState::keep(WorkerId worker, const PoolStats& stats) {
   const std::lock_guard lock(mutex_);
-  kept_ += stats;
+  kept_[worker] += stats;
 }
 
-PoolStats DatabaseState::kept() const {
+PoolStats DatabaseState::kept(WorkerId worker) const {
   const std::lock_guard lock(mutex_);
-  return kept_;
+  const auto found = kept_.find(worker);
+  return found == kept_.end() ? PoolStats{} : found->second;
 }
 
 // --- entries by name

@@ -38,15 +38,16 @@ struct DatabaseState : Holdable {
   /// Somebody has proved himself to be allowed here, or an operator has named it.
   std::atomic<bool> registered{false};
 
-  /// What was counted by pools that have been forgotten.
-  void keep(const PoolStats& stats);
-  PoolStats kept() const;
+  /// What was counted by pools that have been forgotten, by a worker's share of them: told with
+  /// what its other pools count, so that nothing is ever told twice or left out.
+  void keep(WorkerId worker, const PoolStats& stats);
+  PoolStats kept(WorkerId worker) const;
 
  private:
   friend class Registry;
   std::optional<Instant> idle_since_;  // guarded by the Registry
   mutable std::mutex mutex_;
-  PoolStats kept_;
+  std::map<WorkerId, PoolStats> kept_;
 };
 
 struct UserState : Holdable {

@@ -51,19 +51,13 @@ MemoryRow memory_row(const char* name, size_t size, size_t used) {
 
 void Registry::describe(const Config& config, Snapshot& snapshot) {
   std::map<std::string, DatabaseEntry> entries(config.databases.begin(), config.databases.end());
-  Snapshot of_forgotten_pools;
   for (const DatabaseState* state : databases()) {
-    StatsRow stats;
-    stats.database = state->name;
-    stats.totals = state->kept();
-    if (stats.totals != PoolStats{}) of_forgotten_pools.stats.push_back(std::move(stats));
     // Those made from `*` are shown while they are used.
     const bool idle = state->clients.used() == 0 && state->servers.used() == 0;
     if (idle && !state->paused.load() && !state->disabled.load()) continue;
     const auto entry = config.find_database(state->name);
     if (entry) entries.emplace(state->name, *entry);
   }
-  merge(snapshot, std::move(of_forgotten_pools));
   for (const auto& [name, entry] : entries) {
     DatabaseRow row = headgate::describe(entry, config.settings);
     const auto state = database(name);

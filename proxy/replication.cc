@@ -82,8 +82,8 @@ void Server::disown() {
   Client* owner = std::exchange(owner_, nullptr);
   if (!owner) return;
   owner->unlinked();
-  owner->fail(
-      Error(close_needed() ? ErrorCode::configuration_changed : ErrorCode::replication_login_failed));
+  owner->fail(Error(close_needed() ? ErrorCode::configuration_changed
+                                   : ErrorCode::replication_login_failed));
 }
 
 void Server::end_replication() {

@@ -104,7 +104,7 @@ void Worker::drop_pools() {
   for (const uint32_t id : std::exchange(let_go_, {})) {
     WorkerPool* pool = find_pool(id);
     if (!pool || !pool->unused()) continue;
-    pool->entry().database.keep(pool->stats());
+    pool->entry().database.keep(id_, pool->stats());
     pools_.erase(id);
   }
 }

@@ -32,11 +32,6 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
   apply_pause();
 }
 
-void WorkerPool::forget() {
-  entry_.database.keep(std::exchange(stats_, {}));
-  forgotten_ = true;
-}
-
 void WorkerPool::client_came() {
   entry_.clients.fetch_add(1, std::memory_order_relaxed);
   forgotten_ = false;

@@ -32,7 +32,7 @@ class WorkerPool {
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
   /// Its database was killed: the pool is not shown until somebody comes again.
-  void forget();
+  void forget() { forgotten_ = true; }
   bool forgotten() const { return forgotten_ && clients_ == 0; }
   void client_came();
   void client_left();

@@ -215,6 +215,13 @@ MemoryRow memory_row(const char* name, size_t size, size_t used) {
   return row;
 }
 
+StatsRow stats_row(std::string_view database, const PoolStats& totals) {
+  StatsRow row;
+  row.database = database;
+  row.totals = totals;
+  return row;
+}
+
 }  // namespace
 
 Snapshot Worker::snapshot() {
@@ -226,15 +233,13 @@ Snapshot Worker::snapshot() {
   servers_.for_each([&](Server& server) { part.servers.push_back(describe(server, *this)); });
   for_each_pool([&](WorkerPool& pool) {
     if (!pool.forgotten()) part.pools.push_back(describe(pool, now_));
-    StatsRow stats;
-    stats.database = pool.entry().database.name;
-    stats.totals = pool.stats();
-    part.stats.push_back(std::move(stats));
+    part.stats.push_back(stats_row(pool.entry().database.name, pool.stats()));
   });
-  StatsRow console;
-  console.database = console_database;
-  console.totals = console_stats_;
-  part.stats.push_back(std::move(console));
+  for (const DatabaseState* database : pooler_.registry().databases()) {
+    const PoolStats kept = database->kept(id_);
+    if (kept != PoolStats{}) part.stats.push_back(stats_row(database->name, kept));
+  }
+  part.stats.push_back(stats_row(console_database, console_stats_));
   cancellers_.for_each([&](Canceller& canceller) {
     part.servers.push_back(describe(canceller));
     describe_requesters(canceller, part);

@@ -79,8 +79,7 @@ TEST_CASE("check: the console's database cannot hold the users") {
 }
 
 TEST_CASE("check: the report has the warnings and what matters") {
-  auto config =
-      load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
+  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
   REQUIRE(config.ok());
   const std::string text = report(*config);
   CAPTURE(text);
@@ -90,8 +89,9 @@ TEST_CASE("check: the report has the warnings and what matters") {
       "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
       "databases: 1 and *; [users]: 0; in auth_file: 0\n"
       "pool_mode: session; auth_type: md5; max_client_conn: 100\n"));
-  CHECK(text.ends_with("without effect: dns_zone_check_period, job_name, pkt_buf, resolv_conf, "
-                       "sbuf_loopcnt, service_name\n"));
+  CHECK(
+      text.ends_with("without effect: dns_zone_check_period, job_name, pkt_buf, resolv_conf, "
+                     "sbuf_loopcnt, service_name\n"));
   CHECK(report(with("unix_socket_dir=\n")).find("listening on: nothing\n") != std::string::npos);
 }
 
