@@ -65,11 +65,10 @@ std::optional<Error> check_tracked(const Settings& settings, const Places& place
                            where(places, "track_extra_parameters")));
 }
 
-/// The names of all settings with this effect, as a list.
-std::string names_with_effect(Effect effect) {
+std::string names_without_effect() {
   std::string names;
   for (const Setting& setting : all_settings()) {
-    if (setting.effect != effect) continue;
+    if (setting.effect != Effect::never) continue;
     if (!names.empty()) names += ", ";
     names += setting.name;
   }
@@ -131,13 +130,11 @@ std::optional<Error> check_tls(const Settings& settings, const Places& places) {
 
 void warn_of_missing_effects(Config& config, const Places& places) {
   for (const Setting& setting : all_settings()) {
-    if (setting.effect != Effect::later && setting.effect != Effect::never) continue;
+    if (setting.effect != Effect::never) continue;
     const auto place = places.find(setting.name);
     if (place == places.end() || is_default(config.settings, setting)) continue;
-    const View what = setting.effect == Effect::later ? "is accepted but not yet in effect"
-                                                      : "has no effect in Headgate";
-    config.warnings.push_back(
-        fmt::format("{} {}{}", setting.name, what, in_configuration(place->second)));
+    config.warnings.push_back(fmt::format("{} has no effect in Headgate{}", setting.name,
+                                          in_configuration(place->second)));
   }
 }
 
@@ -152,9 +149,7 @@ std::string report(const Config& config) {
   text += fmt::format("pool_mode: {}; auth_type: {}; max_client_conn: {}\n",
                       name_of(config.settings.pool_mode), name_of(config.settings.auth_type),
                       config.settings.max_client_conn);
-  const std::string later = names_with_effect(Effect::later);
-  if (!later.empty()) text += fmt::format("not yet in effect: {}\n", later);
-  text += fmt::format("without effect: {}\n", names_with_effect(Effect::never));
+  text += fmt::format("without effect: {}\n", names_without_effect());
   return text;
 }
 

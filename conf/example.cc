@@ -58,7 +58,6 @@ View chosen_value(View name) {
 
 std::string remarks(const Setting& setting) {
   std::string text;
-  if (setting.effect == Effect::later) text += " Not yet in effect.";
   if (setting.effect == Effect::never) text += " Has no effect.";
   if (setting.takes == Takes::restart) text += " Needs a restart.";
   return text;

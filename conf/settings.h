@@ -186,7 +186,7 @@ struct Config {
   IdentMaps ident;
   LdapOptions ldap;  // of auth_ldap_options; the rules of hba have their own
   std::string path;
-  /// What the operator should know: old names, settings not yet in effect, files that are missing.
+  /// What the operator should know: old names, settings without effect, files that are missing.
   std::vector<std::string> warnings;
 
   /// The entry of a database: configured, or made from `*` under this name, or nothing.

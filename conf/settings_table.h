@@ -15,12 +15,10 @@ namespace headgate {
 /// When a change of the file takes effect.
 enum class Takes : uint8_t { reload, restart };
 
-/// Whether Headgate does what the setting says. This column is the list of what is missing.
+/// Whether Headgate does what the setting says.
 enum class Effect : uint8_t {
   now,
-  partly,  // some values are refused or warned of: conf/check.cc
-  later,   // accepted, checked and shown; setting it gives a warning
-  never,   // means nothing here, for instance a buffer size; setting it gives a warning
+  never,  // means nothing here, for instance a buffer size; setting it gives a warning
 };
 
 // Where a setting's value lives. The alternative picks the parser, the printer and, for text, where

@@ -148,11 +148,17 @@ void AuthQuery::finish(Result<Found> result) {
 
 // --- the server's part
 
+// What clients of this pool have left in the session (a search path, a temporary pg_authid) would
+// be looked at by the query, and decide who may log in.
 void Server::lend_to(AuthQuery& query) {
   MUST(!relay_ && exchange_.clean());
   task_ = Task::auth_query;
   ++pool_->stats().server_assignment_count;
   auth_query_ = &query;
+  if (std::exchange(used_, false)) {
+    inject("DISCARD ALL");
+    if (const auto& sql = pool_->settings().entry.connect_query) inject(*sql);
+  }
   for (const Asked asked :
        {Asked::parse, Asked::bind, Asked::describe_portal, Asked::execute, Asked::sync}) {
     exchange_.sent(asked, Fate::swallow);

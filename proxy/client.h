@@ -11,6 +11,7 @@
 #include "base/deadlines.h"
 #include "base/error.h"
 #include "pool/pool.h"
+#include "protocol/cancel_key.h"
 #include "protocol/framer.h"
 #include "protocol/startup.h"
 #include "protocol/statements.h"
@@ -115,7 +116,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::string log_name() const;
   /// From where it came: "127.0.0.1:40000", "[::1]:40000", "unix(4711):6432".
   std::string peer_name() const;
-  uint64_t cancel_key() const { return cancel_key_; }
+  CancelKey cancel_key() const { return cancel_key_; }
   /// While it logs in, else null.
   const ClientLogin* login() const { return login_.get(); }
   /// What it has said and nobody has heard yet.
@@ -194,7 +195,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   TrackedValues values_;
   ClientTimeouts timeouts_;
   Deadline deadline_;
-  uint64_t cancel_key_ = 0;
+  CancelKey cancel_key_;
   Instant connected_{};
   Instant since_{};          // in this state
   Instant request_since_{};  // the request that waits or runs

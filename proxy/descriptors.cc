@@ -46,7 +46,7 @@ void Worker::describe_descriptors(DescriptorsFound& found, bool attach) {
     DescriptorRow row = row_of("client", stream.peer(), listen_port);
     row.user = client.user();
     row.database = client.pool()->entry().database.name;
-    row.cancel_key = client.cancel_key();
+    row.cancel_key = client.cancel_key().bits;
     if (Server* server = client.server()) row.link = server->link().stream().descriptor();
     set_parameters(row, client.values());
     if (const auto keys = client.pool()->entry().keys()) {

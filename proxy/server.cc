@@ -337,6 +337,7 @@ void Server::on_link_drained() {
 Relay& Server::lend_to(Client& client) {
   MUST(!relay_ && exchange_.clean());
   task_ = Task::relay;
+  used_ = true;
   ++pool_->stats().server_assignment_count;
   early_ = !framer_.at_boundary();
   statements_.begin_lease();

@@ -202,6 +202,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool connected_ = false;
   bool cut_off_ = false;  // it was sent a part of a message whose rest will never come
   bool ended_ = false;    // the connection is no more
+  bool used_ = false;     // a client may have left something in its session
   bool gone_ = false;
   bool injected_failed_ = false;  // an error answered what was injected
   bool values_sent_ = false;      // the client's parameters are on their way

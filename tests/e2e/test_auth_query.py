@@ -67,6 +67,22 @@ def test_users_log_in_with_what_the_server_knows(start_headgate, server, roles, 
         assert refusal(pooler, "not_there", "x") == "no such user"
 
 
+@pytest.mark.parametrize("connect_query", [None, "SET work_mem = '123kB'"])
+def test_nothing_that_a_client_left_decides_who_may_log_in(start_headgate, server, roles, connect_query):
+    roles("somebody", "secret")
+    database = {**server, **({"connect_query": connect_query} if connect_query else {})}
+    pooler = start(start_headgate, {"app": database}, auth_type="md5", pool_mode="transaction", default_pool_size=1)
+    with Wire(pooler.port) as wire:
+        wire.login("postgres", "app", "x")
+        wire.query("CREATE TEMP TABLE pg_authid AS SELECT 'intruder'::name AS rolname, "
+                   f"'{md5_secret('intruder', 'mine')}' AS rolpassword, NULL::timestamptz AS rolvaliduntil, "
+                   "true AS rolcanlogin")  # fmt: skip
+        assert refusal(pooler, "intruder", "mine") == "no such user"
+        assert whoami(pooler, "somebody", "secret") == "somebody"
+        if connect_query:
+            assert wire.value("SHOW work_mem") == "123kB"
+
+
 @pytest.mark.parametrize("auth_type", ["md5", "plain"])
 def test_md5_secrets_open_the_server_too(start_headgate, server, roles, auth_type):
     roles("with_md5", "its secret", "md5")

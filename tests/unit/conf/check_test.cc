@@ -79,12 +79,12 @@ TEST_CASE("check: the console's database cannot hold the users") {
 }
 
 TEST_CASE("check: the report has the warnings and what matters") {
-  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\nsyslog=1\n");
+  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\npkt_buf=1\n");
   REQUIRE(config.ok());
   const std::string text = report(*config);
   CAPTURE(text);
   CHECK(text.starts_with(
-      "warning: syslog is accepted but not yet in effect in configuration (/etc/x.ini:6)\n"
+      "warning: pkt_buf has no effect in Headgate in configuration (/etc/x.ini:6)\n"
       "/etc/x.ini is valid\n"
       "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
       "databases: 1 and *; [users]: 0; in auth_file: 0\n"

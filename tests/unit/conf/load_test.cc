@@ -219,8 +219,6 @@ TEST_CASE("set: one setting changes in a copy") {
   CHECK(with_setting(config, "conffile", "/other.ini")->path == "/other.ini");
   CHECK(with_setting(config, "conffile", "")->path == "/etc/x.ini");
   CHECK(with_setting(config, "admin_users", "a # b")->settings.admin_users == "a # b");
-  CHECK(warnings(*with_setting(config, "auth_ldap_options", "x")) ==
-        "auth_ldap_options is accepted but not yet in effect\n");
 }
 
 TEST_CASE("set: what needs a restart is accepted and ignored") {

@@ -148,7 +148,10 @@ TEST_CASE("registry: what forgotten pools have counted is kept by their database
   PoolStats stats;
   stats.xact_count = 3;
   const auto shop = rig.registry->database("shop");
-  shop->keep(stats);
-  shop->keep(stats);
-  CHECK(shop->kept().xact_count == 6);
+  shop->keep(0, stats);
+  shop->keep(1, stats);
+  shop->keep(0, stats);
+  CHECK(shop->kept(0).xact_count == 6);
+  CHECK(shop->kept(1).xact_count == 3);
+  CHECK(shop->kept(2) == PoolStats{});
 }
