@@ -6,7 +6,8 @@
 //         0ooooooo llllllll hhhhhhhh oooooooo ... oooooott
 //
 //   lh  the pooler's peer_id, low byte first (random if it has none)
-//   tt  how often a request may still be passed on, no part of the identity
+//   tt  how often a request may still be passed on; a key is given out with the most (random
+//       without peering)
 //   o   random
 #pragma once
 
@@ -27,12 +28,10 @@ struct CancelKey {
 
   /// From eight random bytes. `peer_id` 0: no peering.
   static constexpr CancelKey from_random(uint64_t random, int peer_id) {
-    uint64_t bits = (random & ~sign_mask) | hops_mask;
-    if (peer_id != 0) {
-      const auto id = static_cast<uint64_t>(peer_id);
-      bits = (bits & ~peer_mask) | (id & 0xff) << 48 | (id >> 8 & 0xff) << 40;
-    }
-    return {bits};
+    const uint64_t bits = random & ~sign_mask;
+    if (peer_id == 0) return {bits};
+    const auto id = static_cast<uint64_t>(peer_id);
+    return {(bits & ~peer_mask) | (id & 0xff) << 48 | (id >> 8 & 0xff) << 40 | hops_mask};
   }
   /// Nothing if it is no key of ours or of a peer: they have eight bytes.
   static std::optional<CancelKey> of(const CancelRequest& request) {
@@ -47,8 +46,8 @@ struct CancelKey {
   constexpr int hops() const { return static_cast<int>(bits & hops_mask); }
   /// The same key on its next leg; hops() must not be 0.
   constexpr CancelKey passed_on() const { return {bits - 1}; }
-  /// What it is known by.
-  constexpr uint64_t identity() const { return bits & ~hops_mask; }
+  /// As it was given out, if that was with peering.
+  constexpr CancelKey before_any_hop() const { return {bits | hops_mask}; }
 
   constexpr int32_t process() const { return static_cast<int32_t>(bits >> 32); }
   constexpr int32_t secret() const { return static_cast<int32_t>(bits); }

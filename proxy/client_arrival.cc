@@ -92,8 +92,8 @@ std::pair<int32_t, int32_t> Client::make_cancel_key() {
     uint64_t random = 0;
     worker_.outside().random(std::span(reinterpret_cast<char*>(&random), sizeof random));
     cancel_key_ = CancelKey::from_random(random, worker_.config().settings.peer_id);
-  } while (cancel_key_.identity() == 0 ||
-           !worker_.pooler().cancel_keys().add(cancel_key_.identity(), {worker_.id(), this}));
+  } while (cancel_key_.bits == 0 ||
+           !worker_.pooler().cancel_keys().add(cancel_key_.bits, {worker_.id(), this}));
   return {cancel_key_.process(), cancel_key_.secret()};
 }
 
@@ -114,7 +114,7 @@ void Client::settings_changed() {
 void Client::give_back_permits() {
   Pooler& pooler = worker_.pooler();
   if (login_) take_permits();
-  if (const uint64_t key = cancel_key_.identity(); key != 0) pooler.cancel_keys().remove(key);
+  if (cancel_key_.bits != 0) pooler.cancel_keys().remove(cancel_key_.bits);
   if (pool_) pool_->client_left();
   if (counted_user_) counted_user_->clients.give_back();
   if (counted_database_) counted_database_->clients.give_back();

@@ -50,13 +50,15 @@ void ClientLogin::prove_who() {
 // False where no rule of the HBA file fits.
 bool ClientLogin::choose_method() {
   const Config& config = client_.worker().config();
-  ldap_ = config.ldap;
-  if (method_ != AuthMethod::hba) return true;
-  const HbaRule* rule = config.hba.find(as_hba_login());
-  if (!rule) return false;
-  method_ = rule->method;
-  ident_map_ = rule->map;
-  ldap_ = rule->ldap;
+  const LdapOptions* ldap = &config.ldap;
+  if (method_ == AuthMethod::hba) {
+    const HbaRule* rule = config.hba.find(as_hba_login());
+    if (!rule) return false;
+    method_ = rule->method;
+    ident_map_ = rule->map;
+    ldap = &rule->ldap;
+  }
+  if (method_ == AuthMethod::ldap) ldap_ = std::make_unique<LdapOptions>(*ldap);
   return true;
 }
 
@@ -254,7 +256,7 @@ void ClientLogin::ask_directory(Bytes password) {
   question.user = startup_.user;
   question.password = std::move(password);
   if (!client_.from_unix()) question.remote_host = client_.link().stream().peer().host;
-  question.ldap = ldap_;
+  if (ldap_) question.ldap = *ldap_;
   const bool bounded = settings.client_login_timeout.count() > 0;
   question.patience = bounded ? settings.client_login_timeout : Duration(seconds(60));
 

@@ -104,10 +104,14 @@ void Pooler::client_gone(Worker& worker) {
 void Pooler::cancel(const CancelRequest& request, Requester requester) {
   const auto asked = CancelKey::of(request);
   if (!asked) return tell_requester(requester, "failed cancel request");
-  const uint64_t key = asked->identity();
-  const auto owner = cancel_keys_.find(key);
+  const int own_id = workers_[requester.worker]->config().settings.peer_id;
+  uint64_t key = asked->bits;
+  auto owner = cancel_keys_.find(key);
+  if (!owner && own_id != 0) {
+    key = asked->before_any_hop().bits;
+    owner = cancel_keys_.find(key);
+  }
   if (!owner) {
-    const int own_id = workers_[requester.worker]->config().settings.peer_id;
     if (own_id == 0 || asked->peer_id() == own_id) {
       return tell_requester(requester, "failed cancel request");
     }
