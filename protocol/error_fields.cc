@@ -13,6 +13,7 @@ constexpr char sqlstate_field = 'C';
 constexpr char message_field = 'M';
 constexpr char detail_field = 'D';
 constexpr char hint_field = 'H';
+constexpr char routine_field = 'R';
 constexpr char no_more_fields = '\0';
 
 // Visits each field of a body. False if the body is malformed.
@@ -65,6 +66,9 @@ Result<ErrorFields> decode_error_fields(View body) {
         break;
       case hint_field:
         fields.hint = text;
+        break;
+      case routine_field:
+        fields.routine = text;
         break;
       default:
         break;  // "unrecognized types should be silently ignored"

@@ -18,6 +18,7 @@ struct ErrorFields {
   View message;
   View detail;
   View hint;
+  View routine;  // the function in PostgreSQL's source that reports it
 };
 
 /// Reads the body of an 'E' or 'N' message. Malformed bodies are an error.

@@ -72,6 +72,14 @@ bool ServerStatements::use(const Statement& statement) {
   return known.edition == statement.edition.load(std::memory_order_relaxed);
 }
 
+void ServerStatements::renew_used() {
+  for (const Known& known : known_) {
+    if (known.lease != lease_) break;
+    uint32_t edition = known.edition;  // another server may have found out already
+    known.statement->edition.compare_exchange_strong(edition, edition + 1);
+  }
+}
+
 StatementPtr ServerStatements::evictable(size_t limit) const {
   if (known_.size() < limit || known_.empty()) return nullptr;
   const Known& oldest = known_.back();

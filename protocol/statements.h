@@ -105,6 +105,9 @@ class ServerStatements {
   /// What has to go before one more statement fits under `limit`; null: nothing has to, or can.
   StatementPtr evictable(size_t limit) const;
   size_t size() const { return known_.size(); }
+  /// A plan of a statement that was used in this lease is out of date: all of these are to be
+  /// prepared anew, by every server.
+  void renew_used();
 
   /// The message of this change was sent: it takes place. `client` may be null if it is not about
   /// the client.

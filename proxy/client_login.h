@@ -133,7 +133,7 @@ class ClientLogin {
   TrackedValues values_;
   std::optional<DatabaseEntry> entry_;
   AuthMethod method_ = AuthMethod::reject;
-  std::string ident_map_;  // of the HBA rule
+  std::string ident_map_;              // of the HBA rule
   std::unique_ptr<LdapOptions> ldap_;  // by the rules that it was received with
   std::string login_user_;  // the user it is; auth_query may say another than it asked for
   std::optional<Secret> found_secret_;  // by auth_query or typed for a directory

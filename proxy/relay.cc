@@ -92,7 +92,7 @@ struct Relay::Input {
   }
 
   void on_pass(View bytes, bool lent) {
-    if (relay.untouched_) relay.keep_for_replay(bytes);
+    relay.keep_for_replay(bytes);
     Link& to = relay.server_.link();
     lent ? to.lend(bytes) : to.send(bytes);
   }
@@ -101,7 +101,7 @@ struct Relay::Input {
     const View whole(body.data() - header_size, body.size() + header_size);
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
     if (relay.tracks_statements_ && is_about_statements(tag)) {
-      if (relay.untouched_) relay.keep_for_replay(whole);
+      relay.keep_for_replay(whole);
       const uint32_t missing = load_u32(whole.data() + 1) - length_size - body.size();
       relay.statement_message({tag, body, lent, missing});
       return !relay.client_error_;
@@ -171,7 +171,7 @@ void Relay::begin_request() {
 }
 
 bool Relay::must_wait(char tag) const {
-  if (server_.exchange().owed() >= max_owed || server_.cancels() > 0) return true;
+  if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
@@ -183,15 +183,12 @@ bool Relay::must_wait(char tag) const {
 // belongs to the server and is kept.
 void Relay::keep_for_replay(View bytes) {
   Bytes& kept = server_.replay_memory();
-  if (kept.size() + bytes.size() > max_replay) {
-    untouched_ = false;
-    return;
-  }
-  kept.append(bytes);
+  replayable_ = replayable_ && kept.size() + bytes.size() <= max_replay;
+  if (replayable_) kept.append(bytes);
 }
 
 bool Relay::room_again() const {
-  return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 &&
+  return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
          !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
 }
 
@@ -216,7 +213,7 @@ void Relay::query_ended(TransactionStatus status) {
 }
 
 bool Relay::rewrite_error(View body) {
-  if (!overdue_error_) return tracks_statements_ && restore_names(body);
+  if (!overdue_error_) return tracks_statements_ && (renew_statements(body) || restore_names(body));
   auto fields = decode_error_fields(body);
   if (!fields || fields->sqlstate != "57014") return false;
   Bytes out;
@@ -232,12 +229,22 @@ bool Relay::complete() const {
 }
 
 bool Relay::untouched() const {
-  if (!untouched_) return false;
+  if (!untouched_ || !replayable_) return false;
   const auto confirmed = server_.link().stream().confirmed();
   return confirmed && *confirmed <= written_before_;
 }
 
 View Relay::replay() const { return server_.replay_memory(); }
+
+void Relay::repeat() {
+  repeats_ = false;
+  repeated_ = true;
+  const Bytes request = std::exchange(server_.replay_memory(), Bytes());
+  Framer framer;
+  Input input{*this, request};
+  framer.feed(request, input);
+  client_.worker().outbox().flush();
+}
 
 std::optional<Instant> Relay::deadline() const {
   if (grace_until_) return grace_until_;

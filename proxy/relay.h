@@ -56,9 +56,16 @@ class Relay {
   // --- told by the server, which reads its messages
   /// Answers of the server have come.
   void answered() { untouched_ = false; }
+  /// The client is told something of them.
+  void told() { replayable_ = false; }
   void query_ended(TransactionStatus status);
-  /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours).
+  /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours), or if
+  /// the client need not know of it, since its request is going to be repeated.
   bool rewrite_error(View body);
+  /// The request is to be repeated when the exchange is over, because a prepared statement was out
+  /// of date and nothing has run.
+  bool repeats() const { return repeats_; }
+  void repeat();
   void fatal_passed() { fatal_passed_ = true; }
 
   /// The exchange is over and the mode gives the server back now.
@@ -116,6 +123,8 @@ class Relay {
   void send_other_request(Asked asked);
   StatementPtr statement_for(View text);
   bool restore_names(View body);
+  bool renew_statements(View body);
+  bool may_repeat() const;
 
   Client& client_;
   Server& server_;
@@ -125,7 +134,10 @@ class Relay {
   std::optional<Instant> grace_until_;  // a cancel of ours is to have worked by then
   std::optional<Error> client_error_, overdue_error_;
   uint64_t written_before_ = 0;
-  bool untouched_ = true;
+  bool untouched_ = true;   // the server has not answered anything
+  bool replayable_ = true;  // the client has not been told anything, and replay() is complete
+  bool repeats_ = false;
+  bool repeated_ = false;
   bool goodbye_ = false;
   bool full_ = false;
   bool fatal_passed_ = false;

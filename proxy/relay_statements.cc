@@ -288,6 +288,49 @@ void Relay::send_close(View name) {
 
 // --- what the server says
 
+namespace {
+
+/// Whether a client that has been told nothing of these messages finds out what the rows look like
+/// before it gets any: their columns may be others than when it prepared the statement.
+bool describes_what_it_runs(View messages) {
+  bool described = false, ended = false;
+  while (messages.size() >= header_size) {
+    const char tag = messages[0];
+    messages.remove_prefix(std::min<size_t>(messages.size(), 1 + load_u32(messages.data() + 1)));
+    if (tag == frontend::execute && !described) return false;
+    if (tag == frontend::query || tag == frontend::function_call) return false;
+    if (tag == frontend::bind) described = false;
+    if (tag == frontend::describe) described = true;
+    ended = tag == frontend::sync;
+  }
+  return ended;
+}
+
+}  // namespace
+
+// "cached plan must not change result type", as after an ALTER TABLE: PostgreSQL keeps saying it
+// until somebody prepares the statement anew. That is what happens at the next use of it, on every
+// server; at once and without a word where the client need not know.
+bool Relay::renew_statements(View body) {
+  const auto fields = decode_error_fields(body);
+  if (!fields || fields->sqlstate != "0A000" || fields->routine != "RevalidateCachedQuery") {
+    return false;
+  }
+  on_server().renew_used();
+  if (!may_repeat()) return false;
+  repeats_ = true;
+  server_.exchange().swallow_all();
+  return true;
+}
+
+// Nothing has run: the error came first, outside of a transaction, and what is owed besides is the
+// end of the same batch.
+bool Relay::may_repeat() const {
+  const Exchange& exchange = server_.exchange();
+  return replayable_ && !repeated_ && !in_transaction_ && server_.cancels() == 0 &&
+         exchange.owed() == 1 && !exchange.batch_open() && describes_what_it_runs(replay());
+}
+
 // Names of statements on servers in an error are told in the client's words.
 bool Relay::restore_names(View body) {
   const auto fields = decode_error_fields(body);

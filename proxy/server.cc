@@ -180,6 +180,7 @@ struct Server::Input {
   void on_pass(View bytes, bool is_lent) {
     Client* to = client();
     if (!to) return;
+    server.relay_->told();
     server.pool_->stats().bytes_sent += bytes.size();
     is_lent ? to->link().lend(bytes) : to->link().send(bytes);
   }
@@ -207,8 +208,6 @@ struct Server::Input {
       server.broken_ |= answer.unexpected;
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
-    } else if (server.auth_query_ && tag != backend::error_response) {
-      server.auth_query_->message(tag, body);
     } else if (tag == backend::close_complete) {  // it stands for the client's Parse
       Bytes complete;
       encode(complete, backend::ParseComplete{});
@@ -216,6 +215,8 @@ struct Server::Input {
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);
+    } else if (server.auth_query_ && tag != backend::error_response) {
+      server.auth_query_->message(tag, body);
     } else {
       rewritten = server.take_error(body, server.answer_);
     }
@@ -376,6 +377,7 @@ void Server::advance() {
   if (!exchange_.over() || !framer_.at_boundary()) return;
   switch (task_) {
     case Task::relay:
+      if (relay_->repeats()) return relay_->repeat();
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
       if (relay_->complete()) finish_relay();
       return;

@@ -17,13 +17,14 @@ View body_of(View message) { return message.substr(header_size); }
 
 TEST_CASE("error fields: a server's error is read, fields in any order, unknown ones left alone") {
   const auto fields = decode_error_fields(
-      "SFEHLER\0VERROR\0C42P01\0Mno table\0Dthe detail\0Hthe hint\0P15\0Fparse_relation.c\0?new\0\0"sv);
+      "SFEHLER\0VERROR\0C42P01\0Mno table\0Dthe detail\0Hthe hint\0P15\0Fparse_relation.c\0RparserOpenTable\0?new\0\0"sv);
   REQUIRE(fields.ok());
   CHECK(fields->severity == "ERROR");
   CHECK(fields->sqlstate == "42P01");
   CHECK(fields->message == "no table");
   CHECK(fields->detail == "the detail");
   CHECK(fields->hint == "the hint");
+  CHECK(fields->routine == "parserOpenTable");
 }
 
 TEST_CASE("error fields: old servers give no V, and a hostile one nothing at all") {

@@ -113,6 +113,21 @@ TEST_CASE("statements: a new edition has to be prepared anew, also when its evic
   CHECK_FALSE(rig.server.use(*statement));
 }
 
+TEST_CASE("statements: what was used is renewed, once, whoever finds out") {
+  StatementsRig rig;
+  const StatementPtr unused = rig.parse("unused"), used = rig.parse("used");
+  ServerStatements other;
+  other.begin_lease();
+  other.change({used, OnServer::added}, nullptr);
+  rig.server.begin_lease();
+  CHECK(rig.server.use(*used));
+  rig.server.renew_used();
+  other.renew_used();
+  CHECK(used->edition == 1);
+  CHECK(unused->edition == 0);
+  CHECK_FALSE(rig.server.use(*used));
+}
+
 TEST_CASE("statements: the unnamed one changes when the server says so") {
   StatementsRig rig;
   rig.unnamed("SELECT 1");
