@@ -37,8 +37,10 @@ class Peer:
         return data
 
     def read_startup(self):
-        while b"user\0" not in self._more():
-            pass
+        while b"user\0" not in (said := self._more()):
+            if len(said) == 16:
+                raise ConnectionError("a CancelRequest")
+            self.send(b"N")  # to an SSLRequest
 
     def read(self):
         while not (found := self._reader.next()):
@@ -99,7 +101,9 @@ def check_others_unharmed(pooler, left_of_bad=0):
 
 
 def servers_of_bad(console):
-    return sum(row["database"] == "bad" for row in console.execute("SHOW SERVERS").fetchall())
+    """A cancel request on its way is shown as a server, too."""
+    rows = console.execute("SHOW SERVERS").fetchall()
+    return sum(row["database"] == "bad" and row["state"] != "active_cancel" for row in rows)
 
 
 def check_login_fails(start_behind, script, **bad):
