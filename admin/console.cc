@@ -5,6 +5,7 @@
 #include "admin/commands.h"
 #include "admin/views.h"
 #include "base/check.h"
+#include "conf/lists.h"
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
 
@@ -54,29 +55,18 @@ const AnswerRow* find_answer(ConsoleVerb verb) {
   return row == std::end(answer_table) ? nullptr : row;
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-View trim(View text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
-bool lists(View names, View wanted) {
-  while (!names.empty()) {
-    const View name = names.substr(0, names.find(','));
-    if (trim(name) == wanted) return true;
-    names.remove_prefix(std::min(names.size(), name.size() + 1));
-  }
-  return false;
+// Words as in every list, and, as in PgBouncer, a name with a blank in it.
+bool names_user(View list, View user) {
+  const auto parts = split_at_commas(list);
+  return list_contains(list, user) || std::ranges::find(parts, user) != parts.end();
 }
 
 }  // namespace
 
 ConsoleRights console_rights(const Settings& settings, View user) {
   if (user.empty()) return ConsoleRights::none;
-  if (lists(settings.admin_users, user)) return ConsoleRights::admin;
-  if (lists(settings.stats_users, user)) return ConsoleRights::stats;
+  if (names_user(settings.admin_users, user)) return ConsoleRights::admin;
+  if (names_user(settings.stats_users, user)) return ConsoleRights::stats;
   return settings.auth_type == AuthMethod::any ? ConsoleRights::stats : ConsoleRights::none;
 }
 

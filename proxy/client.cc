@@ -503,8 +503,7 @@ std::string Client::peer_name() const {
     return fmt::format("unix({}):{}", process ? process->pid : 0,
                        worker_.config().settings.listen_port);
   }
-  if (peer.kind == Address::Kind::ip6) return fmt::format("[{}]:{}", peer.host, peer.port);
-  return fmt::format("{}:{}", peer.host, peer.port);
+  return peer.with_port();
 }
 
 }  // namespace headgate

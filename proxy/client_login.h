@@ -103,6 +103,7 @@ class ClientLogin {
   bool choose_method();
   HbaLogin as_hba_login() const;
   std::optional<Secret> known_secret() const;
+  bool by_directory() const;
   bool needs_auth_query(const std::optional<Secret>& secret) const;
   void look_up_secret();
   Result<WorkerPool*> auth_pool() const;
@@ -117,6 +118,7 @@ class ClientLogin {
   void work_aside(std::function<void()> work, std::function<void()> done);
   void ask_directory(Bytes password);
   void go_on_later(const std::function<void()>& step);
+  void log_failed_login() const;
   void authenticated();
   bool count_user();
   void teach_pool();

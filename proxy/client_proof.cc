@@ -44,6 +44,9 @@ void ClientLogin::prove_who() {
   if (method_ == AuthMethod::reject) return refuse(Error(ErrorCode::login_rejected));
   std::optional<Secret> secret = known_secret();
   if (needs_auth_query(secret)) return look_up_secret();
+  if (!secret && !by_directory() && client_.worker().config().settings.log_connections) {
+    log(LogLevel::log, "{}no such user: {}", client_.log_name(), startup_.user);
+  }
   prove_with(std::move(secret));
 }
 
@@ -84,8 +87,12 @@ std::optional<Secret> ClientLogin::known_secret() const {
   return std::nullopt;
 }
 
+bool ClientLogin::by_directory() const {
+  return method_ == AuthMethod::pam || method_ == AuthMethod::ldap;
+}
+
 bool ClientLogin::needs_auth_query(const std::optional<Secret>& secret) const {
-  if (method_ == AuthMethod::pam || method_ == AuthMethod::ldap) return false;
+  if (by_directory()) return false;
   if (secret && secret->kind() != SecretKind::none) return false;
   const Settings& settings = client_.worker().config().settings;
   const bool by_entry = entry_ && entry_->auth_user;
@@ -138,7 +145,10 @@ Result<WorkerPool*> ClientLogin::auth_pool() const {
 }
 
 void ClientLogin::secret_found(Result<AuthQuery::Found> found) {
-  if (!found) return refuse(Error(found.error()));
+  if (!found) {
+    if (found.error().code == ErrorCode::no_such_user) log_failed_login();
+    return refuse(Error(found.error()));
+  }
   login_user_ = std::move(found->user);
   found_secret_ = found->secret;
   prove_with(std::move(found->secret));
@@ -282,6 +292,13 @@ void ClientLogin::go_on_later(const std::function<void()>& step) {
   client_.login_progressed();  // may be the end of this object
 }
 
+// For who watches the log for break-ins: a name that there is none of.
+void ClientLogin::log_failed_login() const {
+  if (!client_.worker().config().settings.log_connections) return;
+  log(LogLevel::log, "{}login failed: db={} user={}", client_.log_name(), startup_.database,
+      startup_.user);
+}
+
 // --- proved
 
 void ClientLogin::authenticated() {
@@ -290,7 +307,10 @@ void ClientLogin::authenticated() {
     progress_ = Progress::admin;
     return;
   }
-  if (!entry_) return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
+  if (!entry_) {
+    log_failed_login();
+    return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
+  }
   Registry& registry = pooler.registry();
   if (counted_database_->disabled.load()) {
     return refuse(Error(ErrorCode::database_disabled,

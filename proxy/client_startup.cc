@@ -2,6 +2,7 @@
 // its parameters. (Protocol: "Start-up", "SSL session encryption".)
 #include <fmt/format.h>
 
+#include "conf/lists.h"
 #include "protocol/messages.h"
 #include "proxy/client.h"
 #include "proxy/client_login.h"
@@ -13,18 +14,6 @@ namespace headgate {
 namespace {
 
 constexpr size_t max_user_name = 127;
-
-bool in_word_list(std::string_view list, std::string_view word) {
-  constexpr std::string_view separators = ", \t\n\r";
-  while (true) {
-    const size_t begin = list.find_first_not_of(separators);
-    if (begin == list.npos) return false;
-    list.remove_prefix(begin);
-    const size_t end = std::min(list.find_first_of(separators), list.size());
-    if (list.substr(0, end) == word) return true;
-    list.remove_prefix(end);
-  }
-}
 
 }  // namespace
 
@@ -158,7 +147,7 @@ const TrackedNames& ClientLogin::tracked_names() const {
 }
 
 bool ClientLogin::ignored(const std::string& name) const {
-  return in_word_list(client_.worker().config().settings.ignore_startup_parameters, name);
+  return list_contains(client_.worker().config().settings.ignore_startup_parameters, name);
 }
 
 }  // namespace headgate

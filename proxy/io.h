@@ -28,6 +28,10 @@ struct Address {
   std::string host;  // "127.0.0.1", "::1", "/tmp/.s.PGSQL.5432", "@abstract"
 
   bool is_unix() const { return kind == Kind::unix_path; }
+  /// As the log has it: `127.0.0.1:5432`, `[::1]:5432`.
+  std::string with_port() const {
+    return (kind == Kind::ip6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  }
   bool operator==(const Address&) const = default;
 };
 

@@ -77,9 +77,9 @@ void PeerCancel::finish(const char* outcome) {
 }
 
 std::string PeerCancel::log_name() const {
-  return fmt::format("S-{:#x}: peer-{}@{} ", reinterpret_cast<uintptr_t>(this), pool_.id(),
-                     address_.is_unix() ? fmt::format("unix:{}", address_.port)
-                                        : fmt::format("{}:{}", address_.host, address_.port));
+  return fmt::format(
+      "S-{:#x}: peer-{}@{} ", reinterpret_cast<uintptr_t>(this), pool_.id(),
+      address_.is_unix() ? fmt::format("unix:{}", address_.port) : address_.with_port());
 }
 
 // --- the requests for one peer

@@ -59,14 +59,12 @@ Result<Done> Pooler::listen_on(const Address& address, const ListenOptions& opti
   auto listener = workers_[0]->outside().listen(address, options, *this);
   if (listener) {
     const Address& at = (*listener)->address();
-    log(LogLevel::log, "listening on {}",
-        at.is_unix() ? "unix:" + at.host : fmt::format("{}:{}", at.host, at.port));
+    log(LogLevel::log, "listening on {}", at.is_unix() ? "unix:" + at.host : at.with_port());
     listeners_.push_back(std::move(*listener));
     return Done{};
   }
   if (address.is_unix()) return Error(listener.error());
-  log(LogLevel::warning, "cannot listen on {}:{}: {}", address.host, address.port,
-      listener.error().message);
+  log(LogLevel::warning, "cannot listen on {}: {}", address.with_port(), listener.error().message);
   return Done{};
 }
 

@@ -60,8 +60,7 @@ void Server::on_link_connected() {
   }
   const Address& local = link_.stream().local();
   if (local.kind == Address::Kind::ip4 || local.kind == Address::Kind::ip6) {
-    log(LogLevel::log, "{}new connection to server (from {}:{})", log_name(), local.host,
-        local.port);
+    log(LogLevel::log, "{}new connection to server (from {})", log_name(), local.with_port());
   } else {
     log(LogLevel::log, "{}new connection to server", log_name());
   }
@@ -523,9 +522,8 @@ std::string Server::log_name() const {
                        pool_->entry().database.name, pool_->entry().user.name,
                        pool_->settings().entry.port);
   }
-  return fmt::format("S-{:#x}: {}/{}@{}:{} ", reinterpret_cast<uintptr_t>(this),
-                     pool_->entry().database.name, pool_->entry().user.name, address_.host,
-                     address_.port);
+  return fmt::format("S-{:#x}: {}/{}@{} ", reinterpret_cast<uintptr_t>(this),
+                     pool_->entry().database.name, pool_->entry().user.name, address_.with_port());
 }
 
 }  // namespace headgate

@@ -80,10 +80,12 @@ def test_an_unknown_user_is_told_no_more_than_one_with_a_wrong_password(pooler):
         "scram-sha-256": "SASL authentication failed",
     }
     assert refusal(pooler, "nobody", "any")["M"] == texts.get(method, "password authentication failed")
+    assert " no such user: nobody\n" in pooler.log()  # those who watch for break-ins are
 
 
 def test_an_unknown_database_is_named_after_the_password_was_right(pooler):
     assert refusal(pooler, database="nowhere")["M"] == "no such database: nowhere"
+    assert " login failed: db=nowhere user=has_plain\n" in pooler.log()
 
 
 @pytest.mark.headgate_only  # 1.18 looks for the database first

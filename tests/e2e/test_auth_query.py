@@ -111,6 +111,7 @@ def test_who_may_not_log_in_to_the_server_may_not_here(start_headgate, server, r
     roles("no_password")
     pooler = start(start_headgate, {"app": server})
     assert refusal(pooler, "no_login", "secret") == "no such user"
+    assert " login failed: db=app user=no_login\n" in pooler.log()
     assert refusal(pooler, "expired", "secret") == "SASL authentication failed"
     assert refusal(pooler, "no_password", "") == "SASL authentication failed"
 

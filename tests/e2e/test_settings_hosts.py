@@ -110,6 +110,7 @@ def test_a_host_by_ipv6_address(start_headgate, postgres):
         pooler = start_headgate({"app": {"host": "::1", "port": port, "dbname": "single"}}, pool_mode="transaction")
         assert served_anew(pooler, 2)
         assert relay.connections == 2
+        assert f": app/app@[::1]:{port} new connection to server (from [::1]:" in pooler.log()
 
 
 @pytest.mark.headgate_only

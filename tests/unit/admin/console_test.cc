@@ -15,9 +15,14 @@ TEST_CASE("console: admin_users may do everything, stats_users may look, others 
   CHECK(console_rights(settings, "adm") == ConsoleRights::admin);
   CHECK(console_rights(settings, "a b") == ConsoleRights::admin);
   CHECK(console_rights(settings, "monitor") == ConsoleRights::stats);
-  for (const char* user : {"", " ", "roo", "root2", "Root", "root, adm", "a", "b", ","}) {
+  for (const char* user : {"", " ", "roo", "root2", "Root", "root, adm", "a  b", ","}) {
     CAPTURE(user);
     CHECK(console_rights(settings, user) == ConsoleRights::none);
+  }
+  settings.admin_users = "alice bob\tcarol";  // blanks separate, too, as in PgBouncer
+  for (const char* user : {"alice", "bob", "carol"}) {
+    CAPTURE(user);
+    CHECK(console_rights(settings, user) == ConsoleRights::admin);
   }
 }
 
