@@ -179,6 +179,21 @@ Result<LdapOptions> LdapOptions::parse(View text) {
   return options;
 }
 
+std::string LdapOptions::without_password(View text) {
+  std::string shown;
+  bool bad = false;
+  while (!text.empty()) {
+    const View before = text;
+    const auto option = take_option(text, bad);
+    const View whole = before.substr(0, before.size() - text.size());
+    const bool secret = option && option->first == "ldapbindpasswd";
+    const size_t blanks = std::min(whole.find_first_not_of(" \t\r\n"), whole.size());
+    shown.append(secret ? whole.substr(0, blanks) : whole);
+    if (secret) shown += "ldapbindpasswd=***";
+  }
+  return shown;
+}
+
 std::string LdapOptions::uris() const {
   const int number = port != 0 ? port : ldaps ? 636 : 389;
   std::string uris;

@@ -42,6 +42,8 @@ struct LdapOptions {
   std::optional<std::string> filter_for(View user) const;
 
   static Result<LdapOptions> parse(View text);
+  /// The text with *** in place of ldapbindpasswd, to be shown.
+  static std::string without_password(View text);
   bool operator==(const LdapOptions&) const = default;
 };
 

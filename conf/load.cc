@@ -339,6 +339,9 @@ std::vector<ShownSetting> show_settings(const Settings& settings) {
     ShownSetting row;
     row.key = setting.name;
     row.value = show(settings, setting);
+    if (row.key == "auth_ldap_options" && row.value) {
+      row.value = LdapOptions::without_password(*row.value);
+    }
     if (setting.default_text != nullptr) row.default_value = setting.default_text;
     row.changeable = setting.takes == Takes::reload;
     rows.push_back(std::move(row));

@@ -41,7 +41,7 @@ struct ShownSetting {
   std::optional<std::string> value, default_value;
   bool changeable = true;
 };
-/// All settings in PgBouncer's order, those of Headgate's own behind them.
+/// All settings in PgBouncer's order, those of Headgate's own behind them; no secrets.
 std::vector<ShownSetting> show_settings(const Settings& settings);
 
 }  // namespace headgate

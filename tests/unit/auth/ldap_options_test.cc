@@ -70,6 +70,16 @@ TEST_CASE("ldap: an URL has it all") {
   CHECK(parse("ldapurl=ldap:///dc=example,dc=net").servers.empty());
 }
 
+TEST_CASE("ldap: the password is not shown") {
+  const auto shown = [](View text) { return LdapOptions::without_password(text); };
+  CHECK(shown("") == "");
+  CHECK(shown("ldapserver=h ldapprefix=\"cn=\" ") == "ldapserver=h ldapprefix=\"cn=\" ");
+  CHECK(shown("ldapserver=h  ldapbindpasswd=secret ldapbasedn=x") ==
+        "ldapserver=h  ldapbindpasswd=*** ldapbasedn=x");
+  CHECK(shown("ldapbindpasswd=\"two words\"") == "ldapbindpasswd=***");
+  CHECK(shown("\"ldapbindpasswd=two words\" a=b") == "ldapbindpasswd=*** a=b");
+}
+
 TEST_CASE("ldap: what is wrong is named") {
   CHECK(problem("") == "expected ldapserver, found none");
   CHECK(problem("server=a") == "expected an LDAP option, found \"server\"");

@@ -221,6 +221,14 @@ TEST_CASE("set: one setting changes in a copy") {
   CHECK(with_setting(config, "admin_users", "a # b")->settings.admin_users == "a # b");
 }
 
+TEST_CASE("settings: no secret is shown") {
+  const Config config =
+      with("auth_ldap_options = ldapserver=h ldapbasedn=x ldapbindpasswd=secret\n");
+  for (const ShownSetting& row : show_settings(config.settings)) {
+    CHECK(row.value.value_or("").find("secret") == std::string::npos);
+  }
+}
+
 TEST_CASE("set: what needs a restart is accepted and ignored") {
   const Config config = with("listen_port = 1\n");
   auto changed = with_setting(config, "listen_port", "2");
