@@ -347,8 +347,8 @@ bool Relay::restore_names(View body) {
     message.erase(at, unknown_name().size());
   } else {
     const uint64_t id = statement_number(found.substr(0, end));
-    View name = of_client().name_of(id);
-    if (name.empty()) name = on_server().name_being_closed(id);
+    View name = on_server().name_being_closed(id);  // what was sent since counts already
+    if (name.empty()) name = of_client().name_of(id);
     if (name.empty()) return false;
     message.replace(at, end, name);
   }

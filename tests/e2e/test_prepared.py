@@ -105,6 +105,16 @@ def test_a_name_is_given_once(pooler):
     assert tags(answer) == "312DCZ" and first_value(answer) == "2"
 
 
+def test_an_error_tells_the_name_that_the_statement_had_then(pooler):
+    wire = connect(pooler)
+    wire.send(parse("SELECT 1", "old"), sync())
+    assert tags(wire.read_until()) == "1Z"
+    wire.send(parse("SELECT 2", "old"), sync(), close("S", "old"), parse("SELECT 1", "new"), sync())
+    [error] = errors(wire.read_until())
+    assert error["M"] == 'prepared statement "old" already exists'
+    assert tags(wire.read_until()) == "31Z"
+
+
 def test_wrong_parameters_are_told_by_the_clients_name(pooler):
     wire = connect(pooler)
     wire.send(parse(SQL, "one parameter"), sync())

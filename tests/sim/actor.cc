@@ -159,6 +159,7 @@ void Actor::answer(char tag, View body) {
   expected_.pop_front();
   world_.mark(static_cast<uint64_t>(tag) << 32 | static_cast<uint64_t>(number_));
   check_content(expected, body);
+  note_names(expected);
   const bool of_copy = copying_ && copying_->statement.request == expected.statement.request;
   if (tag == 'G' && of_copy) {
     copying_->begun = true;
@@ -202,8 +203,10 @@ void Actor::error(View body) {
   while (!expected_.empty() && expected_.front().maybe) expected_.pop_front();
   world_.note("c{} is told {} {}: {} {}", number_, fields->severity, fields->sqlstate,
               fields->message, fields->detail);
-  const bool planned = !expected_.empty() && expected_.front().tag == 'E' && !fatal &&
-                       fields->message == signature(expected_.front().statement);
+  const bool planned =
+      !expected_.empty() && expected_.front().tag == 'E' && !fatal &&
+      fields->message == (expected_.front().words.empty() ? signature(expected_.front().statement)
+                                                          : expected_.front().words);
   if (!planned) check_excuse(fields->sqlstate, fields->message, fields->detail, fatal);
   if (fatal) {
     told_ = true;
@@ -213,6 +216,7 @@ void Actor::error(View body) {
   bool of_copy = false;
   while (!expected_.empty() && expected_.front().tag != 'Z') {
     of_copy |= copying_ && copying_->statement.request == expected_.front().statement.request;
+    if (expected_.front().tag == '1' && expected_.front().name.empty()) unnamed_ = unsure;
     expected_.pop_front();
   }
   if (expected_.empty()) world_.violated("c{} got an error and had asked for nothing", number_);
@@ -266,7 +270,11 @@ void Actor::over(const char* how) {
 
 // --- sending and leaving
 
-void Actor::say(char tag, View body) { append_message(stalling_ ? later_ : out_, tag, body); }
+void Actor::say(char tag, View body) {
+  world_.note("c{} says {} {}", number_, tag, body.substr(0, 60));
+  if (tag == 'Q') unnamed_ = 0;  // a simple query drops the unnamed statement
+  append_message(stalling_ ? later_ : out_, tag, body);
+}
 
 void Actor::send_out() {
   if (!end_) return;

@@ -5,8 +5,10 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,7 @@ struct Allowances {
 
 /// How a client behaves, in permille of its steps.
 struct Manners {
+  int prepared = 0;  // of the statements in batches
   int batches = 300, copies = 80, failing = 60, transactions = 300, dying = 0;
   int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20, fleeing = 0;
   int longest_work = 20;  // milliseconds
@@ -58,11 +61,15 @@ class Actor {
 
  private:
   enum class Phase : uint8_t { connecting, login, ready, gone };
+  static constexpr int unsure = -1;  // of the unnamed statement
   struct Expected {
     char tag;
     Statement statement;
     int row = 0;
-    bool maybe = false;  // comes or does not, and nobody can know
+    bool maybe = false;   // comes or does not, and nobody can know
+    std::string name{};   // of the statement that was prepared or closed
+    int shape = 0;        // of what was prepared; 0: nothing that can be bound again
+    std::string words{};  // of a planned error, if they are not the statement's signature
   };
   /// A COPY FROM STDIN whose rows wait for the server, or are sent one by one.
   struct Copying {
@@ -96,6 +103,13 @@ class Actor {
   void ask_batch();
   void ask_one_batch(bool last);
   void ask_extended(const Statement& statement, bool described);
+  void ask_prepared_batch();
+  void ask_prepared(bool& failed);
+  void plan_failure(const Statement& statement);
+  std::string choose_name(bool failed);
+  void say_parse(const std::string& name, const std::string& text);
+  void say_bind(const std::string& name, int shape, const Statement& statement);
+  void note_names(const Expected& expected);
   void ask_copy_in();
   Statement new_copy();
   void expect_copy(const Copying& copy);
@@ -131,6 +145,14 @@ class Actor {
   Bytes in_, out_;
   std::deque<Expected> expected_;
   std::optional<Copying> copying_;
+  // Prepared statements by name: those that the server has confirmed, those that this request has
+  // used up, and names that are free again.
+  std::map<std::string, int> names_;
+  std::map<std::string, int> new_names_;  // of this batch
+  std::set<std::string> closing_;
+  std::vector<std::string> free_names_;
+  int next_name_ = 0;
+  int unnamed_ = 0;  // the shape of the unnamed one; 0: none that can be bound again
   char status_ = 'I';
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;

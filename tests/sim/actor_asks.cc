@@ -146,6 +146,7 @@ void Actor::ask_transaction_step() {
   if (status_ == 'T') {
     const bool end = requests_left_ <= 0 || world_.dice.chance(300);
     kind = end ? (world_.dice.chance(700) ? Kind::commit : Kind::rollback) : Kind::run;
+    if (!end && world_.dice.chance(manners_.prepared)) return ask_prepared_batch();
     if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
   }
   const Statement statement = new_statement(kind);
@@ -160,6 +161,7 @@ void Actor::ask_transaction_step() {
 void Actor::ask_batch() {
   Dice& dice = world_.dice;
   const int batches = dice.chance(300) ? dice.between(2, 5) : 1;
+  closing_.clear();
   for (int batch = 1; batch <= batches; ++batch) ask_one_batch(batch == batches);
 }
 
@@ -168,7 +170,12 @@ void Actor::ask_one_batch(bool last) {
   Dice& dice = world_.dice;
   bool failed = false, waits = false;
   const int statements = dice.between(1, 3);
+  new_names_.clear();
   for (int i = 0; i < statements && !waits; ++i) {
+    if (dice.chance(manners_.prepared)) {
+      ask_prepared(failed);
+      continue;
+    }
     const bool copies = dice.chance(manners_.copies);
     const Statement statement =
         copies ? new_copy() : new_statement(dice.chance(manners_.failing) ? Kind::fail : Kind::run);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstdio>
 #include <utility>
 
@@ -50,11 +51,25 @@ std::optional<Statement> parse_set(View text) {
   return statement;
 }
 
+constexpr View prepared_word = "prepared p";
+
+std::optional<Statement> parse_prepared(View text) {
+  if (!text.starts_with(prepared_word)) return std::nullopt;
+  Statement statement{.kind = Kind::prepared};
+  const char* begin = text.data() + prepared_word.size();
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, statement.shape);
+  if (error != std::errc() || View(stop, static_cast<size_t>(end - stop)) != ".")
+    return std::nullopt;
+  return statement;
+}
+
 std::optional<Statement> parse_statement(View text) {
   if (text == "ROLLBACK") return Statement{.kind = Kind::rollback};
   if (text == "DISCARD ALL") return Statement{.kind = Kind::discard};
   if (text == "select 1") return Statement{.kind = Kind::check};
   if (auto set = parse_set(text)) return set;
+  if (auto prepared = parse_prepared(text)) return prepared;
   return parse_own(text);
 }
 
@@ -84,6 +99,18 @@ std::optional<std::vector<Statement>> parse_query(View text) {
   }
   if (statements.empty()) statements.push_back({});
   return statements;
+}
+
+std::string prepared_text(int shape) { return fmt::format("{}{}.", prepared_word, shape); }
+
+std::string prepared_parameter(int shape, const Statement& statement) {
+  return fmt::format("{}: {}", shape, to_text(statement));
+}
+
+std::optional<Statement> run_prepared(int shape, View parameter) {
+  const std::string meant = fmt::format("{}: ", shape);
+  if (!parameter.starts_with(meant)) return std::nullopt;
+  return parse_own(parameter.substr(meant.size()));
 }
 
 Bytes row_content(const Statement& statement, int row) {

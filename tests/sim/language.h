@@ -22,16 +22,18 @@ struct Statement {
     copy_in,
     copy_bad,  // a COPY FROM STDIN that fails: at once, or half way through its rows
     copy_out,
-    die,      // the server's process ends with a FATAL
-    set,      // Headgate's own: a parameter
-    discard,  // Headgate's own: server_reset_query
-    check,    // Headgate's own: server_check_query
-    stray,    // Execute of a portal that nobody has
+    die,       // the server's process ends with a FATAL
+    set,       // Headgate's own: a parameter
+    discard,   // Headgate's own: server_reset_query
+    check,     // Headgate's own: server_check_query
+    stray,     // Execute of a portal that nobody has
+    prepared,  // one of several shapes, the same for all; what to run comes with the Bind
   };
   Kind kind = Kind::nothing;
   int client = 0;
   int request = 0;
   int rows = 0, size = 0, milliseconds = 0;
+  int shape = 0;                // prepared
   std::string name{}, value{};  // set
 };
 
@@ -40,6 +42,12 @@ std::string signature(const Statement& statement);
 std::string to_text(const Statement& statement);
 /// The statements of a query, or nothing where one of them is not of this language.
 std::optional<std::vector<Statement>> parse_query(View text);
+
+/// The text of a prepared statement, and the parameter that makes it run `statement`.
+std::string prepared_text(int shape);
+std::string prepared_parameter(int shape, const Statement& statement);
+/// What such a parameter makes a prepared statement run; nothing if it was meant for another shape.
+std::optional<Statement> run_prepared(int shape, View parameter);
 
 /// The content of a row: tells whose it is, and shows when a byte of it was lost or exchanged.
 Bytes row_content(const Statement& statement, int row);

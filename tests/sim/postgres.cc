@@ -176,27 +176,19 @@ void Backend::message(char tag, View body) {
   if (tag == 'Q') return query(body.substr(0, body.size() - 1));
   implicit_ = true;
   switch (tag) {
-    case 'P': {
-      const View text = body.substr(1, body.size() - 4);
-      const auto statements = parse_query(text);
-      if (!statements || statements->size() != 1 || body[0] != '\0') {
-        host_.world().violated("server {} got a Parse nobody sent: {}", process_, text);
-      }
-      parsed_ = statements->front();
-      return steps_.push_back({Step::Kind::message, {}, "1"});
-    }
+    case 'P':
+      return parse(body);
     case 'B':
-      bound_ = parsed_;
-      return steps_.push_back({Step::Kind::message, {}, "2"});
+      return bind(body);
     case 'D':
-      return steps_.push_back({Step::Kind::describe, bound_.value_or(Statement{})});
+      return describe(body);
     case 'E': {
       Statement statement = bound_.value_or(Statement{});
       if (body[0] != '\0') statement = {.kind = Statement::Kind::stray};
       return steps_.push_back({Step::Kind::execute, statement});
     }
     case 'C':
-      return steps_.push_back({Step::Kind::message, {}, "3"});
+      return close_statement(body);
     case 'H':
       return;
     default:
@@ -206,6 +198,7 @@ void Backend::message(char tag, View body) {
 }
 
 void Backend::query(View text) {
+  parsed_.reset();
   auto statements = parse_query(text);
   if (!statements) host_.world().violated("server {} got a query nobody sent: {}", process_, text);
   for (Statement& statement : *statements) {
@@ -316,11 +309,15 @@ void Backend::execute(const Statement& statement) {
     case Kind::set:
       return set(statement);
     case Kind::discard:
+      statements_.clear();
+      parsed_.reset();
       return complete("DISCARD ALL");
     case Kind::check:
       return complete("SELECT 1");
     case Kind::stray:
       return fail("34000", "portal does not exist");
+    case Kind::prepared:
+      host_.world().violated("server {} is to run a prepared statement as it is", process_);
   }
 }
 

@@ -55,6 +55,10 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void welcome();
   void query(View text);
   void message(char tag, View body);
+  void parse(View body);
+  void bind(View body);
+  void describe(View body);
+  void close_statement(View body);
   void do_step(Step step);
   bool start_work(const Step& step);
   void check_row(View body) const;
@@ -80,6 +84,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   std::deque<Step> steps_;
   std::unique_ptr<ClientAuth> proof_;  // as long as it has to be given
   std::map<std::string, std::string> values_;
+  std::map<std::string, Statement> statements_;
   std::optional<Statement> parsed_, bound_;  // the unnamed statement and portal
   std::optional<Statement> working_;         // what it is busy with
   std::optional<Statement> copying_;

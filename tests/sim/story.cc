@@ -120,6 +120,8 @@ std::string Story::choose_settings() {
   if (dice.chance(300)) set("server_reset_query_always", 1);
   set("server_check_query", dice.chance(800) ? "select 1" : "");
   set("server_check_delay", dice.chance(300) ? 0 : dice.between(1, 30));
+  constexpr int kept_statements[] = {1, 2, 4, 200};
+  set("max_prepared_statements", kept_statements[dice.roll(std::size(kept_statements))]);
   set("query_wait_timeout", 0);
   set("server_connect_timeout", dice.between(2, 15));
   set("cancel_wait_timeout", dice.between(1, 10));
@@ -172,6 +174,7 @@ void Story::choose_manners() {
   manners_.failing = maybe(700, 60);
   manners_.copies = maybe(500, 120);
   manners_.batches = dice.between(0, 600);
+  manners_.prepared = maybe(600, 500);
   manners_.transactions = dice.between(0, 600);
   manners_.longest_work = dice.chance(150) ? 1500 : 20;
   manners_.largest_row = dice.chance(100) ? 3000 : 200;

@@ -1,0 +1,82 @@
+// The prepared statements of a simulated server's process. It knows whether a statement is the one
+// that the client meant: the parameter in the Bind says so.
+#include "tests/sim/postgres.h"
+
+namespace headgate::sim {
+
+namespace {
+
+std::string take_string(View& text) {
+  const std::string taken(text.substr(0, text.find('\0')));
+  text.remove_prefix(taken.size() + 1);
+  return taken;
+}
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+
+}  // namespace
+
+void Backend::parse(View body) {
+  const std::string name = take_string(body);
+  const std::string text = take_string(body);
+  if (name.empty()) parsed_.reset();
+  if (statements_.contains(name)) {
+    return fail("42P05", "prepared statement " + quoted(name) + " already exists");
+  }
+  if (text.starts_with("broken ")) return fail("42601", text);
+  const auto statements = parse_query(text);
+  if (!statements || statements->size() != 1) {
+    host_.world().violated("server {} got a Parse nobody sent: {}", process_, text);
+  }
+  if (name.empty()) {
+    parsed_ = statements->front();
+  } else {
+    statements_[name] = statements->front();
+  }
+  steps_.push_back({Step::Kind::message, {}, "1"});
+}
+
+void Backend::bind(View body) {
+  take_string(body);
+  const std::string name = take_string(body);
+  const auto found = statements_.find(name);
+  if (name.empty() ? !parsed_ : found == statements_.end()) {
+    return fail("26000", name.empty() ? "unnamed prepared statement does not exist"
+                                      : "prepared statement " + quoted(name) + " does not exist");
+  }
+  bound_ = name.empty() ? *parsed_ : found->second;
+  if (bound_->kind == Statement::Kind::prepared) {
+    const size_t size = load_u32(body.data() + 4);
+    const View parameter = body.substr(8, size);
+    const auto meant = run_prepared(bound_->shape, parameter);
+    if (!meant) {
+      host_.world().violated("server {} runs p{} under the name {} for '{}'", process_,
+                             bound_->shape, quoted(name), parameter);
+    }
+    bound_ = *meant;
+  }
+  steps_.push_back({Step::Kind::message, {}, "2"});
+}
+
+void Backend::describe(View body) {
+  if (body[0] == 'P') {
+    return steps_.push_back({Step::Kind::describe, bound_.value_or(Statement{})});
+  }
+  body.remove_prefix(1);
+  const std::string name = take_string(body);
+  if (name.empty() ? !parsed_ : !statements_.contains(name)) {
+    return fail("26000", "prepared statement " + quoted(name) + " does not exist");
+  }
+  steps_.push_back({Step::Kind::message, {}, "t"});
+  steps_.push_back({Step::Kind::message, {}, "n"});
+}
+
+void Backend::close_statement(View body) {
+  body.remove_prefix(1);
+  const std::string name = take_string(body);
+  statements_.erase(name);
+  if (name.empty()) parsed_.reset();
+  steps_.push_back({Step::Kind::message, {}, "3"});
+}
+
+}  // namespace headgate::sim
