@@ -70,7 +70,7 @@ HbaLogin ClientLogin::as_hba_login() const {
   HbaLogin login;
   login.is_local = client_.from_unix();
   login.has_tls = link.tls() != nullptr;
-  if (!login.is_local) login.address = IpNumber::parse(link.stream().peer().host);
+  if (!login.is_local) login.address = IpNumber::of_peer(link.stream().peer().host);
   login.database = startup_.database;
   login.user = startup_.user;
   login.replication = replication_;
