@@ -155,7 +155,7 @@ void Server::lend_to(AuthQuery& query) {
   task_ = Task::auth_query;
   ++pool_->stats().server_assignment_count;
   auth_query_ = &query;
-  if (std::exchange(used_, false)) {
+  if (used_) {
     inject("DISCARD ALL");
     if (const auto& sql = pool_->settings().entry.connect_query) inject(*sql);
   }
@@ -168,6 +168,7 @@ void Server::lend_to(AuthQuery& query) {
 
 void Server::finish_auth_query() {
   AuthQuery& query = *std::exchange(auth_query_, nullptr);
+  used_ &= injected_failed_;  // it may not have been discarded
   task_ = Task::cleanup;
   advance();
   query.over();
