@@ -136,7 +136,9 @@ void AuthQuery::over() {
 // A server that died while it was idle has done nothing yet: another one may do it.
 void AuthQuery::server_lost() {
   server_ = nullptr;
-  if (heard_ || attempts_ >= most_attempts) return finish(Error(ErrorCode::bouncer_config));
+  const bool configured = worker().config().find_database(pool_.entry().database.name).has_value();
+  if (heard_ || attempts_ >= most_attempts || !configured)
+    return finish(Error(ErrorCode::bouncer_config));
   failed_ = false;
   pool_.share().ask_again(*this, since_, worker().now());
   pool_.look_again();

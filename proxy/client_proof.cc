@@ -317,7 +317,8 @@ void ClientLogin::authenticated() {
     progress_ = Progress::admin;
     return;
   }
-  if (!entry_) {
+  // A reload may have taken it away meanwhile.
+  if (!entry_ || !client_.worker().config().find_database(entry_->name)) {
     log_failed_login();
     return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
   }
