@@ -15,6 +15,10 @@ struct IpNumber {
 
   /// Reads "192.0.2.1" or "2001:db8::1"; nothing else.
   static std::optional<IpNumber> parse(View text);
+  /// The same of a peer, whose address may name its zone: "fe80::1%eth0". No rule asks for that.
+  static std::optional<IpNumber> of_peer(View host) {
+    return parse(host.substr(0, host.find('%')));
+  }
   size_t size() const { return is_v6 ? 16 : 4; }
 };
 

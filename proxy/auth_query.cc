@@ -136,7 +136,9 @@ void AuthQuery::over() {
 // A server that died while it was idle has done nothing yet: another one may do it.
 void AuthQuery::server_lost() {
   server_ = nullptr;
-  if (heard_ || attempts_ >= most_attempts) return finish(Error(ErrorCode::bouncer_config));
+  const bool configured = worker().config().find_database(pool_.entry().database.name).has_value();
+  if (heard_ || attempts_ >= most_attempts || !configured)
+    return finish(Error(ErrorCode::bouncer_config));
   failed_ = false;
   pool_.share().ask_again(*this, since_, worker().now());
   pool_.look_again();
@@ -155,7 +157,7 @@ void Server::lend_to(AuthQuery& query) {
   task_ = Task::auth_query;
   ++pool_->stats().server_assignment_count;
   auth_query_ = &query;
-  if (std::exchange(used_, false)) {
+  if (used_) {
     inject("DISCARD ALL");
     if (const auto& sql = pool_->settings().entry.connect_query) inject(*sql);
   }
@@ -168,6 +170,7 @@ void Server::lend_to(AuthQuery& query) {
 
 void Server::finish_auth_query() {
   AuthQuery& query = *std::exchange(auth_query_, nullptr);
+  used_ &= injected_failed_;  // it may not have been discarded
   task_ = Task::cleanup;
   advance();
   query.over();

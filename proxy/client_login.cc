@@ -53,6 +53,7 @@ std::optional<Error> ClientLogin::find_target() {
   const Config& config = client_.worker().config();
   to_console_ = startup_.database == console_name;
   if (to_console_) {
+    replication_ = Replication::none;  // or rules for replication would open the console
     rights_ = console_rights(config.settings, startup_.user);
     if (is_owner()) rights_ = ConsoleRights::admin;
     if (rights_ == ConsoleRights::none) return Error(ErrorCode::not_allowed);

@@ -16,6 +16,15 @@
 
 namespace headgate {
 
+namespace {
+
+// Names that come from clients must not pile up until it is time to tidy.
+void keep_names_few(Pooler& pooler) {
+  if (pooler.registry().crowded()) pooler.post([](Pooler& p) { p.tidy(); });
+}
+
+}  // namespace
+
 struct ClientLogin::Input {
   ClientLogin& login;
   Treat on_header(char tag, uint32_t body_size) {
@@ -70,7 +79,7 @@ HbaLogin ClientLogin::as_hba_login() const {
   HbaLogin login;
   login.is_local = client_.from_unix();
   login.has_tls = link.tls() != nullptr;
-  if (!login.is_local) login.address = IpNumber::parse(link.stream().peer().host);
+  if (!login.is_local) login.address = IpNumber::of_peer(link.stream().peer().host);
   login.database = startup_.database;
   login.user = startup_.user;
   login.replication = replication_;
@@ -141,6 +150,7 @@ Result<WorkerPool*> ClientLogin::auth_pool() const {
   const std::string& user =
       entry_ && entry_->auth_user ? *entry_->auth_user : *config.settings.auth_user;
   if (name != startup_.database) registry.remember(*registry.database(name));
+  keep_names_few(worker.pooler());
   return &worker.pool(*registry.pool(name, user));
 }
 
@@ -307,7 +317,8 @@ void ClientLogin::authenticated() {
     progress_ = Progress::admin;
     return;
   }
-  if (!entry_) {
+  // A reload may have taken it away meanwhile.
+  if (!entry_ || !client_.worker().config().find_database(entry_->name)) {
     log_failed_login();
     return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
   }
@@ -320,7 +331,7 @@ void ClientLogin::authenticated() {
   if (method_ == AuthMethod::any && !entry_->user) return refuse(Error(ErrorCode::bouncer_config));
   if (!count_user()) return refuse(Error(ErrorCode::max_user_client_connections));
   registry.remember(*counted_database_);
-  if (registry.crowded()) pooler.post([](Pooler& p) { p.tidy(); });
+  keep_names_few(pooler);
   pool_ = registry.pool(entry_->name, entry_->user.value_or(login_user_));
   teach_pool();
   progress_ = Progress::awaits_welcome;

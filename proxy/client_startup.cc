@@ -22,6 +22,7 @@ constexpr size_t max_user_name = 127;
 // Takes bytes up to the end of one packet, and deals with it if it is whole.
 size_t ClientLogin::packet_bytes(View in) {
   if (begins_with_tls(in)) {
+    ssl_asked_ = true;
     client_.link().start_tls(TlsSession::accept(tls()), in);
     return in.size();
   }

@@ -142,11 +142,11 @@ void Worker::kill_database(const std::string& database, ErrorCode why) {
       client.fail(Error(why));
     }
   });
+  for_each_pool([&](WorkerPool& pool) {
+    if (pool.entry().database.name == database) pool.forget(Error(why));
+  });
   servers_.for_each([&](Server& server) {
     if (server.pool().entry().database.name == database) server.close(error_row(why).text);
-  });
-  for_each_pool([&](WorkerPool& pool) {
-    if (pool.entry().database.name == database) pool.forget();
   });
 }
 

@@ -43,6 +43,11 @@ void WorkerPool::client_left() {
   --clients_;
 }
 
+void WorkerPool::forget(const Error& why) {
+  forgotten_ = true;
+  fail_all_waiters(why);
+}
+
 // A server that is on its way here from another worker is open.
 bool WorkerPool::unused() const {
   return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_;

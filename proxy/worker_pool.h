@@ -31,8 +31,9 @@ class WorkerPool {
   PoolStats& stats() { return stats_; }
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
-  /// Its database was killed: the pool is not shown until somebody comes again.
-  void forget() { forgotten_ = true; }
+  /// Its database was killed: who waits is told, and the pool is not shown until somebody comes
+  /// again.
+  void forget(const Error& why);
   bool forgotten() const { return forgotten_ && clients_ == 0; }
   void client_came();
   void client_left();

@@ -132,8 +132,10 @@ bool TlsSession::shake_hands() {
 void TlsSession::learn_facts() {
   SSL* ssl = ssl_.get();
   X509* peer = SSL_get0_peer_certificate(ssl);
-  if (!answers() && context_->mode() == SslMode::verify_full &&
-      (!peer || !is_for_host(peer, host_))) {
+  if (!answers() && context_->mode() >= SslMode::verify_ca && !peer) {
+    return fail("no certificate");  // the ciphers that are allowed do without
+  }
+  if (!answers() && context_->mode() == SslMode::verify_full && !is_for_host(peer, host_)) {
     return fail(fmt::format("the server's certificate is not for \"{}\"", host_));
   }
   facts_ = std::make_unique<TlsFacts>();

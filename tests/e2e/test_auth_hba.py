@@ -156,3 +156,10 @@ def test_passwords_with_umlauts_open_by_scram(start_headgate, postgres, typed):
     finally:
         postgres.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'greeter'",
                          "DROP ROLE greeter")
+
+
+def test_a_rule_for_replication_does_not_open_the_console(start):
+    pooler = start("host replication all all trust\nhost app all all trust\nhost all all all reject\n")
+    for kind in ("no", "yes", "database"):
+        with Wire(pooler.port) as wire, pytest.raises(ServerError, match="login rejected"):
+            wire.login("admin", "pgbouncer", replication=kind)

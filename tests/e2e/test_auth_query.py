@@ -8,7 +8,7 @@ import pytest
 from lib import messages, processes
 from lib.headgate import Headgate
 from lib.scram import md5_secret
-from lib.wire import ServerError, Wire
+from lib.wire import ServerError, Wire, first_value
 
 pytestmark = pytest.mark.sanitizers
 
@@ -209,6 +209,21 @@ def test_names_are_bound_and_nothing_else_of_the_client_is_sent(start_headgate, 
         assert client.execute("SELECT pg_backend_pid()").fetchone()[0] == backend["pid"]
         assert client.execute("SHOW DateStyle").fetchone()[0] == "ISO, MDY"
     assert postgres.value("SELECT to_regclass('stolen')", database="single") is None
+
+
+def test_prepared_statements_are_discarded_and_come_back(start_headgate, server, roles):
+    roles("somebody", "secret")
+    pooler = start(start_headgate, {"app": server}, default_pool_size=1, pool_mode="transaction")
+    with Wire(pooler.port) as wire:
+        wire.login("postgres", "app", "x")
+        wire.send(messages.parse("SELECT pg_backend_pid()", "mine"), messages.sync())
+        wire.read_until()
+        pids = set()
+        for _ in range(2):
+            assert whoami(pooler, "somebody", "secret") == "somebody"
+            wire.send(messages.bind(statement="mine"), messages.execute(), messages.sync())
+            pids.add(first_value(wire.read_until()))
+        assert len(pids) == 1
 
 
 SLOW = "SELECT rolname, rolpassword FROM pg_authid, pg_sleep(100) WHERE rolname = $1"

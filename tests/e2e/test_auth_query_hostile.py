@@ -1,11 +1,13 @@
 """The server that auth_query asks is hostile: the client is refused, the server never used again, nobody hurt."""
 
 import struct
+import threading
 
 import pytest
 
 from lib.fake_server import LOGIN, READY, FakeServer
-from lib.messages import message
+from lib.messages import SSL_REQUEST, cancel_request, message, query, special_request, startup
+from lib.processes import wait_until
 from lib.wire import ServerError, Wire
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
@@ -98,3 +100,51 @@ def test_a_secret_from_the_oracle_opens(start_headgate, postgres):
             userlist={"asker": "x"}, auth_type="plain", auth_user="asker", auth_dbname="secrets")
         with Wire(pooler.port) as wire:  # of several rows the last one counts; the name is the row's
             assert wire.login("anybody", "app", "open sesame").value("SELECT current_user") == "app"
+
+
+class Forgetful(Oracle):
+    """A sound server that takes its time over the first DISCARD ALL, until that is cancelled."""
+
+    def __init__(self):
+        super().__init__(LOGIN, START + TWO + row(b"bob", b"x") + END)
+        self.discards = 0
+        self.cancelled = threading.Event()
+
+    def _talk(self, connection):
+        first = connection.recv(4096)
+        if first == cancel_request(1234, 5678):
+            return self.cancelled.set()
+        if first == special_request(SSL_REQUEST):
+            connection.sendall(b"N")
+            connection.recv(4096)
+        connection.sendall(self._login)
+        while data := connection.recv(65536):
+            if data.startswith(query("DISCARD ALL")):
+                connection.sendall(self._discard() + self._answer)
+            elif data[:1] == b"P":
+                connection.sendall(self._answer)
+            elif data[:1] == b"Q":
+                connection.sendall(message("I") + READY)
+
+    def _discard(self):
+        self.discards += 1
+        if self.discards > 1:
+            return message("C", b"DISCARD ALL\0") + READY
+        assert self.cancelled.wait(10)
+        return message("E", b"SERROR\0C57014\0Mcancelled\0\0") + READY
+
+
+def test_a_session_that_was_not_discarded_is_discarded_for_the_next(start_headgate):
+    with Forgetful() as server:
+        pooler = start_headgate(
+            {"app": {"host": "127.0.0.1", "port": server.port}}, userlist={"asker": "y"}, auth_type="plain",
+            auth_user="asker", default_pool_size=1, pool_mode="transaction")
+        with Wire(pooler.port) as wire:  # who leaves something behind
+            wire.login("asker", "app", "y").query("SET search_path = mine")
+        with Wire(pooler.port) as wire:  # who sees to it that it stays
+            wire.send(startup({"user": "bob", "database": "app"}))
+            wait_until(lambda: server.discards == 1, what="the session is about to be discarded")
+        for _ in range(2):
+            with Wire(pooler.port) as wire:
+                wire.login("bob", "app", "x")
+        assert server.discards == 2

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from lib.fake_server import FakeServer
 from lib.headgate import only_headgate
-from lib.messages import query
+from lib.messages import password, query, startup
 from lib.processes import wait_until
 from lib.postgres import Postgres, User
 from lib.wire import ServerError, Wire, errors
@@ -60,6 +61,50 @@ def test_databases_made_from_a_fallback_go_with_it(start_headgate, postgres):
         pooler.databases = {"app": {"host": "127.0.0.1", "port": postgres.port}}
         pooler.reload()
         assert errors(wire.read_to_end())[0]["M"] == "database removed"
+
+
+@pytest.mark.headgate_only
+def test_a_database_that_goes_during_a_log_in_is_not_there(start_headgate, postgres):
+    server = {"host": "127.0.0.1", "port": postgres.port, "dbname": "single"}
+    pooler = start_headgate({"app": server, "gone": server}, auth_type="plain",
+                             userlist={"app": "secret", "admin": "secret"})  # fmt: skip
+    with pooler.console(password="secret") as console, Wire(pooler.port) as wire:
+        wire.send(startup({"user": "app", "database": "gone"}))
+        assert wire.read().number() == 3
+        del pooler.databases["gone"]
+        pooler.write_files()
+        console.execute("RELOAD")
+        console.execute("SHOW POOLS")  # by now all workers know
+        wire.send(password("secret"))
+        assert errors(wire.read_to_end())[0]["M"] == "no such database: gone"
+
+
+@pytest.mark.headgate_only
+@pytest.mark.parametrize("paused", [True, False])
+def test_who_waits_for_a_secret_from_a_database_that_goes_is_told(start_headgate, postgres, paused):
+    server = {"host": "127.0.0.1", "port": postgres.port, "dbname": "single"}
+    with FakeServer() as silent:  # it does not know the extended protocol
+        pooler = start_headgate(
+            {"app": server, "secrets": {"host": "127.0.0.1", "port": silent.port}}, auth_type="plain",
+            userlist={"app": "secret", "admin": "secret"}, auth_user="app", auth_dbname="secrets")
+        told_as_secrets_go(pooler, paused)
+
+
+def told_as_secrets_go(pooler, paused):
+    with pooler.console(password="secret") as console, Wire(pooler.port) as wire:
+
+        def used():
+            rows = [row for row in console.execute("SHOW POOLS") if row["database"] == "secrets"]
+            return any(row["cl_waiting" if paused else "sv_active"] for row in rows)
+
+        if paused:
+            console.execute("PAUSE secrets")
+        wire.send(startup({"user": "other", "database": "app"}))
+        wait_until(used, what="it waits")
+        del pooler.databases["secrets"]
+        pooler.write_files()
+        console.execute("RELOAD")
+        assert errors(wire.read_to_end())[0]["M"] == "bouncer config error"
 
 
 def test_a_reconnect_learns_what_the_new_server_says(start_headgate):

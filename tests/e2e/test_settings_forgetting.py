@@ -3,6 +3,7 @@
 import pytest
 
 from lib.headgate import only_headgate
+from lib.messages import startup
 from lib.processes import wait_until
 from lib.scram import md5_secret
 from lib.wire import ServerError, Wire
@@ -84,6 +85,19 @@ def test_a_name_is_registered_by_those_only_who_may_come_in(start_headgate, fall
     with Wire(pooler.port) as wire, pytest.raises(ServerError, match="password authentication failed"):
         wire.login(database="single", password="wrong")
     assert "registered" not in pooler.log()
+
+
+def test_names_that_are_only_asked_for_are_bounded(start_headgate):
+    """auth_query runs in the database that a stranger has named."""
+    pooler = start_headgate(
+        {"*": "host=127.0.0.1 port=1"}, auth_type="md5", userlist={"asker": "x"}, auth_user="asker",
+        admin_users="asker", server_login_retry=0.1)
+    for number in range(6000):
+        with Wire(pooler.port) as wire:
+            wire.send(startup({"user": "nobody", "database": f"made_up_{number}"}))
+    with Wire(pooler.port) as wire:
+        wire.login("asker", "pgbouncer", "x")
+        assert len(wire.query("SHOW POOLS")) < 4000
 
 
 def test_a_database_that_the_server_does_not_have(start_headgate, fallback):

@@ -197,6 +197,13 @@ def test_a_client_of_another_protocol_is_refused(start_tls, direct):
         wire.start_tls(context, direct)
 
 
+def test_a_request_within_direct_tls_is_refused(start_tls):
+    with Wire(start_tls().port) as wire:
+        wire.start_tls(client_context(), direct=True)
+        wire.send(special_request(SSL_REQUEST))
+        assert wire.read().fields()["M"] == "protocol violation"
+
+
 def test_direct_tls_where_there_is_none(start_headgate):
     with Wire(start_headgate().port) as wire:
         wire.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")

@@ -30,7 +30,7 @@ Parsed parse(View text, Files files = {}, View ident = "people os bob\n") {
 
 HbaLogin from(const char* address, View database = "shop", View user = "bob", bool tls = false) {
   HbaLogin login;
-  login.address = IpNumber::parse(address);
+  login.address = IpNumber::of_peer(address);
   REQUIRE(login.address);
   login.has_tls = tls;
   login.database = database;
@@ -118,6 +118,8 @@ TEST_CASE("hba: addresses") {
   CHECK_FALSE(lets("host all all 2001:db8::/33 trust", from("2001:db8:8000::1")));
   CHECK(lets("host all all ::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff trust", from("::1")));
   CHECK(lets("host all all all trust", from("::1")));
+  CHECK(lets("host all all fe80::/10 trust", from("fe80::1%eth0")));
+  CHECK_FALSE(lets("host all all fd00::/8 trust", from("fe80::1%eth0")));
 }
 
 TEST_CASE("hba: bits outside of the mask are told of, and the rule fits nobody") {

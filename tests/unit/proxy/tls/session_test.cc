@@ -152,6 +152,22 @@ TEST_CASE("tls session: a server of another name or authority is not trusted") {
         "the server's certificate is not for \"pooler\"");
 }
 
+TEST_CASE("tls session: where a server is verified, it has to show a certificate") {
+  constexpr const char* anonymous = "ALL:@SECLEVEL=0";  // as some need for servers of old
+  const Files files;
+  Settings nobody = with_certificate();
+  nobody.client_tls_protocols = "tlsv1.2";
+  nobody.client_tls_ciphers = "aNULL:@SECLEVEL=0";
+  for (const auto& [mode, outcome] :
+       {std::pair<SslMode, View>{SslMode::require, ""}, {SslMode::verify_ca, "no certificate"}}) {
+    Settings rules = servers(mode);
+    rules.server_tls_ciphers = anonymous;
+    Conversation talk(files.make(nobody), files.make(rules));
+    talk.shake_hands();
+    CHECK(talk.client->error() == outcome);
+  }
+}
+
 TEST_CASE("tls session: another one to the same server is by the same rules") {
   const Files files;
   const Tls tls = files.make(with_certificate());
