@@ -132,8 +132,9 @@ Rows all_sockets(const Snapshot& snapshot) {
   const Rows servers = as_they_are(snapshot.servers);
   rows.insert(rows.end(), servers.begin(), servers.end());
   rows = in_order_of_states(std::move(rows), &ConnectionRow::socket_state, socket_states);
-  std::ranges::stable_partition(
-      rows, [](const ConnectionRow* row) { return View(row->socket_state) != "cl_login"; });
+  std::stable_partition(rows.begin(), rows.end(), [](const ConnectionRow* row) {
+    return View(row->socket_state) != "cl_login";
+  });
   return rows;
 }
 

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -148,8 +149,10 @@ Result<Done> Program::run() {
   }
   outsides_[0]->run();
   for (std::thread& thread : threads) thread.join();
+  const bool alone = directories_->close();
   take_down();
   Pidfile::remove(settings.pidfile);
+  if (!alone) std::_Exit(0);
   return Done{};
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -61,7 +62,18 @@ std::string uris_by_dns(const LdapOptions& options) {
   return uris;
 }
 
+// At its first use the library reads its files, and lets another thread go on with half of what
+// they say: without the certificates to trust, perhaps.
+void read_files_once() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    int version = 0;
+    ldap_get_option(nullptr, LDAP_OPT_PROTOCOL_VERSION, &version);
+  });
+}
+
 Session connect(const DirectoryQuestion& question) {
+  read_files_once();
   const LdapOptions& options = question.ldap;
   const std::string uris = options.servers.empty() ? uris_by_dns(options) : options.uris();
   LDAP* handle = nullptr;

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace headgate {
 
@@ -29,7 +31,8 @@ struct DirectoryThreads::State {
   std::condition_variable changed;
   std::list<Job> waiting;
   std::map<std::string, size_t> busy;  // threads that ask a directory
-  size_t threads = 0, idle = 0;
+  std::vector<std::thread> threads;
+  size_t idle = 0;
   bool closed = false;
 };
 
@@ -75,28 +78,37 @@ void DirectoryThreads::State::run() {
 
 bool DirectoryThreads::State::start_thread(const std::shared_ptr<State>& self) {
   try {
-    std::thread([self] { self->run(); }).detach();
+    threads.emplace_back([self] { self->run(); });
   } catch (const std::system_error&) {  // the system has no more threads for us
-    return threads > 0;
+    return !threads.empty();
   }
-  ++threads;
   return true;
 }
 
 DirectoryThreads::DirectoryThreads(Check check)
     : state_(std::make_shared<State>(std::move(check))) {}
 
-DirectoryThreads::~DirectoryThreads() {
-  const std::lock_guard lock(state_->mutex);
+bool DirectoryThreads::close() {
+  std::unique_lock lock(state_->mutex);
   state_->closed = true;
   state_->waiting.clear();
   state_->changed.notify_all();
+  const bool none_is_held = state_->busy.empty();
+  std::vector<std::thread> threads = std::exchange(state_->threads, {});
+  lock.unlock();
+  for (std::thread& thread : threads) {
+    if (none_is_held)
+      thread.join();
+    else
+      thread.detach();
+  }
+  return none_is_held;
 }
 
 bool DirectoryThreads::ask(DirectoryQuestion question, std::weak_ptr<bool> wanted, Answer answer) {
   const std::lock_guard lock(state_->mutex);
-  if (state_->waiting.size() >= most_waiting) return false;
-  const bool full = state_->threads >= most_threads;
+  if (state_->closed || state_->waiting.size() >= most_waiting) return false;
+  const bool full = state_->threads.size() >= most_threads;
   if (state_->idle <= state_->waiting.size() && !full && !state_->start_thread(state_)) {
     return false;
   }

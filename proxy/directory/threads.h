@@ -1,5 +1,5 @@
 // The threads on which directories are asked. Bounded in number, and so is what waits for them; one
-// directory that does not answer holds at most half of them, so that others are still heard. They
+// directory that does not answer holds at most half of them, so that others are still heard. Those
 // are never waited for: a directory that hangs must not keep the process from ending.
 #pragma once
 
@@ -16,10 +16,12 @@ class DirectoryThreads final : public Directories {
 
   /// `check` asks the directory and may take its time; called on several threads at once.
   explicit DirectoryThreads(Check check);
-  /// From here on nobody is answered.
-  ~DirectoryThreads() override;
+  ~DirectoryThreads() override { close(); }
 
   bool ask(DirectoryQuestion question, std::weak_ptr<bool> wanted, Answer answer) override;
+  /// From here on nobody is answered. False: a directory still holds a thread, and exit() would
+  /// take down the libraries that it is in, so the process has to leave without.
+  bool close();
 
  private:
   struct State;

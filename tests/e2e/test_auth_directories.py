@@ -10,7 +10,7 @@ from lib.directories import BASE, PAM_MATRIX, SLAPD, Ldap, Pam, Silence
 from lib.headgate import Headgate, is_sanitized
 from lib.wire import ServerError, Wire
 
-pytestmark = pytest.mark.headgate_only
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
 
 PEOPLE = {"plain_user": "plain secret", "md5_user": "md5 secret", "scram_user": "scram secret"}
 needs_ldap = pytest.mark.skipif(not os.path.exists(SLAPD), reason="needs Debian's slapd")

@@ -15,13 +15,13 @@ struct Rig {
   std::mutex mutex;
   std::condition_variable changed;
   std::set<std::string> closed_gates;  // servers that do not answer yet
-  int asked = 0, answered = 0, right = 0;
+  int asked = 0, left = 0, answered = 0, right = 0;
   std::shared_ptr<bool> wanted = std::make_shared<bool>(true);
   DirectoryThreads threads{[this](const DirectoryQuestion& question) { return check(question); }};
 
   ~Rig() {
     open("slow");
-    wait([this] { return answered == asked; });
+    wait([this] { return left == asked; });
   }
 
   bool check(const DirectoryQuestion& question) {
@@ -29,6 +29,8 @@ struct Rig {
     ++asked;
     changed.notify_all();
     changed.wait(lock, [&] { return !closed_gates.contains(question.ldap.servers); });
+    ++left;
+    changed.notify_all();
     return question.password == "right";
   }
 
@@ -111,4 +113,24 @@ TEST_CASE("directories: nobody is asked for a client that has gone") {
   rig.open("slow");
   rig.wait([&] { return rig.answered == half + 1; });
   CHECK(rig.asked == half + 1);
+}
+
+TEST_CASE("directories: who closes hears whether a thread is still held, and nobody is answered") {
+  Rig rig;
+  rig.close("slow");
+  CHECK(rig.ask("slow"));
+  rig.wait([&] { return rig.asked == 1; });
+  CHECK_FALSE(rig.threads.close());
+  rig.open("slow");
+  rig.wait([&] { return rig.left == 1; });
+  CHECK(rig.answered == 0);
+  CHECK_FALSE(rig.ask("quick"));
+}
+
+TEST_CASE("directories: threads that nothing holds end with the last question") {
+  Rig rig;
+  for (int i = 0; i < 10; ++i) CHECK(rig.ask("quick"));
+  rig.wait([&] { return rig.answered == 10; });
+  CHECK(rig.threads.close());
+  CHECK(rig.threads.close());
 }
