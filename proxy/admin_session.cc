@@ -217,7 +217,7 @@ void AdminSession::show_descriptors(const ConsoleCommand& command) {
   wait_on_pooler([this, command, attach, alive = std::weak_ptr(alive_), &worker](
                      Pooler& pooler, const Reply& reply) {
     pooler.descriptors(attach, [this, command, alive, reply, &worker,
-                                &pooler](std::shared_ptr<DescriptorsFound> found) {
+                                &pooler](const std::shared_ptr<DescriptorsFound>& found) {
       if (found->exhausted) {
         return reply(Error(ErrorCode::admin_command, "no descriptors are left to duplicate"));
       }

@@ -80,7 +80,7 @@ Result<TlsContextPtr> make_side(const TlsRules& rules, const FileReader& read,
     content = std::move(*text);
   }
   if (before && before->is_made_of(rules, files)) return before;
-  return TlsContext::make(rules, std::move(files));
+  return TlsContext::make(rules, files);
 }
 
 }  // namespace
@@ -92,8 +92,8 @@ std::string TlsRules::setting(View name) const {
 
 void TlsContext::Free::operator()(ssl_ctx_st* handle) const { SSL_CTX_free(handle); }
 
-Result<TlsContextPtr> TlsContext::make(TlsRules rules, Files files) {
-  const std::shared_ptr<TlsContext> context(new TlsContext(std::move(rules), std::move(files)));
+Result<TlsContextPtr> TlsContext::make(TlsRules rules, const Files& files) {
+  const std::shared_ptr<TlsContext> context(new TlsContext(std::move(rules), files));
   ERR_clear_error();
   if (auto result = context->set_up(); !result) {
     ERR_clear_error();

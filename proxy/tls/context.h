@@ -51,7 +51,7 @@ class TlsContext {
   };
 
   /// An error names the setting, the file, and what is wrong.
-  static Result<TlsContextPtr> make(TlsRules rules, Files files);
+  static Result<TlsContextPtr> make(TlsRules rules, const Files& files);
   /// The same rules and files with a new key for session tickets.
   Result<TlsContextPtr> with_new_ticket_key() const { return make(rules_, files_); }
 
@@ -63,7 +63,7 @@ class TlsContext {
   ssl_ctx_st* handle() const { return handle_.get(); }
 
  private:
-  TlsContext(TlsRules rules, Files files) : rules_(std::move(rules)), files_(std::move(files)) {}
+  TlsContext(TlsRules rules, const Files& files) : rules_(std::move(rules)), files_(files) {}
 
   Result<Done> set_up();
   Result<Done> set_versions();

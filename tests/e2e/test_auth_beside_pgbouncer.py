@@ -196,7 +196,6 @@ def test_hba_rules(server):
                 pooler.stop()
                 pooler.write("hba", rule + "\n")
                 pooler.start()
-                pooler.wait_for_unix_socket()
             both.compare(log_ins)
 
 

@@ -28,7 +28,6 @@ def start(start_headgate, postgres):
         userlist = {"bob": "secret", "carl": scram_secret("secret"), "admin": "secret", ME: "secret", **dict(users)}
         pooler = start_headgate({"app": server, "other": server}, userlist=userlist, auth_type="hba",
                                 before_start=write, **settings)
-        pooler.wait_for_unix_socket()
         return pooler
 
     return start

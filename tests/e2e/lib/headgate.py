@@ -125,20 +125,11 @@ class Headgate:
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
             # The unix socket comes last.
-            return self.settings["unix_socket_dir"] != self.directory or os.path.exists(
+            return self.settings["unix_socket_dir"] != self.directory or processes.listens_on(
                 self.path(f".s.PGSQL.{self.port}")
             )
         except OSError:
             return False
-
-    def wait_for_unix_socket(self, seconds=10):
-        """It is opened behind the TCP port that start() waits for."""
-
-        def answers():
-            with socket.socket(socket.AF_UNIX) as probe:
-                return probe.connect_ex(self.path(f".s.PGSQL.{self.port}")) == 0
-
-        processes.wait_until(answers, seconds, f"{self.program} answers on its unix socket")
 
     @property
     def pid(self):

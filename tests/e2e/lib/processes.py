@@ -159,6 +159,14 @@ def wait_until(condition, seconds=10.0, what="the condition", every=0.02):
         time.sleep(every)
 
 
+def listens_on(path):
+    """Whether somebody accepts connections on this unix socket; without making one."""
+    accepts = "00010000"  # __SO_ACCEPTCON, among the flags
+    with open("/proc/net/unix", encoding="utf-8") as sockets:
+        fields = (line.split() for line in sockets)
+        return any(line[3] == accepts and line[-1] == path for line in fields)
+
+
 def rss_bytes(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         for line in status:
