@@ -160,7 +160,8 @@ Result<Done> Program::run() {
 void Program::take_down() {
   if (outsides_.empty()) return;
   directories_.reset();
-  for (WorkerId id = 0; id < outsides_.size(); ++id) pooler_->worker(id).close_everything();
+  const auto workers = static_cast<WorkerId>(outsides_.size());
+  for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   pooler_->peers().close_everything();
   outsides_.clear();
