@@ -213,9 +213,11 @@ void Relay::query_ended(TransactionStatus status) {
 }
 
 bool Relay::rewrite_error(View body) {
-  if (!overdue_error_) return tracks_statements_ && (renew_statements(body) || restore_names(body));
-  auto fields = decode_error_fields(body);
-  if (!fields || fields->sqlstate != "57014") return false;
+  const auto fields = decode_error_fields(body);
+  if (!fields) return false;
+  if (!overdue_error_ || fields->sqlstate != "57014") {
+    return tracks_statements_ && (renew_statements(*fields) || restore_names(*fields, body));
+  }
   Bytes out;
   encode_error_with_detail(out, body, overdue_error_->detail);
   client_.link().send(out);

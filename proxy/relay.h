@@ -122,8 +122,8 @@ class Relay {
   void send_close(View name);
   void send_other_request(Asked asked);
   StatementPtr statement_for(View text);
-  bool restore_names(View body);
-  bool renew_statements(View body);
+  bool restore_names(const ErrorFields& fields, View body);
+  bool renew_statements(const ErrorFields& fields);
   bool may_repeat() const;
 
   Client& client_;

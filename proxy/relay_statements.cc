@@ -311,11 +311,8 @@ bool describes_what_it_runs(View messages) {
 // "cached plan must not change result type", as after an ALTER TABLE: PostgreSQL keeps saying it
 // until somebody prepares the statement anew. That is what happens at the next use of it, on every
 // server; at once and without a word where the client need not know.
-bool Relay::renew_statements(View body) {
-  const auto fields = decode_error_fields(body);
-  if (!fields || fields->sqlstate != "0A000" || fields->routine != "RevalidateCachedQuery") {
-    return false;
-  }
+bool Relay::renew_statements(const ErrorFields& fields) {
+  if (fields.sqlstate != "0A000" || fields.routine != "RevalidateCachedQuery") return false;
   on_server().renew_used();
   if (!may_repeat()) return false;
   repeats_ = true;
@@ -327,18 +324,17 @@ bool Relay::renew_statements(View body) {
 // end of the same batch.
 bool Relay::may_repeat() const {
   const Exchange& exchange = server_.exchange();
-  return replayable_ && !repeated_ && !in_transaction_ && server_.cancels() == 0 &&
-         exchange.owed() == 1 && !exchange.batch_open() && describes_what_it_runs(replay());
+  return replayable_ && !repeated_ && !overdue_error_ && !in_transaction_ &&
+         server_.cancels() == 0 && exchange.owed() == 1 && !exchange.batch_open() &&
+         describes_what_it_runs(replay());
 }
 
 // Names of statements on servers in an error are told in the client's words.
-bool Relay::restore_names(View body) {
-  const auto fields = decode_error_fields(body);
-  if (!fields ||
-      (fields->sqlstate != "26000" && fields->sqlstate != "42P05" && fields->sqlstate != "08P01")) {
+bool Relay::restore_names(const ErrorFields& fields, View body) {
+  if (fields.sqlstate != "26000" && fields.sqlstate != "42P05" && fields.sqlstate != "08P01") {
     return false;
   }
-  std::string message(fields->message);
+  std::string message(fields.message);
   const size_t at = message.find(statement_prefix);
   if (at == std::string::npos) return false;
   const View found = View(message).substr(at);

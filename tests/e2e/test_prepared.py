@@ -105,6 +105,15 @@ def test_a_name_is_given_once(pooler):
     assert tags(answer) == "312DCZ" and first_value(answer) == "2"
 
 
+def test_an_error_behind_a_timeout_tells_the_clients_name(start_headgate):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1, query_timeout=0.3)
+    wire = connect(pooler)
+    wire.send(query("SELECT pg_sleep(30)"), bind((), "nobody"), execute(), sync())
+    assert errors(wire.read_until())[0]["C"] == "57014"
+    [error] = errors(wire.read_until())
+    assert error["M"] == 'prepared statement "nobody" does not exist'
+
+
 def test_an_error_tells_the_name_that_the_statement_had_then(pooler):
     wire = connect(pooler)
     wire.send(parse("SELECT 1", "old"), sync())
