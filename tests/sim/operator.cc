@@ -237,6 +237,7 @@ void Operator::begin(const std::string& command) {
   if (is("DISABLE")) ledger.disabled = true;
   if (is("RELOAD") && change_ini) change_ini();
   if (Ledger::Deeds* known = deeds()) known->begin();
+  if (is("SET")) settings_before_ = ledger.new_settings.count + 1;  // its own end
   world_.note("operator {}: {}", user_of(role_), command_);
   Bytes text = command_;
   text.push_back('\0');

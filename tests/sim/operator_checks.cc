@@ -28,10 +28,8 @@ void Operator::check_done() {
   if (role_ == Role::viewer && !is("SHOW")) world_.violated("a viewer may {}", command_);
   if (is("PAUSE")) check_paused();
   if (is("SHOW")) check_shown();
-  const bool set = is("SET");
-  if (set) lifetime_set_ = command_.substr(command_.rfind(' ') + 1);
+  if (is("SET")) lifetime_set_ = command_.substr(command_.rfind(' ') + 1);
   end();
-  if (set) settings_before_ = scene_.ledger.new_settings.count;
 }
 
 // Every server has gone, unless somebody has ended the pause meanwhile.
