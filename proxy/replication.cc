@@ -98,7 +98,8 @@ void WorkerPool::ask_own(Client& client) {
   share_.want_own();
   open_own();
   if (want_own_.empty()) return;
-  for (WorkerId id = 0; id < worker_.pooler().workers(); ++id) {  // whoever has one idle makes room
+  const auto workers = static_cast<WorkerId>(worker_.pooler().workers());
+  for (WorkerId id = 0; id < workers; ++id) {  // whoever has one idle makes room
     worker_.pooler().worker(id).post([pool = entry_.shared.id](Worker& worker) {
       if (WorkerPool* share = worker.find_pool(pool)) share->tend();
     });

@@ -98,7 +98,8 @@ TEST_CASE("parameters: a list of names is set name by name, the empty one too") 
       {"\"a", "'\"a'"},
       {"\"a\" b", "'\"a\" b'"},
   };
-  for (const auto& [list, sql] : lists) {
+  for (const auto& [text, sql] : lists) {
+    const View list = text;
     CAPTURE(list);
     CHECK(quote_value("search_path", list) == sql);
   }

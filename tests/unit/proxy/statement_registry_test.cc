@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <thread>
-#include <vector>
 
 namespace headgate {
 
@@ -34,9 +33,9 @@ TEST_CASE("statement registry: a statement may outlive it") {
 
 TEST_CASE("statement registry: threads that come and go agree") {
   StatementRegistry registry(salt);
-  std::vector<std::thread> threads;
-  for (int thread = 0; thread < 4; ++thread) {
-    threads.emplace_back([&registry] {
+  std::thread threads[4];
+  for (std::thread& thread : threads) {
+    thread = std::thread([&registry] {
       for (int turn = 0; turn < 5'000; ++turn) {
         const std::string text = "SELECT " + std::to_string(turn % 7);
         const StatementPtr mine = registry.find_or_make(text, 0);

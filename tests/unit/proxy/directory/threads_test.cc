@@ -35,7 +35,7 @@ struct Rig {
   }
 
   bool ask(const std::string& server, Bytes password = "right",
-           std::optional<std::weak_ptr<bool>> asker = {}) {
+           const std::optional<std::weak_ptr<bool>>& asker = {}) {
     DirectoryQuestion question;
     question.method = AuthMethod::ldap;
     question.ldap.servers = server;
