@@ -214,7 +214,7 @@ std::string Operator::choose_deed() {
   constexpr const char* deeds[] = {"PAUSE",  "PAUSE",  "RESUME", "RESUME", "RECONNECT", "DISABLE",
                                    "ENABLE", "ENABLE", "KILL",   "RELOAD", "SET",       "RESUME"};
   Dice& dice = world_.dice;
-  const std::string deed = deeds[dice.roll(std::size(deeds))];
+  std::string deed = deeds[dice.roll(std::size(deeds))];
   if (deed == "SET") return fmt::format("SET server_lifetime = {}", dice.between(1, 9));
   if (deed == "RELOAD") return deed;
   const bool needs_one = deed == "DISABLE" || deed == "ENABLE" || deed == "KILL";

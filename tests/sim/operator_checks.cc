@@ -89,9 +89,9 @@ void Operator::check_pools() {
     for (const char* state : servers_in) servers += shown_.number(row, state);
     of_database[database] += servers;
     of_user[user] += servers;
-    check_number("servers", database + "/" + user, servers,
-                 limit_or_any(scene_.limits.pool) + opened);
-    check_number("clients", database + "/" + user,
+    const std::string pool = fmt::format("{}/{}", database, user);
+    check_number("servers", pool, servers, limit_or_any(scene_.limits.pool) + opened);
+    check_number("clients", pool,
                  shown_.number(row, "cl_active") + shown_.number(row, "cl_waiting"),
                  static_cast<int64_t>(actors_of(database, user)));
   }
@@ -164,7 +164,7 @@ void Operator::check_totals() {
     const std::string& database = shown_.at(row, "database");
     for (const std::string& column : shown_.columns) {
       if (column == "database") continue;
-      int64_t& before = totals_[database + " " + column];
+      int64_t& before = totals_[fmt::format("{} {}", database, column)];
       const int64_t now = shown_.number(row, column);
       if (now < before) {
         world_.violated("{} of {} was {} and is {}", column, database, before, now);
