@@ -19,7 +19,7 @@ Bytes verifier_text(const std::string& password, View salt) {
 }
 
 Bytes secret_text(SecretKind kind, const std::string& user) {
-  const std::string password = Passwords::of(user);
+  std::string password = Passwords::of(user);
   if (kind == SecretKind::md5) return *md5_secret(password, user);
   if (kind == SecretKind::scram) return verifier_text(password, "salt of " + user);
   return password;

@@ -62,7 +62,7 @@ TEST_CASE("channel binding: two channels with somebody in between are noticed") 
 
 TEST_CASE("channel binding: an offer that was taken away is noticed") {
   const auto hide_plus = [](size_t index, Bytes body) {
-    return index == 0 ? encode_sasl_request({scram_mechanism}).substr(5) : body;
+    return index == 0 ? encode_sasl_request({scram_mechanism}).substr(5) : std::move(body);
   };
   const Outcome outcome = meet(certificate_hash, certificate_hash, hide_plus);
   CHECK_FALSE(outcome.let_in);

@@ -167,13 +167,21 @@ TEST_CASE("client auth: the first SASL message is measured before it is believed
   const auto gate = client(AuthMethod::scram_sha_256, as_scram());
   const Bytes name("SCRAM-SHA-256\0", 14);
   const Bytes data = "n,,n=,r=abc";
-  for (const Bytes& message :
-       {Bytes(), name, name + Bytes("\0\0", 2), name + Bytes("\xff\xff\xff\xff", 4),
-        name + Bytes("\xff\xff\xff\xff", 4) + data, name + Bytes("\x80\0\0\0", 4) + data,
-        name + Bytes("\x7f\xff\xff\xff", 4) + data, name + Bytes("\0\0\0\x0c", 4) + data,
-        name + Bytes("\0\0\0\x0a", 4) + data, name + Bytes("\0\0\0\0", 4),
-        name + Bytes("\0\0\0\x0b", 4) + data + '\0', Bytes(64 * 1024, 'x'),
-        name + Bytes(1 << 20, '\0'), sasl_initial("n,,n=,r=" + Bytes(64 * 1024, 'r'))}) {
+  const Bytes messages[] = {Bytes(),
+                            name,
+                            name + Bytes("\0\0", 2),
+                            name + Bytes("\xff\xff\xff\xff", 4),
+                            name + Bytes("\xff\xff\xff\xff", 4) + data,
+                            name + Bytes("\x80\0\0\0", 4) + data,
+                            name + Bytes("\x7f\xff\xff\xff", 4) + data,
+                            name + Bytes("\0\0\0\x0c", 4) + data,
+                            name + Bytes("\0\0\0\x0a", 4) + data,
+                            name + Bytes("\0\0\0\0", 4),
+                            name + Bytes("\0\0\0\x0b", 4) + data + '\0',
+                            Bytes(64 * 1024, 'x'),
+                            name + Bytes(1 << 20, '\0'),
+                            sasl_initial("n,,n=,r=" + Bytes(64 * 1024, 'r'))};
+  for (const Bytes& message : messages) {
     CHECK(code(answer_with(gate, message)) == ErrorCode::sasl_failed);
   }
 }

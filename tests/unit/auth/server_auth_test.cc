@@ -96,9 +96,17 @@ TEST_CASE(
   REQUIRE(step.next == Next::read);
   CHECK(body(step).starts_with(name));
   CHECK(step.out[0] == 'p');
-  for (const Bytes& names :
-       {Bytes(), end, plus + end, plus, Bytes("SCRAM-SHA-256"), name, name + "x", name + end + "x",
-        end + name + end, Bytes("scram-sha-256\0\0", 15)}) {
+  const Bytes offers[] = {Bytes(),
+                          end,
+                          plus + end,
+                          plus,
+                          Bytes("SCRAM-SHA-256"),
+                          name,
+                          name + "x",
+                          name + end + "x",
+                          end + name + end,
+                          Bytes("scram-sha-256\0\0", 15)};
+  for (const Bytes& names : offers) {
     CHECK(code(offer(names)) == ErrorCode::server_no_mechanism);
   }
   Bytes many;
@@ -236,9 +244,9 @@ TEST_CASE("server auth: a server that reports an error in place of a signature")
 }
 
 TEST_CASE("server auth: learnt keys fit one verifier only") {
-  const auto log_in = [](ScramVerifier verifier) {
+  const auto log_in = [](const ScramVerifier& verifier) {
     KeyCache cache;
-    FakeServer fake{.verifier = std::move(verifier)};
+    FakeServer fake{.verifier = verifier};
     ServerAuth auth(server(as_scram(), keys_for()), cache);
     AuthStep step = auth.request(fake.challenge(body(auth.request(sasl()))));
     if (step.next == Next::failed) return step;
