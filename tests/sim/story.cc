@@ -326,8 +326,11 @@ void Story::operator_acts() {
       return;
     case 3:
       change_ini();
-      ++ledger_.new_settings.count;
-      house_->command([](Pooler& pooler) { pooler.reload(); });
+      ledger_.new_settings.begin();
+      house_->command([this](Pooler& pooler) {
+        pooler.reload();
+        ledger_.new_settings.end();
+      });
       return;
     case 4:
       house_->command([](Pooler& pooler) { pooler.snapshot([](const Snapshot&) {}); });
@@ -343,9 +346,11 @@ void Story::operator_acts() {
       });
       return;
     default:
-      ++ledger_.new_settings.count;
-      house_->command(
-          [](Pooler& pooler) { MUST(static_cast<bool>(pooler.set("server_lifetime", "5"))); });
+      ledger_.new_settings.begin();
+      house_->command([this](Pooler& pooler) {
+        MUST(static_cast<bool>(pooler.set("server_lifetime", "5")));
+        ledger_.new_settings.end();
+      });
       return;
   }
 }
