@@ -19,6 +19,7 @@
 #include <unordered_map>
 
 #include "base/bytes.h"
+#include "protocol/session_marks.h"
 
 namespace headgate {
 
@@ -32,6 +33,8 @@ struct Statement {
   const Bytes key;
   /// The body of Parse behind the name: the query, and the types of its parameters.
   View text() const { return View(key).substr(0, key.size() - 1); }
+  /// What it may leave in a session each time that it runs. Set before anybody else sees it.
+  SessionMarksPtr marks;
   /// Raised when servers have to prepare it anew: "cached plan must not change result type".
   std::atomic<uint32_t> edition{0};
 
@@ -68,6 +71,9 @@ class ClientStatements {
   /// The unnamed statement, as the body of a Parse behind the name; empty: there is none.
   View unnamed() const { return unnamed_; }
   void set_unnamed(std::string parse) { unnamed_ = std::move(parse); }
+  /// What the last one that was sent to be prepared may leave in a session.
+  const SessionMarksPtr& unnamed_marks() const { return unnamed_marks_; }
+  void set_unnamed_marks(SessionMarksPtr marks) { unnamed_marks_ = std::move(marks); }
 
  private:
   struct Hash {
@@ -78,6 +84,7 @@ class ClientStatements {
   std::unordered_map<uint64_t, View> by_id_;  // of the names above
   size_t bytes_ = 0;
   Bytes unnamed_;
+  SessionMarksPtr unnamed_marks_;
 };
 
 /// What a message that was sent to a server changes, if the server carries it out.
@@ -116,6 +123,8 @@ class ServerStatements {
   void batch_ended();
   /// A change of an earlier batch may still fail: nothing can be built upon it yet.
   bool unsettled() const { return unsettled_ > 0; }
+  /// A simple query of ours has dropped the server's unnamed statement.
+  void unnamed_was_dropped() { unnamed_known_ = false; }
   /// The server's unnamed statement is, or will be when it comes to it, the client's own.
   bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
   /// The same cannot be told yet: an earlier batch was about it and may still fail.

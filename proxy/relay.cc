@@ -87,6 +87,7 @@ struct Relay::Input {
     if (relay.tracks_statements_ && is_about_statements(tag)) {
       return treat_statement(tag, body_size);
     }
+    if (tag == frontend::query || tag == frontend::parse) relay.unread_is_sent();
     relay.asked(tag);
     return Treat::pass;
   }
@@ -106,8 +107,10 @@ struct Relay::Input {
       relay.statement_message({tag, body, lent, missing});
       return !relay.client_error_;
     }
+    if (relay.tracks_session_) relay.look_at(tag, body);
     relay.asked(tag);
     on_pass(whole, lent);
+    if (!relay.restoring_.empty()) relay.request_is_sent(tag);
     return true;
   }
 
@@ -133,7 +136,10 @@ Relay::Relay(Client& client, Server& server, Instant now)
       transaction_since_(now),
       written_before_(server.link().stream().written()),
       tracks_statements_(server.replication() == Replication::none &&
-                         server.pool().settings().prepared_statements > 0) {
+                         server.pool().settings().prepared_statements > 0),
+      tracks_session_(server.replication() == Replication::none &&
+                      server.pool().settings().tracks_sessions()),
+      strict_(server.pool().settings().session_state == SessionPolicy::strict) {
   server.replay_memory().clear();
 }
 
@@ -172,6 +178,7 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
+  if (server_.may_refuse_values()) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
@@ -189,7 +196,8 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
+         !server_.may_refuse_values() && !server_.statements().unsettled() &&
+         !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {
@@ -225,6 +233,10 @@ bool Relay::rewrite_error(View body) {
 }
 
 bool Relay::complete() const {
+  return between_transactions() && !server_.session().must_ask() && !server_.session().pins().any();
+}
+
+bool Relay::between_transactions() const {
   // A message that the client has sent in part belongs to this server.
   return settings().mode != PoolMode::session && !server_.owner() && server_.exchange().clean() &&
          client_.framer().remaining() == 0;

@@ -14,6 +14,7 @@
 #include "protocol/error_fields.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
+#include "protocol/session_marks.h"
 #include "protocol/statements.h"
 
 namespace headgate {
@@ -48,8 +49,9 @@ class Relay {
   size_t from_client(View in);
   bool client_said_goodbye() const { return goodbye_; }
   const std::optional<Error>& client_error() const { return client_error_; }
-  /// Too many answers are owed, a cancel is under way that could strike the next request, or it is
-  /// not settled yet which statements the server has: the client is not heard until room_again().
+  /// Too many answers are owed, a cancel is under way that could strike the next request, it is not
+  /// settled yet which statements the server has, or whether it takes the client's settings: the
+  /// client is not heard until room_again().
   bool full() const { return full_; }
   bool room_again() const;
 
@@ -68,7 +70,9 @@ class Relay {
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
 
-  /// The exchange is over and the mode gives the server back now.
+  /// The exchange is over, and the mode gives the server back now if nothing pins it.
+  bool between_transactions() const;
+  /// It gives it back now.
   bool complete() const;
   /// The server ended. True: it provably did nothing with the request, which can be sent again;
   /// replay() holds it.
@@ -90,6 +94,16 @@ class Relay {
   void begin_request();
   bool must_wait(char tag) const;
   void keep_for_replay(View bytes);
+
+  // --- what may stay behind in the session: relay_session.cc
+  bool standard_strings() const;
+  SessionMarksPtr marks_of(View sql) const;
+  void look_at(char tag, View body);
+  void unread_is_sent();
+  void request_is_sent(char tag);
+  void take_unnamed_marks(View parse, bool cut);
+  void bind_is_sent(View statement, View bound);
+  void marks_are_sent(const SessionMarks& marks, View bound);
 
   // --- prepared statements: relay_statements.cc
   /// A message of the client about statements. `missing`: so many bytes of it are still to come.
@@ -143,6 +157,8 @@ class Relay {
   bool fatal_passed_ = false;
   bool in_transaction_ = false;
   const bool tracks_statements_;
+  const bool tracks_session_, strict_;
+  std::string restoring_;  // to be said behind the request that is being sent
 };
 
 }  // namespace headgate

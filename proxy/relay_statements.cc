@@ -181,6 +181,7 @@ void Relay::take_parse(const StatementInput& input) {
   }
   ++server_.pool().stats().client_parse_count;
   if (name->empty()) {
+    take_unnamed_marks(rest, input.missing > 0);
     const bool kept = input.missing == 0 && rest.size() <= ClientStatements::max_unnamed;
     ++server_.pool().stats().server_parse_count;
     asked_instead(
@@ -234,6 +235,7 @@ void Relay::take_bind(const StatementInput& input) {
     return send_as_it_is(input);
   }
   const std::string renamed = name_on_server(*name);
+  if (tracks_session_) bind_is_sent(*name, rest);
   asked(input.tag);
   send_renamed(input, input.body.substr(0, portal->size() + 1), renamed, rest);
 }
