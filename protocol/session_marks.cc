@@ -179,8 +179,6 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
       return marks_.begins.add(Pin::listen);
     case StatementKind::unlisten:
       return marks_.ends.add(Pin::listen);
-    case StatementKind::load:
-      return marks_.begins.add(Pin::load);
     case StatementKind::do_block:
       return code(tokens);
     case StatementKind::execute:

@@ -22,7 +22,7 @@ enum class Pin : uint8_t {
   cursor,         // a cursor WITH HOLD
   prepared,       // a statement made by PREPARE in SQL
   listen,         // LISTEN
-  load,           // LOAD: a library cannot be unloaded
+  load,           // LOAD: a library cannot be unloaded (told by its answer, not by marks)
   setting,        // a setting whose name cannot be known, or more of them than are remembered
 };
 constexpr size_t pin_count = 7;

@@ -43,6 +43,8 @@ class Relay {
   static size_t bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings);
 
   Client& client() { return client_; }
+  /// What the client leaves in its session is looked at.
+  bool tracks_session() const { return tracks_session_; }
 
   /// What the client has said; returns how much of it was taken. Less than all: a reason to stop is
   /// in one of the questions below.

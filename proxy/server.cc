@@ -135,6 +135,7 @@ struct Server::Input {
   View in;
 
   static constexpr View forget_all[] = {"DISCARD ALL", "DEALLOCATE ALL"};
+  static constexpr View loaded = "LOAD";
 
   Client* client() const { return server.relay_ ? &server.relay_->client() : nullptr; }
   bool lent(View bytes) const {
@@ -168,7 +169,8 @@ struct Server::Input {
     return found ? Treat::gather : Treat::drop;
   }
 
-  // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it.
+  // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it. A library that was
+  // loaded stays.
   Treat treat_complete(uint32_t body_size, Answer answer) const {
     if (server.values_queries_ > 0 && answer.fate == Fate::swallow) return Treat::drop;
     if (server.session_.changed() || server.statements_.size() > 0 ||
@@ -177,7 +179,8 @@ struct Server::Input {
         if (body_size == all.size() + 1) return Treat::gather;
       }
     }
-    return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+    if (answer.fate != Fate::forward || !server.relay_) return Treat::drop;
+    return body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
   }
 
   void on_pass(View bytes, bool is_lent) {
@@ -190,6 +193,8 @@ struct Server::Input {
 
   void take_complete(View body) const {
     const View command = body.substr(0, body.find('\0'));
+    if (command == loaded && server.relay_ && server.relay_->tracks_session())
+      server.session_.pin(Pin::load);
     if (std::find(std::begin(forget_all), std::end(forget_all), command) == std::end(forget_all)) {
       return;
     }
