@@ -116,6 +116,14 @@ void ClientLogin::welcome(const Welcome& welcome, int32_t key_process, int32_t k
     const bool own = tracked && values_.get(*tracked);
     encode(out, backend::ParameterStatus{name, own ? View(*values_.get(*tracked)) : View(value)});
   }
+  const TrackedNames& names = tracked_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto parameter = static_cast<Tracked>(i);
+    const Text& own = values_.get(parameter);
+    if (own && !welcome.tracked.get(parameter) && takes_settings()) {
+      settings_.insert_or_assign(lower_case(names.name(parameter)), *own);
+    }
+  }
   values_.fill_from(welcome.tracked);
   values = values_;
   finish_welcome(out, key_process, key_secret);

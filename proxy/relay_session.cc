@@ -90,9 +90,11 @@ void Relay::unread_is_sent() {
 
 void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   ServerSession& session = server_.session();
-  const TrackedNames& reported = client_.worker().pooler().tracked();
+  const TrackedNames& tracked = client_.worker().pooler().tracked();
   const auto touch = [&](const std::string& name) {
-    if (!reported.find(name)) session.touch(name);
+    const auto parameter = tracked.find(name);
+    const bool is_reported = parameter && server_.welcome()->tracked.get(*parameter);
+    if (!is_reported) session.touch(name);
   };
   for (const std::string& name : marks.settings) touch(name);
   for (const uint16_t number : marks.named_by) {

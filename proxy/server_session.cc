@@ -62,7 +62,9 @@ void Server::keep_values_error(const ErrorFields& fields) {
 void Server::fail_values() {
   Client& client = relay_->client();
   Error error(ErrorCode::invalid_server_parameter);
-  if (values_error_) error = *std::exchange(values_error_, std::nullopt);
+  if (values_error_ && pool_->settings().session_state != SessionPolicy::pgbouncer) {
+    error = *std::exchange(values_error_, std::nullopt);
+  }
   if (values_may_fail_) return part(error);  // no request has followed: the server can stay
   relay_.reset();
   client.unlinked();
