@@ -43,11 +43,9 @@ constexpr PinQuestion pin_questions[] = {
     {Pin::advisory_lock,
      "(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
      "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
-    {Pin::temporary,
-     "(SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) "
-     "pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM pg_catalog.pg_type WHERE typnamespace "
-     "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() UNION ALL SELECT FROM "
-     "pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) "
+    {Pin::temporary,  // whatever it is, it depends on its schema
+     "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
+     "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) "
      "pg_catalog.pg_my_temp_schema())"},
     {Pin::cursor, "(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
     {Pin::prepared, "(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
@@ -65,10 +63,17 @@ constexpr Pins askable() {
 
 // --- the client
 
-void ClientSession::start_with(SettingValues values) {
-  at_start_ = values.empty() ? nullptr : std::make_shared<const SettingValues>(std::move(values));
-  values_ = at_start_;
-  proved_ = !at_start_;
+void ClientSession::start_with(SettingValues values, const SettingValues& reported,
+                               SettingValuesPtr& known) {
+  SettingValues all = values;
+  all.insert(reported.begin(), reported.end());
+  if (all.empty()) return;
+  if (!known || *known != all) known = std::make_shared<const SettingValues>(std::move(all));
+  at_start_ = known;
+  if (values.empty()) return;
+  values_ = std::make_shared<const SettingValues>(std::move(values));
+  values_at_start_ = values_;
+  proved_ = false;
 }
 
 std::string ClientSession::restore(const SessionMarks& marks) const {

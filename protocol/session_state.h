@@ -33,9 +33,11 @@ class ClientSession {
   static constexpr size_t max_bytes = size_t{64} * 1024;
 
   const SettingValuesPtr& values() const { return values_; }
-  /// The parameters of its start-up packet: what RESET returns to.
-  void start_with(SettingValues values);
-  void back_to_start() { values_ = at_start_; }
+  /// The parameters of its start-up packet: what RESET returns to. Those that servers report follow
+  /// the client by themselves. `known`: where another client has started, which may be the same.
+  void start_with(SettingValues values, const SettingValues& reported, SettingValuesPtr& known);
+  void back_to_start() { values_ = values_at_start_; }
+  bool has_start() const { return at_start_ != nullptr; }
   bool starts_with(View name) const { return at_start_ && at_start_->contains(name); }
   /// The SQL that makes RESET and its like return to what the client has started with.
   std::string restore(const SessionMarks& marks) const;
@@ -47,7 +49,8 @@ class ClientSession {
 
  private:
   SettingValuesPtr values_;
-  SettingValuesPtr at_start_;
+  SettingValuesPtr values_at_start_;
+  SettingValuesPtr at_start_;  // with those that servers report
   bool proved_ = true;
 };
 

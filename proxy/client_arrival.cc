@@ -60,7 +60,7 @@ void Client::welcome_known() {
 void Client::enter(const Welcome& welcome) {
   const auto [process, secret] = make_cancel_key();
   login_->welcome(welcome, process, secret, values_);
-  session_.start_with(login_->take_settings());
+  login_->start(session_);
   ++pool_->stats().client_login_count;
   login_over();
   move_to(ClientState::idle);

@@ -120,13 +120,17 @@ void ClientLogin::welcome(const Welcome& welcome, int32_t key_process, int32_t k
   for (size_t i = 0; i < names.size(); ++i) {
     const auto parameter = static_cast<Tracked>(i);
     const Text& own = values_.get(parameter);
-    if (own && !welcome.tracked.get(parameter) && takes_settings()) {
-      settings_.insert_or_assign(lower_case(names.name(parameter)), *own);
-    }
+    SettingValues& kind = welcome.tracked.get(parameter) ? reported_ : settings_;
+    if (own) kind.insert_or_assign(lower_case(names.name(parameter)), *own);
   }
   values_.fill_from(welcome.tracked);
   values = values_;
   finish_welcome(out, key_process, key_secret);
+}
+
+void ClientLogin::start(ClientSession& session) {
+  if (!takes_settings()) return;
+  session.start_with(std::move(settings_), reported_, client_.worker().last_start());
 }
 
 void ClientLogin::welcome_admin(int32_t key_process, int32_t key_secret) {

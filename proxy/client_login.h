@@ -71,8 +71,8 @@ class ClientLogin {
   const DatabaseEntry& entry() const { return *entry_; }
   UserState* user_state() const { return user_state_; }
   ConsoleRights rights() const { return rights_; }
-  /// What it has set at its start beyond the parameters that servers report.
-  SettingValues take_settings() { return std::move(settings_); }
+  /// Gives the client's session what it has said at its start. To be called behind welcome().
+  void start(ClientSession& session);
   /// Sends what a server sends after authentication. `values` becomes the client's parameters.
   void welcome(const Welcome& welcome, int32_t key_process, int32_t key_secret,
                TrackedValues& values);
@@ -137,7 +137,8 @@ class ClientLogin {
   StartupMessage startup_;
   CancelRequest cancel_;
   TrackedValues values_;
-  SettingValues settings_;
+  SettingValues settings_;          // beyond the parameters that servers report
+  SettingValues reported_;          // what it has said of those
   std::optional<Error> untracked_;  // what to say of the first of these where they are not taken
   std::optional<DatabaseEntry> entry_;
   AuthMethod method_ = AuthMethod::reject;

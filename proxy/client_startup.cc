@@ -133,7 +133,9 @@ std::optional<Error> ClientLogin::take_parameter(const std::string& name, const 
     return std::nullopt;
   }
   if (ignored(name)) return std::nullopt;
-  if (replication_ != Replication::none) return error_naming(unsupported, name);
+  const bool takes_more =
+      replication_ == Replication::none && settings_.size() < ClientSession::max_settings;
+  if (!takes_more) return error_naming(unsupported, name);
   if (!untracked_) untracked_ = error_naming(unsupported, name);
   settings_.insert_or_assign(lower_case(name), value);
   return std::nullopt;

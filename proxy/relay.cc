@@ -107,7 +107,7 @@ struct Relay::Input {
       relay.statement_message({tag, body, lent, missing});
       return !relay.client_error_;
     }
-    if (relay.tracks_session_) relay.look_at(tag, body);
+    if (relay.tracks_session_ || relay.restores_) relay.look_at(tag, body);
     relay.asked(tag);
     on_pass(whole, lent);
     if (!relay.restoring_.empty()) relay.request_is_sent(tag);
@@ -139,7 +139,8 @@ Relay::Relay(Client& client, Server& server, Instant now)
                          server.pool().settings().prepared_statements > 0),
       tracks_session_(server.replication() == Replication::none &&
                       server.pool().settings().tracks_sessions()),
-      strict_(server.pool().settings().session_state == SessionPolicy::strict) {
+      strict_(server.pool().settings().session_state == SessionPolicy::strict),
+      restores_(server.replication() == Replication::none && client.session().has_start()) {
   server.replay_memory().clear();
 }
 

@@ -160,6 +160,7 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
+  const bool restores_;    // what the client resets
   std::string restoring_;  // to be said behind the request that is being sent
 };
 

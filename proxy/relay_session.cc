@@ -43,7 +43,8 @@ bool Relay::standard_strings() const {
 
 /// The marks of a text; null: it has none that matter here.
 SessionMarksPtr Relay::marks_of(View sql) const {
-  if (!strict_ && !may_have_marks(sql)) return nullptr;
+  const bool sees_all = tracks_session_ && strict_;
+  if (!sees_all && !may_have_marks(sql)) return nullptr;
   auto marks = std::make_shared<const SessionMarks>(session_marks(sql, standard_strings()));
   return marks->any() || marks->opaque ? marks : nullptr;
 }
@@ -51,7 +52,9 @@ SessionMarksPtr Relay::marks_of(View sql) const {
 // A message of the client is about to be sent. Those about statements come here only where these
 // are not tracked: there a text counts when it is prepared.
 void Relay::look_at(char tag, View body) {
-  if (tag == frontend::function_call && strict_) return server_.session().taint(client_.id());
+  if (tag == frontend::function_call && tracks_session_ && strict_) {
+    return server_.session().taint(client_.id());
+  }
   if (tag == frontend::parse) body.remove_prefix(std::min(body.find('\0'), body.size() - 1) + 1);
   if (tag != frontend::query && tag != frontend::parse) return;
   if (const auto marks = marks_of(body.substr(0, body.find('\0')))) marks_are_sent(*marks, {});
@@ -89,6 +92,8 @@ void Relay::unread_is_sent() {
 }
 
 void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
+  restoring_ += client_.session().restore(marks);
+  if (!tracks_session_) return;
   ServerSession& session = server_.session();
   const TrackedNames& tracked = client_.worker().pooler().tracked();
   const auto touch = [&](const std::string& name) {
@@ -102,7 +107,6 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
     name ? touch(lower_case(*name)) : session.pin(Pin::setting);
   }
   session.sent(marks);
-  restoring_ += client_.session().restore(marks);
   if (strict_ && marks.opaque) session.taint(client_.id());
 }
 

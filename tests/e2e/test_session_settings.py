@@ -228,6 +228,36 @@ def test_start_up_parameters_of_any_kind(pooler):
             assert values_everywhere(pooler, wire, show("statement_timeout")) == {"30s"}
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_reset_returns_to_what_the_client_has_started_with(start_headgate, mode):
+    pooler = start_headgate(pool_mode=mode, default_pool_size=2)
+    start = {"DateStyle": "SQL, DMY", "application_name": "mine", "options": "-c work_mem=6MB -c app.tenant=start"}
+    expected = {"datestyle": "SQL, DMY", "application_name": "mine", "work_mem": "6MB", "app.tenant": "start"}
+    other_values = {"datestyle": "ISO", "application_name": "'x'", "work_mem": "'7MB'", "app.tenant": "'x'"}
+    with connect(pooler, **start) as wire:
+        for name, value in expected.items():
+            for way in (f"RESET {name}", f"SET {name} TO DEFAULT", "RESET ALL", "DISCARD ALL", "extended", "block"):
+                wire.query(f"SET {name} = {other_values[name]}")
+                assert wire.value(show(name)) != value
+                if way == "extended":
+                    wire.send(extended(f"RESET {name}"), sync())
+                    assert not errors(wire.read_until())
+                elif way == "block":
+                    wire.query("BEGIN")
+                    wire.query(f"RESET {name}")
+                    assert wire.value(show(name)) == value, way
+                    wire.query("ROLLBACK")
+                    assert wire.value(show(name)) != value, way
+                    wire.query(f"RESET {name}")
+                else:
+                    wire.query(way)
+                assert wire.value(show(name)) == value, (name, way)
+        wire.query("SELECT 1")
+        assert (wire.parameters["DateStyle"], wire.parameters["application_name"]) == ("SQL, DMY", "mine")
+    with connect(pooler) as other:
+        assert other.value(show("work_mem")) == "4MB" and other.value(show("app.tenant")) in (None, "")
+
+
 @pytest.mark.parametrize("parameters, sqlstate", [({"nosuch": "1"}, "42704"), ({"work_mem": "much"}, "22023"),
                                                   ({"role": "nobody_at_all"}, "22023")])  # fmt: skip
 def test_a_bad_start_up_parameter_is_refused_in_the_servers_words_and_costs_no_server(
