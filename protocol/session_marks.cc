@@ -174,6 +174,7 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
     case StatementKind::close:
       return marks_.ends.add(Pin::cursor);
     case StatementKind::deallocate:
+      marks_.forgets_statements |= contains_word(tokens, "all");
       return marks_.ends.add(Pin::prepared);
     case StatementKind::listen:
       return marks_.begins.add(Pin::listen);
@@ -224,7 +225,7 @@ void Marker::set_or_reset(Tokens tokens, bool is_reset) {
 }
 
 void Marker::discard(Tokens tokens) {
-  marks_.discards |= tokens.size() > 1 && tokens[1].is("all");
+  if (tokens.size() > 1 && tokens[1].is("all")) marks_.discards = marks_.forgets_statements = true;
   if (contains_word(tokens, "temp") || contains_word(tokens, "temporary")) {
     marks_.ends.add(Pin::temporary);
   }

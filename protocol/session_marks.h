@@ -59,15 +59,16 @@ struct SessionMarks {
   std::vector<std::string> settings_reset;
   /// The same, named by the values of these parameters: 1 for $1.
   std::vector<uint16_t> named_by;
-  bool every_setting = false;  // RESET ALL
-  bool discards = false;       // DISCARD ALL
+  bool every_setting = false;       // RESET ALL
+  bool discards = false;            // DISCARD ALL
+  bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
   Pins begins, ends;
   /// It calls a function, or runs code, that may do any of this unseen.
   bool opaque = false;
 
   bool any() const {
-    return !settings.empty() || !named_by.empty() || every_setting || discards || begins.any() ||
-           ends.any();
+    return !settings.empty() || !named_by.empty() || every_setting || forgets_statements ||
+           begins.any() || ends.any();
   }
 };
 

@@ -187,13 +187,20 @@ void ServerStatements::clear(ClientStatements* client) {
   known_.clear();
   places_.clear();
   if (client) client->clear();
-  for (const auto& [change, batch, edition] : changes_) {
+  for (auto& [change, batch, edition] : changes_) {
     if (change.on_server == OnServer::added && !has(*change.statement)) {
       add(change.statement, edition);
+    } else if (change.on_server == OnServer::removed) {
+      if (!has(*change.statement)) change.on_server = OnServer::nothing;
+      remove(*change.statement);
     }
-    if (client && change.of_client == OfClient::named) {
+    if (!client) continue;
+    if (change.of_client == OfClient::named) {
       client->forget(change.name);
       client->set(change.name, change.statement);
+    } else if (change.of_client == OfClient::forgotten) {
+      if (!client->find(change.name)) change.of_client = OfClient::nothing;
+      client->forget(change.name);
     }
   }
 }

@@ -107,8 +107,10 @@ struct Relay::Input {
       relay.statement_message({tag, body, lent, missing});
       return !relay.client_error_;
     }
-    if (relay.tracks_session_ || relay.restores_) relay.look_at(tag, body);
+    const bool looks = relay.tracks_session_ || relay.restores_;
+    const bool forgets = looks && relay.look_at(tag, body);
     relay.asked(tag);
+    relay.forgetting_ |= forgets;
     on_pass(whole, lent);
     if (!relay.restoring_.empty()) relay.request_is_sent(tag);
     return true;
@@ -171,6 +173,7 @@ void Relay::asked(char tag) {
 // Something is about to be asked of the server.
 void Relay::begin_request() {
   const Instant now = client_.worker().now();
+  if (server_.exchange().over()) forgetting_ = false;
   if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
   if (!query_since_) query_since_ = now;
   idle_since_.reset();
@@ -179,7 +182,7 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
-  if (server_.may_refuse_values()) return true;
+  if (server_.may_refuse_values() || awaits_forgetting()) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
@@ -197,8 +200,8 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !server_.statements().unsettled() &&
-         !server_.statements().unnamed_is_unsettled();
+         !server_.may_refuse_values() && !awaits_forgetting() &&
+         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {

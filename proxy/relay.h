@@ -100,7 +100,8 @@ class Relay {
   // --- what may stay behind in the session: relay_session.cc
   bool standard_strings() const;
   SessionMarksPtr marks_of(View sql) const;
-  void look_at(char tag, View body);
+  bool look_at(char tag, View body);
+  bool awaits_forgetting() const;
   void unread_is_sent();
   void request_is_sent(char tag);
   void take_unnamed_marks(View parse, bool cut);
@@ -160,8 +161,9 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
-  const bool restores_;    // what the client resets
-  std::string restoring_;  // to be said behind the request that is being sent
+  const bool restores_;      // what the client resets
+  bool forgetting_ = false;  // all statements: what follows waits until that is certain
+  std::string restoring_;    // to be said behind the request that is being sent
 };
 
 }  // namespace headgate

@@ -50,15 +50,20 @@ SessionMarksPtr Relay::marks_of(View sql) const {
 }
 
 // A message of the client is about to be sent. Those about statements come here only where these
-// are not tracked: there a text counts when it is prepared.
-void Relay::look_at(char tag, View body) {
+// are not tracked: there a text counts when it is prepared. True: it forgets all statements.
+bool Relay::look_at(char tag, View body) {
   if (tag == frontend::function_call && tracks_session_ && strict_) {
-    return server_.session().taint(client_.id());
+    server_.session().taint(client_.id());
   }
   if (tag == frontend::parse) body.remove_prefix(std::min(body.find('\0'), body.size() - 1) + 1);
-  if (tag != frontend::query && tag != frontend::parse) return;
-  if (const auto marks = marks_of(body.substr(0, body.find('\0')))) marks_are_sent(*marks, {});
+  if (tag != frontend::query && tag != frontend::parse) return false;
+  const auto marks = marks_of(body.substr(0, body.find('\0')));
+  if (!marks) return false;
+  marks_are_sent(*marks, {});
+  return marks->forgets_statements && tag == frontend::query;
 }
+
+bool Relay::awaits_forgetting() const { return forgetting_ && !server_.exchange().over(); }
 
 // What the client has reset is what it was at its start: behind the request, and in its transaction
 // if that goes on.
