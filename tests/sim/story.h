@@ -39,6 +39,7 @@ class Story {
   void choose_passwords();
   void choose_manners();
   void add_actors();
+  void choose_start(Actor& actor);
   void add_operators();
   void schedule_misfortunes();
   void misfortune();
