@@ -120,6 +120,7 @@ void Backend::answer_question(const Statement& statement) {
                                         : (model_.locks().empty() ? "f" : "t"));
     }
   }
+  host_.world().note("server {} answers, its session has{}", process_, model_.told());
   say('T', Bytes("\0\0", 2));
   char count[2] = {static_cast<char>(statement.columns.size() >> 8),
                    static_cast<char>(statement.columns.size())};
