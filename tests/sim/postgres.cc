@@ -30,6 +30,13 @@ std::vector<Backend*> Postgres::backends() {
   return all;
 }
 
+const Backend* Postgres::find(int process) const {
+  for (const auto& backend : backends_) {
+    if (backend->process() == process && !backend->gone()) return backend.get();
+  }
+  return nullptr;
+}
+
 size_t Postgres::sessions(const std::string& database, const std::string& user) const {
   size_t count = 0;
   for (const auto& backend : backends_) {

@@ -126,6 +126,8 @@ class Postgres {
   /// Processes that serve a session, frozen ones left out.
   size_t sessions(const std::string& database, const std::string& user) const;
   std::vector<Backend*> backends();
+  /// Null: it is gone.
+  const Backend* find(int process) const;
   void cancel(int process, int32_t secret);
   /// What is demanded of those who come.
   Passwords passwords;

@@ -188,6 +188,7 @@ void Story::choose_manners() {
   if (!allowances_.sessions) return;
   manners_.settings = maybe(700, dice.between(50, 700));
   manners_.locks = maybe(300, 150);
+  misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
   manners_.discards = maybe(300, 60);
 }
 
@@ -249,6 +250,12 @@ void Story::add_operators() {
 // --- what befalls everybody
 
 void Story::schedule_misfortunes() {
+  if (misfortunes_.role_goes) {
+    world_.after(world_.dice.between(microseconds(0), milliseconds(200)), [this] {
+      world_.note("the roles are dropped");
+      ledger_.role_exists = false;
+    });
+  }
   if (title_.starts_with("calm")) return;
   const int count = world_.dice.between(3, 25);
   for (int i = 0; i < count; ++i) {
