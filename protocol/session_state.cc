@@ -154,18 +154,22 @@ bool ServerSession::may_refuse(const ClientSession& client) const {
 
 void ServerSession::sent(const SessionMarks& marks) {
   for (const std::string& name : marks.settings_reset) reset_.insert(name);
-  if (marks.every_setting && values_) {
-    for (const auto& [name, value] : *values_) {
-      if (is_identity(name)) continue;
-      unknown_.insert(name);
-      reset_.insert(name);
+  if (marks.every_setting) {
+    if (values_) {
+      for (const auto& [name, value] : *values_) unknown_.insert(name);
+    }
+    unknown_.insert(asked_.begin(), asked_.end());  // the answer will tell what was before
+    for (const std::string& name : unknown_) {
+      if (!is_identity(name)) reset_.insert(name);
     }
   }
   Pins not_askable = marks.begins;
   not_askable.remove(askable());
   pins_.add(not_askable);
   may_.add(marks.begins.common(askable()));
-  may_.add(marks.ends.common(pins_));
+  Pins held = pins_;
+  held.add(asked_pins_);
+  may_.add(marks.ends.common(held));
 }
 
 void ServerSession::touch(std::string setting) { unknown_.insert(std::move(setting)); }

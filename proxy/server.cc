@@ -266,6 +266,7 @@ void Server::feed(View bytes) {
     if (client.link().slow()) link_.pause(Link::Pause::receiver_slow);
     if (relay_->full() && relay_->room_again()) client.room_again();
   }
+  tell_cancels();
   advance();
 }
 
@@ -326,13 +327,17 @@ bool Server::take_error(View body, Answer answer) {
 }
 
 void Server::take_ready(Fate fate) {
-  ++ready_count_;
-  if (!relay_) return;
+  const bool of_values = values_queries_ > 0 && fate == Fate::swallow;
+  if (!of_values && (!relay_ || fate == Fate::forward)) ++ready_count_;
+  if (!relay_) {
+    if (of_values) --values_queries_;
+    return;
+  }
   if (fate == Fate::forward) {
     relay_->query_ended(exchange_.status());
     return arm_for_relay();
   }
-  if (values_queries_ > 0) return values_answered();
+  if (of_values) return values_answered();
   if (session_.asking()) session_.question_failed();  // or its row would have ended that
 }
 
@@ -386,7 +391,9 @@ void Server::advance() {
     case Task::relay:
       if (relay_->repeats()) return relay_->repeat();
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
-      if (session_.must_ask() && relay_->between_transactions()) return ask_session();
+      if (session_.must_ask() && relay_->between_transactions()) {
+        return cancels_.empty() ? ask_session() : void();
+      }
       if (relay_->complete()) finish_relay();
       return;
     case Task::auth_query:
@@ -501,6 +508,11 @@ void Server::cancel(Requester requester) {
   auto canceller = std::make_unique<Canceller>(*worker_, *this, requester);
   cancels_.push_back(canceller.get());
   worker_->cancellers().add(std::move(canceller)).start(pool_->settings().cancel_wait_timeout);
+}
+
+void Server::tell_cancels() {
+  const std::vector<Canceller*> under_way = cancels_;  // some may be done then
+  for (Canceller* canceller : under_way) canceller->server_has_answered();
 }
 
 void Server::cancel_done(Canceller& canceller) {

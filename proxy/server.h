@@ -132,6 +132,10 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   const HostUse& host() const { return host_; }
   void set_host(HostUse host) { host_ = std::move(host); }
   size_t cancels() const { return cancels_.size(); }
+  /// It is busy with what Headgate has asked of it in front of its client's query.
+  bool answers_headgate() const {
+    return values_queries_ > 0 || (relay_ && exchange_.next_is_swallowed());
+  }
   /// How many ReadyForQuery it has sent: tells one query from the next.
   uint64_t ready_count() const { return ready_count_; }
   int64_t connect_wall() const { return connect_wall_; }
@@ -167,6 +171,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool take_error(View body, Answer answer);
   void settle_statements(char tag, Answer answer);
   void take_ready(Fate fate);
+  void tell_cancels();
   void give_values(Client& client);
   void values_answered();
   void keep_values_error(const ErrorFields& fields);

@@ -18,7 +18,6 @@ void Server::client_left(Leaving how) {
   relay_.reset();
   statements_.forget_client();
   must_reset_ = session_.client_left() || settings_given_;
-  values_queries_ = 0;
   values_failed_ = values_may_fail_ = settings_given_ = false;
   task_ = Task::cleanup;
   link_.resume(Link::Pause::receiver_slow);

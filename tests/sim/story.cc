@@ -43,6 +43,7 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
       ledger_.trouble_until = std::max(ledger_.trouble_until, world_.now() + 2 * login_retry);
     };
   }
+  postgres_->busy = world_.dice.chance(300);
   if (misfortunes_.slow_cancels) postgres_->cancel_delay = seconds(12);
   add_actors();
   add_operators();
@@ -101,6 +102,12 @@ std::string Story::choose_settings() {
   const char* mode = modes < 7 ? "transaction" : modes < 9 ? "session" : "statement";
   set("pool_mode", mode);
   allowances_.transactions = modes < 9;
+  const int policies = dice.between(0, 9);
+  const char* policy = policies < 6 ? "track" : policies < 8 ? "strict" : "pgbouncer";
+  set("session_state", policy);
+  allowances_.sessions = policies < 8;
+  allowances_.start_returns = modes < 7 || modes == 9;
+  manners_.secrets = policies == 6 || policies == 7 ? 60 : 0;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
   set("default_pool_size", size);
@@ -140,8 +147,8 @@ std::string Story::choose_settings() {
     set("transaction_timeout", 2);
     set("client_idle_timeout", 3);
   }
-  title_ += fmt::format("; {} mode, {} workers, {} servers{}", mode, workers_, limits_.pool,
-                        passwords_.describe());
+  title_ += fmt::format("; {} mode, {}, {} workers, {} servers{}", mode, policy, workers_,
+                        limits_.pool, passwords_.describe());
   return ini;
 }
 
@@ -178,6 +185,11 @@ void Story::choose_manners() {
   manners_.transactions = dice.between(0, 600);
   manners_.longest_work = dice.chance(150) ? 1500 : 20;
   manners_.largest_row = dice.chance(100) ? 3000 : 200;
+  if (!allowances_.sessions) return;
+  manners_.settings = maybe(700, dice.between(50, 700));
+  manners_.locks = maybe(300, 150);
+  misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
+  manners_.discards = maybe(300, 60);
 }
 
 void Story::add_actors() {
@@ -198,10 +210,23 @@ void Story::add_actors() {
       if (passwords_.clients == AuthMethod::trust || dice.chance(500)) actor.user = "nobody";
       actor.password = "guessed";
     }
+    if (allowances_.sessions && dice.chance(150)) choose_start(actor);
     actor.application_name = dice.chance(500) ? "app" : fmt::format("app-{}", number);
+    if (manners_.settings > 0 && dice.chance(400)) actor.application_name = "";
     world_.after(dice.between(microseconds(0), milliseconds(dice.chance(500) ? 5 : 1500)),
                  [&actor] { actor.start(House::address()); });
   }
+}
+
+// What a client wants from the start; some ask for what no server has.
+void Story::choose_start(Actor& actor) {
+  Dice& dice = world_.dice;
+  if (dice.chance(700)) actor.start_settings["app.x"] = fmt::format("start of c{}", actor.number());
+  if (dice.chance(300)) actor.start_settings["search_path"] = "begin, public";
+  if (dice.chance(300)) actor.start_settings["work_mem"] = "64MB";
+  if (!dice.chance(200)) return;
+  actor.start_settings["work_mem"] = "plenty";
+  actor.bad_start = true;
 }
 
 void Story::add_operators() {
@@ -225,6 +250,12 @@ void Story::add_operators() {
 // --- what befalls everybody
 
 void Story::schedule_misfortunes() {
+  if (misfortunes_.role_goes) {
+    world_.after(world_.dice.between(microseconds(0), milliseconds(200)), [this] {
+      world_.note("the roles are dropped");
+      ledger_.role_exists = false;
+    });
+  }
   if (title_.starts_with("calm")) return;
   const int count = world_.dice.between(3, 25);
   for (int i = 0; i < count; ++i) {
