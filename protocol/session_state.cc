@@ -70,10 +70,10 @@ void ClientSession::start_with(SettingValues values, const SettingValues& report
   if (all.empty()) return;
   if (!known || *known != all) known = std::make_shared<const SettingValues>(std::move(all));
   at_start_ = known;
+  proved_ = at_start_->size() == 1 && at_start_->contains("application_name");  // any will do
   if (values.empty()) return;
   values_ = std::make_shared<const SettingValues>(std::move(values));
   values_at_start_ = values_;
-  proved_ = false;
 }
 
 std::string ClientSession::restore(const SessionMarks& marks) const {
@@ -105,6 +105,8 @@ std::string ServerSession::adopt(const ClientSession& client) {
   static const SettingValues none;
   const SettingValues& has = values_ ? *values_ : none;
   const SettingValues& wants = client.values() ? *client.values() : none;
+  in_time_ = !has.contains("statement_timeout") && !has.contains("transaction_timeout");
+  own_rights_ = !has.contains(role) && !has.contains(session_authorization);
   bool other_identity = false;
   std::string settings;
   const auto differs = [&](View name, View value) {
@@ -146,7 +148,7 @@ std::string ServerSession::adopt(const ClientSession& client) {
 
 bool ServerSession::may_refuse(const ClientSession& client) const {
   const SettingValuesPtr& values = client.values();
-  return !client.is_proved() ||
+  return !client.is_proved() || !in_time_ || !own_rights_ ||
          (values && (values->contains(role) || values->contains(session_authorization)));
 }
 

@@ -63,8 +63,9 @@ class ServerSession {
   bool must_be_discarded_for(uint64_t client) const { return taint_ != 0 && taint_ != client; }
   /// The SQL that gives it the settings of its client; empty where it has them. It counts as said.
   std::string adopt(const ClientSession& client);
-  /// The SQL may be refused, for want of a right or since the client made it up: nothing of the
-  /// client's should be sent behind it unseen.
+  /// The SQL that was made last may be refused: for want of a right, since the client made it up, or
+  /// since whoever was here before has left it no time. Nothing of the client's should be sent behind
+  /// it unseen.
   bool may_refuse(const ClientSession& client) const;
 
   // --- what is sent to it
@@ -109,6 +110,7 @@ class ServerSession {
   std::vector<std::string> asked_;
   std::vector<bool> asked_default_;  // whether a second column tells that it is the default
   bool asking_ = false;
+  bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
   Pins pins_, may_, asked_pins_;
   uint64_t taint_ = 0;
 };

@@ -26,7 +26,10 @@ void Server::give_values(Client& client) {
     values_ = welcome_->tracked;
   }
   const std::string reported = client.values().difference(values_, worker_->pooler().tracked());
-  if (!reported.empty()) say(reported);
+  if (!reported.empty()) {
+    say(reported);
+    values_may_fail_ = !client.session().is_proved();
+  }
   if (values_.get(Tracked::client_encoding) != client.values().get(Tracked::client_encoding)) {
     session_.encoding_changed();
   }
@@ -34,7 +37,7 @@ void Server::give_values(Client& client) {
   if (settings.empty()) return;
   say(settings);
   settings_given_ = true;
-  values_may_fail_ = session_.may_refuse(client.session());
+  values_may_fail_ |= session_.may_refuse(client.session());
 }
 
 // One of these queries was answered.
