@@ -87,7 +87,11 @@ struct Relay::Input {
     if (relay.tracks_statements_ && is_about_statements(tag)) {
       return treat_statement(tag, body_size);
     }
-    if (tag == frontend::query || tag == frontend::parse) relay.unread_is_sent();
+    if (relay.tracks_session_ && is_text(tag, body_size)) return Treat::gather;
+    if (tag == frontend::query || tag == frontend::parse || tag == frontend::bind ||
+        tag == frontend::function_call) {
+      relay.unread_is_sent();
+    }
     relay.asked(tag);
     return Treat::pass;
   }
@@ -120,12 +124,18 @@ struct Relay::Input {
   }
 };
 
+bool Relay::is_text(char tag, uint32_t body_size) {
+  return (tag == frontend::query || tag == frontend::parse) && body_size <= max_text;
+}
+
 bool Relay::is_request(char tag) { return row_of(tag).meaning != Meaning::unknown; }
 
 size_t Relay::bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings) {
   const size_t whole = header_size + size_t{body_size};
   if (body_size <= max_whole) return whole;
-  if (settings.prepared_statements == 0 || !is_about_statements(tag)) return header_size;
+  if (settings.prepared_statements == 0 || !is_about_statements(tag)) {
+    return settings.tracks_sessions() && is_text(tag, body_size) ? whole : header_size;
+  }
   return treat_statement(tag, body_size) == Treat::gather ? whole
                                                           : header_size + Framer::peek_bytes;
 }
@@ -173,6 +183,7 @@ void Relay::begin_request() {
   if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
   if (!query_since_) query_since_ = now;
   idle_since_.reset();
+  if (tracks_session_) server_.session().request_is_sent(client_.session());
   if (settings().has_timeouts()) server_.arm_for_relay();
 }
 

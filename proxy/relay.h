@@ -15,6 +15,7 @@
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
 #include "protocol/session_marks.h"
+#include "protocol/session_state.h"
 #include "protocol/statements.h"
 
 namespace headgate {
@@ -29,6 +30,8 @@ class Relay {
   static constexpr size_t max_owed = 4096;
   /// Messages up to this size reach a server whole or not at all.
   static constexpr uint32_t max_whole = 48 * 1024;
+  /// The longest text that is read for what it may leave in the session.
+  static constexpr uint32_t max_text = 256 * 1024;
   /// The longest Parse in which a name can be replaced.
   static constexpr uint32_t max_statement = 4 * 1024 * 1024;
   /// Requests up to this size can be sent again to another server when the first turns out dead.
@@ -98,6 +101,8 @@ class Relay {
   // --- what may stay behind in the session: relay_session.cc
   bool standard_strings() const;
   SessionMarksPtr marks_of(View sql) const;
+  bool can_read() const;
+  SessionMarksPtr marks_of_unnamed();
   void look_at(char tag, View body);
   void unread_is_sent();
   void request_is_sent(char tag);
@@ -114,6 +119,7 @@ class Relay {
     uint32_t missing;
   };
   static bool is_about_statements(char tag);
+  static bool is_text(char tag, uint32_t body_size);
   static Treat treat_statement(char tag, uint32_t body_size);
   ServerStatements& on_server();
   ClientStatements& of_client();
@@ -158,7 +164,9 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
-  std::string restoring_;  // to be said behind the request that is being sent
+  bool encoding_sent_ = false;    // the client has set its encoding in this lease
+  bool parsed_in_batch_ = false;  // used where statements are not tracked
+  SettingNames restoring_;        // to be said behind the request that is being sent
 };
 
 }  // namespace headgate

@@ -325,8 +325,12 @@ void Server::take_ready(Fate fate) {
     relay_->query_ended(exchange_.status());
     return arm_for_relay();
   }
-  if (values_queries_ > 0) return values_answered();
-  if (session_.asking()) session_.question_failed();  // or its row would have ended that
+  if (values_queries_ > 0) {
+    values_answered();
+  } else if (session_.asking()) {
+    session_.question_failed();  // or its row would have ended that
+  }
+  if (!early_cancels_.empty() && values_queries_ == 0) send_early_cancels();
 }
 
 void Server::on_link_drained() {
@@ -488,6 +492,7 @@ void Server::relay_overdue() {
 // --- cancelling
 
 void Server::cancel(Requester requester) {
+  if (values_queries_ > 0 || session_.asking()) return cancel_behind_ours(requester);
   for (Canceller* under_way : cancels_) {
     if (under_way->ready_count() == ready_count_) return under_way->also_for(requester);
   }

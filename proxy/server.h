@@ -171,6 +171,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void values_answered();
   void keep_values_error(const ErrorFields& fields);
   void fail_values();
+  void cancel_behind_ours(Requester requester);
+  void send_early_cancels();
   void ask_session();
   void take_session_row(View body);
   bool in_forbidden_transaction() const;
@@ -182,6 +184,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void relay_overdue();
   void after_lease();
   void discard_all();
+  void nobody_has_looked();
   void settle(Grant grant);
   bool may_ask();
   void settle_doubt();
@@ -221,6 +224,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int values_queries_ = 0;        // so many, that give it the client's settings, are on their way
   bool values_may_fail_ = false;
   bool settings_given_ = false;  // settings of its session are among them
+  std::vector<Requester> early_cancels_;  // wait until what is ours has been answered
   bool values_failed_ = false;
   bool must_reset_ = false;  // its client has left what others must not get
   std::optional<Error> values_error_;

@@ -25,6 +25,7 @@ bool is_local_pressure(int error) {
 void Server::close(std::string_view reason) {
   if (task_ == Task::closing) return;
   MUST(!relay_);
+  send_early_cancels();
   disown();
   log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
       std::chrono::duration_cast<seconds>(worker_->now() - started_).count());

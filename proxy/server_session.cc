@@ -18,7 +18,9 @@ void Server::give_values(Client& client) {
     inject(sql);
     ++values_queries_;
   };
-  if (session_.must_be_discarded_for(client.id())) {
+  const bool tracks = pool_->settings().tracks_sessions();
+  if (tracks && session_.must_be_discarded_for(client.id())) {
+    say("SET statement_timeout=0");  // it may be the other client's, and short
     say("DISCARD ALL");
     if (const auto& sql = pool_->settings().entry.connect_query) say(*sql);
     session_.discarded(nullptr, false);
@@ -68,6 +70,24 @@ void Server::fail_values() {
   client.unlinked();
   close("var change failed");
   client.fail(error);
+}
+
+// A cancel is meant for the client's request, and must not strike what we say in front of it.
+void Server::cancel_behind_ours(Requester requester) {
+  const int ours = session_.asking() ? 1 : values_queries_;
+  if (exchange_.owed() > static_cast<size_t>(ours)) return early_cancels_.push_back(requester);
+  worker_->pooler().tell_requester(requester, "cancel request for idle client");
+}
+
+void Server::send_early_cancels() {
+  const bool running = relay_ && exchange_.owed() > 0;
+  for (const Requester requester : std::exchange(early_cancels_, {})) {
+    if (running) {
+      cancel(requester);
+    } else {
+      worker_->pooler().tell_requester(requester, "cancel request for idle client");
+    }
+  }
 }
 
 void Server::restore_settings(View sql) {
