@@ -74,6 +74,22 @@ std::string setting_name(Tokens tokens) {
   return {};
 }
 
+/// The server would cut it, and know it by another name.
+bool has_long_part(View name) {
+  constexpr size_t longest = 63;  // PostgreSQL: NAMEDATALEN
+  for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
+    if (end > longest) return true;
+    name.remove_prefix(end + 1);
+  }
+  return name.size() > longest;
+}
+
+/// Settings of a transaction, whoever says SESSION, and the seed of random(): nothing stays.
+bool is_passing(View name) {
+  return name == "transaction_isolation" || name == "transaction_read_only" ||
+         name == "transaction_deferrable" || name == "seed" || name == "is_superuser";
+}
+
 bool names_setting(Tokens behind) {
   return behind.size() > 1 &&
          (behind[1].is("to") || behind[1].is('.') || behind[1].text == View("="));
@@ -85,7 +101,7 @@ struct SpecialForm {
   std::vector<View> settings;
 };
 const SpecialForm special_forms[] = {
-    {"session", "authorization", {"session_authorization", "role"}},
+    {"session", "authorization", {"session_authorization"}},
     {"session",
      "characteristics",
      {"default_transaction_isolation", "default_transaction_read_only",
@@ -96,8 +112,19 @@ const SpecialForm special_forms[] = {
     {"schema", "", {"search_path"}},
     {"xml", "option", {"xmloption"}},
     {"transaction", "", {}},
-    {"seed", "", {}},  // of random(): nobody can read it
 };
+
+/// Whether a statement of a routine that begins with this may leave something, calls left out.
+bool leaves_something(const Token& first) {
+  constexpr View words[] = {"set", "reset", "create", "listen", "load", "select", "execute", "do"};
+  return std::ranges::any_of(words, [&](View word) { return first.is(word); });
+}
+
+size_t length_of_statement(Tokens tokens) {
+  const auto end = std::ranges::find_if(tokens, [](const Token& token) { return token.is(';'); });
+  const View last = std::prev(end)->text;
+  return static_cast<size_t>(last.data() + last.size() - tokens.front().text.data());
+}
 
 class Marker {
  public:
@@ -110,6 +137,11 @@ class Marker {
   }
 
  private:
+  static constexpr int deepest = 3;              // texts in texts that are looked at
+  static constexpr size_t most_settings = 200;   // that one text is taken to set
+  static constexpr size_t most_arguments = 400;  // tokens of set_config()'s
+
+  std::vector<Token> tokens_of(View sql) const;
   void one(const SqlStatement& statement);
   void by_kind(StatementKind kind, Tokens tokens, bool writes);
   void set_or_reset(Tokens tokens, bool is_reset);
@@ -120,22 +152,35 @@ class Marker {
   void call(const std::string& function, Tokens arguments);
   void set_config(Tokens arguments);
   void code(Tokens tokens);
+  void body_of_routine(View body);
+  void every_setting();
 
   SessionMarks& marks_;
   const bool standard_strings_;
+  int depth_ = 0;
 };
 
-void Marker::one(const SqlStatement& statement) {
+std::vector<Token> Marker::tokens_of(View sql) const {
   std::vector<Token> tokens;
-  SqlScanner scanner(statement.text, standard_strings_);
+  SqlScanner scanner(sql, standard_strings_);
   for (Token token = scanner.next(); token.kind != TokenKind::end; token = scanner.next()) {
     tokens.push_back(token);
   }
+  return tokens;
+}
+
+// CREATE [OR REPLACE] FUNCTION | PROCEDURE
+bool creates_routine(Tokens tokens) {
+  if (tokens.size() > 3 && tokens[1].is("or")) tokens = tokens.subspan(2);
+  return tokens.size() > 1 && (tokens[1].is("function") || tokens[1].is("procedure"));
+}
+
+void Marker::one(const SqlStatement& statement) {
+  const std::vector<Token> tokens = tokens_of(statement.text);
   by_kind(statement.kind, tokens, statement.writes);
   if (statement.kind == StatementKind::prepare) return prepare(tokens);
-  const bool is_routine = statement.kind == StatementKind::create &&
-                          (contains_word(tokens, "function") || contains_word(tokens, "procedure"));
-  if (!is_routine) calls(tokens);  // what a routine calls it calls later
+  const bool calls_later = statement.kind == StatementKind::create && creates_routine(tokens);
+  if (!calls_later) calls(tokens);
 }
 
 // What it calls it calls at each EXECUTE.
@@ -149,7 +194,9 @@ void Marker::prepare(Tokens tokens) {
 void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
   const auto speaks_of_temporary = [&] {
     return contains_word(tokens, "temp") || contains_word(tokens, "temporary") ||
-           contains_word(tokens, "pg_temp");
+           std::ranges::any_of(tokens, [](const Token& token) {
+             return name_of(token).value_or("").starts_with("pg_temp");  // pg_temp_3 as well
+           });
   };
   switch (kind) {
     case StatementKind::set:
@@ -158,6 +205,7 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
     case StatementKind::discard:
       return discard(tokens);
     case StatementKind::create:
+    case StatementKind::explain:  // ANALYZE CREATE TABLE AS makes the table
       if (speaks_of_temporary()) marks_.begins.add(Pin::temporary);
       return;
     case StatementKind::select:
@@ -192,19 +240,30 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
 }
 
 void Marker::setting(std::string name, bool to_default) {
-  if (name == "session_authorization") setting("role");
+  if (is_passing(name)) return;
+  if (marks_.settings.size() >= most_settings) return marks_.begins.add(Pin::setting);
+  if (name == "session_authorization") setting("role", to_default);
+  std::erase(marks_.settings_reset, name);
   if (to_default) marks_.settings_reset.push_back(name);
   if (std::ranges::find(marks_.settings, name) == marks_.settings.end()) {
     marks_.settings.push_back(std::move(name));
   }
 }
 
+void Marker::every_setting() {
+  marks_.every_setting = true;
+  for (const std::string& name : marks_.settings) {
+    const bool stays = name == "role" || name == "session_authorization";
+    const auto& reset = marks_.settings_reset;
+    if (!stays && std::ranges::find(reset, name) == reset.end()) {
+      marks_.settings_reset.push_back(name);
+    }
+  }
+}
+
 void Marker::set_or_reset(Tokens tokens, bool is_reset) {
   if (tokens.empty()) return;
-  if (is_reset && tokens[0].is("all")) {
-    marks_.every_setting = true;
-    return;
-  }
+  if (is_reset && tokens[0].is("all")) return every_setting();
   const bool to_default = is_reset || tokens.back().is("default");
   const auto second_is = [&](View word) { return tokens.size() > 1 && tokens[1].is(word); };
   if (!is_reset && tokens[0].is("session") && !names_setting(tokens) &&
@@ -220,7 +279,7 @@ void Marker::set_or_reset(Tokens tokens, bool is_reset) {
     }
   }
   std::string name = setting_name(tokens);
-  if (!name.empty()) return setting(std::move(name), to_default);
+  if (!name.empty() && !has_long_part(name)) return setting(std::move(name), to_default);
   if (!tokens.empty()) marks_.begins.add(Pin::setting);  // U&"..."
 }
 
@@ -235,15 +294,43 @@ void Marker::discard(Tokens tokens) {
 void Marker::code(Tokens tokens) {
   marks_.opaque = true;
   for (const Token& token : tokens) {
+    if (token.kind != TokenKind::string) continue;
     const auto body = string_of(token);
-    if (!body) continue;
-    std::vector<Token> inside;
-    SqlScanner scanner(*body, standard_strings_);
-    for (Token one = scanner.next(); one.kind != TokenKind::end; one = scanner.next()) {
-      inside.push_back(one);
+    if (!body || depth_ == deepest) {
+      marks_.begins.add(Pin::setting);
+      continue;
     }
-    calls(inside);
+    ++depth_;
+    body_of_routine(*body);
+    --depth_;
   }
+  if (marks_.named_by.empty()) return;
+  marks_.named_by.clear();  // parameters of EXECUTE, and not of the client
+  marks_.begins.add(Pin::setting);
+}
+
+/// Words that a statement of plpgsql follows.
+bool statement_follows(const Token& token) {
+  return token.is(';') || token.text == View(">>") || token.is("begin") || token.is("then") ||
+         token.is("else") || token.is("loop");
+}
+
+// Texts that EXECUTE gets stand in strings.
+void Marker::body_of_routine(View body) {
+  const std::vector<Token> tokens = tokens_of(body);
+  const char* looked_until = body.data();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const char* at = tokens[i].text.data();
+    const bool begins = at >= looked_until && (i == 0 || statement_follows(tokens[i - 1]));
+    if (begins && leaves_something(tokens[i])) {
+      const View statement(at, length_of_statement(Tokens(tokens).subspan(i)));
+      text(statement);
+      looked_until = at + statement.size();
+    }
+    const auto string = string_of(tokens[i]);
+    if (string && leaves_something(SqlScanner(*string).next())) text(*string);
+  }
+  calls(tokens);
 }
 
 void Marker::calls(Tokens tokens) {
@@ -275,6 +362,7 @@ void Marker::call(const std::string& function, Tokens arguments) {
 void Marker::set_config(Tokens arguments) {
   size_t argument = 0, depth = 0, begin = 0;
   Tokens name, is_local;
+  arguments = arguments.first(std::min(arguments.size(), most_arguments));
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Token& token = arguments[i];
     if (token.is('(') || token.is('[')) ++depth;
@@ -295,242 +383,14 @@ void Marker::set_config(Tokens arguments) {
   const bool is_cast = name.size() == 3 && name[1].text == View("::") && name[2].is("text");
   if (name.size() == 1 || is_cast) {
     if (const auto constant = string_of(name[0])) return setting(lower_case(*constant));
-    if (const auto parameter = parameter_of(name[0])) {
+    const auto parameter = parameter_of(name[0]);
+    if (parameter && marks_.named_by.size() < most_settings) {
       marks_.named_by.push_back(*parameter);
       return;
     }
   }
   marks_.begins.add(Pin::setting);
 }
-
-// Sorted. Functions of PostgreSQL that leave nothing behind, and keywords.
-constexpr View harmless[] = {
-    "abs",
-    "age",
-    "all",
-    "and",
-    "any",
-    "array",
-    "array_agg",
-    "array_append",
-    "array_cat",
-    "array_length",
-    "array_position",
-    "array_remove",
-    "array_to_string",
-    "as",
-    "asc",
-    "avg",
-    "between",
-    "bigint",
-    "bit",
-    "bool_and",
-    "bool_or",
-    "btrim",
-    "by",
-    "cardinality",
-    "case",
-    "cast",
-    "ceil",
-    "ceiling",
-    "char",
-    "char_length",
-    "character",
-    "check",
-    "chr",
-    "clock_timestamp",
-    "coalesce",
-    "concat",
-    "concat_ws",
-    "conflict",
-    "count",
-    "cube",
-    "cume_dist",
-    "current_database",
-    "current_schema",
-    "current_schemas",
-    "current_setting",
-    "currval",
-    "date_bin",
-    "date_part",
-    "date_trunc",
-    "decimal",
-    "decode",
-    "default",
-    "dense_rank",
-    "desc",
-    "distinct",
-    "div",
-    "else",
-    "encode",
-    "end",
-    "every",
-    "except",
-    "excluded",
-    "exists",
-    "exp",
-    "extract",
-    "fetch",
-    "filter",
-    "first_value",
-    "float",
-    "floor",
-    "format",
-    "from",
-    "gen_random_uuid",
-    "generate_series",
-    "generate_subscripts",
-    "greatest",
-    "group",
-    "grouping",
-    "having",
-    "ilike",
-    "in",
-    "index",
-    "initcap",
-    "insert",
-    "int",
-    "intersect",
-    "interval",
-    "into",
-    "is",
-    "join",
-    "json_agg",
-    "json_build_array",
-    "json_build_object",
-    "json_object_agg",
-    "jsonb_agg",
-    "jsonb_array_elements",
-    "jsonb_array_elements_text",
-    "jsonb_build_array",
-    "jsonb_build_object",
-    "jsonb_each",
-    "jsonb_each_text",
-    "jsonb_object_agg",
-    "jsonb_set",
-    "key",
-    "lag",
-    "last_value",
-    "lateral",
-    "lead",
-    "least",
-    "left",
-    "length",
-    "like",
-    "limit",
-    "ln",
-    "log",
-    "lower",
-    "lpad",
-    "ltrim",
-    "make_date",
-    "make_interval",
-    "make_timestamp",
-    "materialized",
-    "max",
-    "md5",
-    "min",
-    "mod",
-    "natural",
-    "nextval",
-    "not",
-    "now",
-    "ntile",
-    "nullif",
-    "numeric",
-    "octet_length",
-    "of",
-    "offset",
-    "on",
-    "or",
-    "order",
-    "over",
-    "overlaps",
-    "overlay",
-    "partition",
-    "pg_backend_pid",
-    "pg_is_in_recovery",
-    "pg_sleep",
-    "pg_typeof",
-    "pi",
-    "position",
-    "power",
-    "precision",
-    "primary",
-    "quote_ident",
-    "quote_literal",
-    "quote_nullable",
-    "random",
-    "range",
-    "rank",
-    "references",
-    "regexp_match",
-    "regexp_matches",
-    "regexp_replace",
-    "repeat",
-    "replace",
-    "returning",
-    "reverse",
-    "right",
-    "rollup",
-    "round",
-    "row",
-    "row_number",
-    "row_to_json",
-    "rows",
-    "rpad",
-    "rtrim",
-    "select",
-    "set",
-    "sets",
-    "setval",
-    "sign",
-    "some",
-    "split_part",
-    "sqrt",
-    "statement_timestamp",
-    "stddev",
-    "string_agg",
-    "string_to_array",
-    "strpos",
-    "substr",
-    "substring",
-    "sum",
-    "table",
-    "then",
-    "time",
-    "timestamp",
-    "timestamptz",
-    "to_char",
-    "to_date",
-    "to_json",
-    "to_jsonb",
-    "to_number",
-    "to_timestamp",
-    "to_tsquery",
-    "to_tsvector",
-    "transaction_timestamp",
-    "translate",
-    "trim",
-    "trunc",
-    "txid_current",
-    "union",
-    "unique",
-    "unnest",
-    "update",
-    "upper",
-    "using",
-    "values",
-    "varchar",
-    "variance",
-    "version",
-    "when",
-    "where",
-    "width_bucket",
-    "with",
-    "within",
-};
-static_assert(std::ranges::is_sorted(harmless));
 
 // Parts of words, in four letters each, that no text without marks in its middle has.
 constexpr uint32_t four_letters(const char* word) {
@@ -564,8 +424,6 @@ std::string lower_case(View text) {
   return lowered;
 }
 
-bool is_harmless_function(View name) { return std::ranges::binary_search(harmless, name); }
-
 bool may_have_marks(View sql) {
   constexpr View blanks = " \t\r\n\f\v";
   const size_t last = sql.find_last_not_of(View(" \t\r\n\f\v;"));
@@ -585,6 +443,9 @@ bool may_have_marks(View sql) {
 SessionMarks session_marks(View sql, bool standard_conforming_strings) {
   SessionMarks marks;
   Marker(marks, standard_conforming_strings).text(sql);
+  // The session's setting may be on its way: a request ahead of this may change it.
+  const bool may_be_read_otherwise = sql.find('\\') != View::npos;
+  if (may_be_read_otherwise) Marker(marks, !standard_conforming_strings).text(sql);
   return marks;
 }
 

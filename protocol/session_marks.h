@@ -55,7 +55,7 @@ class Pins {
 struct SessionMarks {
   /// Settings that may have another value behind it, by name in lower case.
   std::vector<std::string> settings;
-  /// Of these: the ones that may be at their default then (RESET, SET ... TO DEFAULT).
+  /// Of these: the ones that were reset last (RESET, SET ... TO DEFAULT), and not set behind it.
   std::vector<std::string> settings_reset;
   /// The same, named by the values of these parameters: 1 for $1.
   std::vector<uint16_t> named_by;
@@ -77,7 +77,8 @@ using SessionMarksPtr = std::shared_ptr<const SessionMarks>;  // null: none
 /// A quick look: false where session_marks() would find nothing but `opaque`.
 bool may_have_marks(View sql);
 
-/// For the encodings in which the text can be read, see protocol/sql_scanner.h.
+/// A text with a backslash is read both ways, and may do what it does in either of them. For the
+/// encodings in which the text can be read, see protocol/sql_scanner.h.
 SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
 
 /// ASCII letters in lower case, as PostgreSQL compares names of settings.

@@ -10,7 +10,8 @@ namespace headgate {
 
 namespace {
 
-constexpr View role = "role", session_authorization = "session_authorization";
+constexpr View role = "role", session_authorization = "session_authorization",
+               search_path = "search_path";
 
 bool is_identity(View name) { return name == role || name == session_authorization; }
 
@@ -27,13 +28,32 @@ bool is_ascii(View text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
 }
 
-std::string set_to(View name, View value) {
-  if (!is_list_of_names(name)) {
-    return "SET " + quote_setting(name) + "=" + quote_dollar(value) + ";";
+/// A name with a part that is longer is cut where it is not a string (PostgreSQL: NAMEDATALEN).
+bool is_cut(View name) {
+  constexpr size_t longest = 63;
+  for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
+    if (end > longest) return true;
+    name.remove_prefix(end + 1);
   }
-  return "SELECT pg_catalog.set_config(" + quote_dollar(name) + "," + quote_dollar(value) +
-         ",false);";
+  return name.size() > longest;
 }
+
+std::string set_config(View name, const std::string& value) {
+  return "SELECT pg_catalog.set_config(" + quote_dollar(name) + "," + value + ",false);";
+}
+
+std::string set_to(View name, View value) {
+  if (is_list_of_names(name) || is_cut(name)) return set_config(name, quote_dollar(value));
+  return "SET " + quote_setting(name) + "=" + quote_dollar(value) + ";";
+}
+
+std::string reset_to_default(View name) {
+  return is_cut(name) ? set_config(name, "NULL") : "RESET " + quote_setting(name) + ";";
+}
+
+/// With these a query of ours may end before its time, or wait for all others.
+bool is_timeout(View name) { return name == "statement_timeout"; }
+constexpr View deferrable = "default_transaction_deferrable";
 
 struct PinQuestion {
   Pin pin;
@@ -43,10 +63,9 @@ constexpr PinQuestion pin_questions[] = {
     {Pin::advisory_lock,
      "(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
      "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
-    {Pin::temporary,  // whatever it is, it depends on its schema
-     "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
-     "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) "
-     "pg_catalog.pg_my_temp_schema())"},
+    {Pin::temporary,
+     "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615 AND refobjid "
+     "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},  // 2615: pg_namespace
     {Pin::cursor, "(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
     {Pin::prepared, "(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
     {Pin::listen, "(SELECT FROM pg_catalog.pg_listening_channels())"},
@@ -72,18 +91,37 @@ void ClientSession::start_with(SettingValues values, const SettingValues& report
   at_start_ = known;
   proved_ = at_start_->size() == 1 && at_start_->contains("application_name");  // any will do
   if (values.empty()) return;
-  values_ = std::make_shared<const SettingValues>(std::move(values));
-  values_at_start_ = values_;
+  values_at_start_ = std::make_shared<const SettingValues>(std::move(values));
+  take(values_at_start_);
 }
 
-std::string ClientSession::restore(const SessionMarks& marks) const {
-  std::string sql;
-  if (!at_start_) return sql;
+void ClientSession::take(SettingValuesPtr values) {
+  values_ = std::move(values);
+  creates_temporary_ = false;
+  if (!values_) return;
+  const auto path = values_->find("search_path");
+  creates_temporary_ = path != values_->end() && path->second.find("pg_temp") != View::npos;
+}
+
+void ClientSession::note_resets(const SessionMarks& marks, SettingNames& names) const {
+  if (!at_start_) return;
   for (const auto& [name, value] : *at_start_) {
-    const bool reset = std::ranges::find(marks.settings_reset, name) != marks.settings_reset.end();
-    if (reset || marks.discards || (marks.every_setting && !is_identity(name))) {
-      sql += set_to(name, value);
+    const auto among = [&name = name](const std::vector<std::string>& all) {
+      return std::ranges::find(all, name) != all.end();
+    };
+    const bool resets = among(marks.settings_reset);
+    if (among(marks.settings) && !resets) {
+      names.erase(name);
+    } else if (resets || marks.discards || (marks.every_setting && !is_identity(name))) {
+      names.insert(name);
     }
+  }
+}
+
+std::string ClientSession::restore(const SettingNames& names) const {
+  std::string sql;
+  for (const std::string& name : names) {
+    if (starts_with(name)) sql += set_to(name, at_start_->find(name)->second);
   }
   return sql;
 }
@@ -91,10 +129,10 @@ std::string ClientSession::restore(const SessionMarks& marks) const {
 bool ClientSession::set(SettingValues values) {
   size_t bytes = 0;
   for (const auto& [name, value] : values) bytes += name.size() + value.size();
-  const bool fits = values.size() <= max_settings && bytes <= max_bytes;
-  if (values_ && *values_ == values) return fits;
-  values_ = values.empty() ? nullptr : std::make_shared<const SettingValues>(std::move(values));
-  return fits;
+  if (values.size() > max_settings || bytes > max_bytes) return false;
+  if (values_ && *values_ == values) return true;
+  take(values.empty() ? nullptr : std::make_shared<const SettingValues>(std::move(values)));
+  return true;
 }
 
 // --- the server goes to a client
@@ -108,7 +146,7 @@ std::string ServerSession::adopt(const ClientSession& client) {
   in_time_ = !has.contains("statement_timeout") && !has.contains("transaction_timeout");
   own_rights_ = !has.contains(role) && !has.contains(session_authorization);
   bool other_identity = false;
-  std::string settings;
+  std::string first, settings, last;  // what may disturb the rest is taken away first, given last
   const auto differs = [&](View name, View value) {
     const auto found = has.find(name);
     return unknown_.contains(name) || found == has.end() || found->second != value;
@@ -116,7 +154,7 @@ std::string ServerSession::adopt(const ClientSession& client) {
   const auto reset = [&](const std::string& name) {
     if (wants.contains(name)) return;
     other_identity |= is_identity(name);
-    if (!is_identity(name)) settings += "RESET " + quote_setting(name) + ";";
+    if (!is_identity(name)) (is_timeout(name) ? first : settings) += reset_to_default(name);
   };
   for (const std::string& name : unknown_) reset(name);
   for (const auto& [name, value] : has) {
@@ -125,8 +163,11 @@ std::string ServerSession::adopt(const ClientSession& client) {
   for (const auto& [name, value] : wants) {
     if (!differs(name, value)) continue;
     other_identity |= is_identity(name);
-    if (!is_identity(name)) settings += set_to(name, value);
+    if (!is_identity(name)) (is_timeout(name) ? last : settings) += set_to(name, value);
   }
+  const bool waits = has.contains(deferrable) || unknown_.contains(deferrable);
+  if (waits && settings.find("SELECT") != View::npos) first += "SET TRANSACTION NOT DEFERRABLE;";
+  settings = first + settings + last;
   const auto known = [&](View name) { return has.contains(name) || unknown_.contains(name); };
   std::string sql;
   const bool from_other = known(role) || known(session_authorization);
@@ -157,24 +198,37 @@ bool ServerSession::may_refuse(const ClientSession& client) const {
 void ServerSession::sent(const SessionMarks& marks) {
   for (const std::string& name : marks.settings_reset) reset_.insert(name);
   if (marks.every_setting) {
+    unknown_.insert(asked_.begin(), asked_.end());  // the answer will tell what was before
     if (values_) {
       for (const auto& [name, value] : *values_) unknown_.insert(name);
     }
-    unknown_.insert(asked_.begin(), asked_.end());  // the answer will tell what was before
     for (const std::string& name : unknown_) {
       if (!is_identity(name)) reset_.insert(name);
     }
   }
+  if (marks.discards) {
+    ++discards_sent_;
+    behind_discard_ = {};
+  }
   Pins not_askable = marks.begins;
   not_askable.remove(askable());
-  pins_.add(not_askable);
+  pin(not_askable);
   may_.add(marks.begins.common(askable()));
   Pins held = pins_;
   held.add(asked_pins_);
   may_.add(marks.ends.common(held));
 }
 
-void ServerSession::touch(std::string setting) { unknown_.insert(std::move(setting)); }
+void ServerSession::touch(std::string setting) {
+  if (unknown_.size() >= max_unknown) return pin(Pin::setting);
+  if (setting == search_path) may_.add(Pin::temporary);
+  unknown_.insert(std::move(setting));
+}
+
+void ServerSession::pin(Pins reasons) {
+  pins_.add(reasons);
+  behind_discard_.add(reasons);
+}
 
 void ServerSession::encoding_changed() {
   if (!values_) return;
@@ -186,51 +240,78 @@ void ServerSession::encoding_changed() {
 // --- the transaction is over
 
 std::string ServerSession::question() {
-  std::string sql = "SELECT ";
+  const bool waits = unknown_.contains(deferrable) || (values_ && values_->contains(deferrable));
+  std::string sql = waits ? "SET TRANSACTION NOT DEFERRABLE;SELECT " : "SELECT ";
   const auto column = [&](const std::string& text) {
     if (sql.back() != ' ') sql.push_back(',');
     sql += text;
   };
   asked_.assign(unknown_.begin(), unknown_.end());
-  asked_default_.clear();
   for (const std::string& name : asked_) {
     column("pg_catalog.current_setting(" + quote_dollar(name) + ",true)");
-    asked_default_.push_back(reset_.contains(name));
-    if (!asked_default_.back()) continue;
-    column(
-        "(SELECT setting OPERATOR(pg_catalog.=) reset_val FROM pg_catalog.pg_settings WHERE name "
-        "OPERATOR(pg_catalog.=) " +
-        quote_dollar(name) + ")");
   }
+  const std::string sources = question_of_sources();
+  asked_sources_ = !sources.empty();
+  if (asked_sources_) column(sources);
   for (const PinQuestion& one : pin_questions) {
     if (may_.has(one.pin)) column("EXISTS" + std::string(one.exists));
   }
   asked_pins_ = std::exchange(may_, {});
+  discards_sent_ = 0;
   unknown_.clear();
   reset_.clear();
   asking_ = true;
   return sql;
 }
 
+// Who has set a setting that was not the client's before, or that was reset: a SET may have been
+// refused. One that this user could not set alone is marked with '!'.
+std::string ServerSession::question_of_sources() const {
+  std::string names;
+  for (const std::string& name : asked_) {
+    if (values_ && values_->contains(name) && !reset_.contains(name)) continue;
+    names += (names.empty() ? "" : ",") + quote_dollar(name);
+  }
+  if (names.empty()) return {};
+  return "(SELECT pg_catalog.string_agg(pg_catalog.concat(CASE WHEN source OPERATOR(pg_catalog.=) "
+         "'session' THEN '!' END,pg_catalog.lower(name)),',') FROM pg_catalog.pg_settings WHERE "
+         "pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY(ARRAY[" +
+         names +
+         "]) AND (source OPERATOR(pg_catalog.<>) 'session' OR context OPERATOR(pg_catalog.=) "
+         "ANY(ARRAY['superuser','superuser-backend']) AND NOT EXISTS(SELECT FROM "
+         "pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER AND rolsuper)))";
+}
+
+void ServerSession::take_sources(View list, const ClientSession& client, SettingValues& values) {
+  while (!list.empty()) {
+    const View name = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(name.size() + 1, list.size()));
+    if (name.starts_with('!')) {
+      pins_.add(Pin::setting);
+    } else if (!client.starts_with(name)) {
+      const auto found = values.find(name);
+      if (found != values.end()) values.erase(found);
+    }
+  }
+}
+
 void ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
   if (!std::exchange(asking_, false)) return;
-  size_t columns = asked_.size();
-  columns += static_cast<size_t>(std::ranges::count(asked_default_, true));
+  size_t columns = asked_.size() + (asked_sources_ ? 1 : 0);
   for (const PinQuestion& one : pin_questions) columns += asked_pins_.has(one.pin) ? 1 : 0;
   if (row.size() != columns) return question_failed();
   auto cell = row.begin();
   SettingValues values = client.values() ? *client.values() : SettingValues();
-  for (size_t i = 0; i < asked_.size(); ++i) {
-    const std::string& name = asked_[i];
+  for (const std::string& name : asked_) {
     const std::optional<View> value = *cell++;
-    const bool is_default = asked_default_[i] && *cell++ == View("t");
-    const bool by_itself = is_default && !client.starts_with(name);
-    if (!value || by_itself || (name == role && *value == "none")) {
+    if (!value || (name == role && *value == "none")) {
       values.erase(name);
     } else {
       values.insert_or_assign(name, std::string(*value));
     }
   }
+  if (asked_sources_) take_sources((*cell++).value_or(View()), client, values);
+  const bool other_path = std::ranges::find(asked_, search_path) != asked_.end();
   asked_.clear();
   for (const PinQuestion& one : pin_questions) {
     if (!asked_pins_.has(one.pin)) continue;
@@ -239,6 +320,7 @@ void ServerSession::answered(const std::vector<std::optional<View>>& row, Client
   }
   asked_pins_ = {};
   if (!client.set(std::move(values))) pins_.add(Pin::setting);
+  if (other_path) request_is_sent(client);  // what was sent since counts already
   values_ = client.values();
 }
 
@@ -256,8 +338,10 @@ void ServerSession::discarded(ClientSession* client, bool more) {
     nothing_is_known();
     reset_ = unknown_;
     may_.add(pins_.common(askable()));
+    if (discards_sent_ == 1 && !behind_discard_.has(Pin::setting)) pins_.remove(Pin::setting);
     return;
   }
+  discards_sent_ = 0;
   values_ = nullptr;
   unknown_.clear();
   reset_.clear();
@@ -273,6 +357,7 @@ bool ServerSession::client_left() {
   reset_.clear();
   asked_.clear();
   asking_ = false;
+  discards_sent_ = 0;
   pins_.add(std::exchange(may_, {}));
   pins_.add(std::exchange(asked_pins_, {}));
   return dirty;

@@ -23,6 +23,7 @@ namespace headgate {
 /// Settings by name, in lower case, as current_setting() tells them. A client and the servers that
 /// have its settings share one.
 using SettingValues = std::map<std::string, std::string, std::less<>>;
+using SettingNames = std::set<std::string, std::less<>>;
 using SettingValuesPtr = std::shared_ptr<const SettingValues>;  // null: none
 
 /// What one client has set in its session.
@@ -36,44 +37,61 @@ class ClientSession {
   /// The parameters of its start-up packet: what RESET returns to. Those that servers report follow
   /// the client by themselves. `known`: where another client has started, which may be the same.
   void start_with(SettingValues values, const SettingValues& reported, SettingValuesPtr& known);
-  void back_to_start() { values_ = values_at_start_; }
+  void back_to_start() { take(values_at_start_); }
   bool has_start() const { return at_start_ != nullptr; }
   bool starts_with(View name) const { return at_start_ && at_start_->contains(name); }
+  /// A text with these marks is sent: what it resets of all that the client has started with is
+  /// added to `names`, what it sets is taken off.
+  void note_resets(const SessionMarks& marks, SettingNames& names) const;
   /// The SQL that makes RESET and its like return to what the client has started with.
-  std::string restore(const SessionMarks& marks) const;
-  /// False: they are too many, or too long.
+  std::string restore(const SettingNames& names) const;
+  /// False: they are too many, or too long, and are not remembered.
   bool set(SettingValues values);
+  /// What it creates without a word may be temporary: pg_temp stands in its search_path.
+  bool creates_temporary() const { return creates_temporary_; }
   /// A server has taken them all. What a start-up packet says may be refused.
   void proved() { proved_ = true; }
   bool is_proved() const { return proved_; }
 
  private:
+  void take(SettingValuesPtr values);
+
   SettingValuesPtr values_;
   SettingValuesPtr values_at_start_;
   SettingValuesPtr at_start_;  // with those that servers report
   bool proved_ = true;
+  bool creates_temporary_ = false;
 };
 
 /// What one server has of that.
 class ServerSession {
  public:
+  /// No client has this number.
+  static constexpr uint64_t nobody = UINT64_MAX;
+  /// The most settings of which one question asks.
+  static constexpr size_t max_unknown = 400;
+
   // --- when it goes to a client
   /// Something unseen may have been left in it by another than this client: DISCARD ALL must come
   /// before anything else.
   bool must_be_discarded_for(uint64_t client) const { return taint_ != 0 && taint_ != client; }
   /// The SQL that gives it the settings of its client; empty where it has them. It counts as said.
   std::string adopt(const ClientSession& client);
-  /// The SQL that was made last may be refused: for want of a right, since the client made it up, or
-  /// since whoever was here before has left it no time. Nothing of the client's should be sent behind
-  /// it unseen.
+  /// The SQL that was made last may be refused: for want of a right, since the client made it up,
+  /// or since whoever was here before has left it no time. Nothing of the client's should be sent
+  /// behind it unseen.
   bool may_refuse(const ClientSession& client) const;
 
   // --- what is sent to it
   /// A text with these marks was sent. The names of settings are told one by one, by touch().
   void sent(const SessionMarks& marks);
   void touch(std::string setting);
+  /// A request of this client was sent, whatever it says.
+  void request_is_sent(const ClientSession& client) {
+    if (client.creates_temporary()) may_.add(Pin::temporary);
+  }
   /// For a reason that the server cannot be asked about.
-  void pin(Pin reason) { pins_.add(reason); }
+  void pin(Pins reasons);
   /// Code was run that may have done anything in the session of this client.
   void taint(uint64_t client) { taint_ = client; }
   /// Values in another encoding than the client's are of no use any more.
@@ -104,14 +122,19 @@ class ServerSession {
   bool changed() const { return values_ || !unknown_.empty() || pins_.any() || taint_ != 0; }
 
  private:
+  std::string question_of_sources() const;
+  void take_sources(View list, const ClientSession& client, SettingValues& values);
+
   SettingValuesPtr values_;
-  std::set<std::string, std::less<>> unknown_;  // settings whose value must be asked for
-  std::set<std::string, std::less<>> reset_;    // of these: some were reset, maybe
+  SettingNames unknown_;  // settings whose value must be asked for
+  SettingNames reset_;    // of these: some were reset, maybe
   std::vector<std::string> asked_;
-  std::vector<bool> asked_default_;  // whether a second column tells that it is the default
+  bool asked_sources_ = false;  // a column tells who has set those that may be at their default
   bool asking_ = false;
   bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
   Pins pins_, may_, asked_pins_;
+  int discards_sent_ = 0;
+  Pins behind_discard_;  // of those that cannot be asked for
   uint64_t taint_ = 0;
 };
 

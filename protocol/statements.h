@@ -127,6 +127,8 @@ class ServerStatements {
   void unnamed_was_dropped() { unnamed_known_ = false; }
   /// The server's unnamed statement is, or will be when it comes to it, the client's own.
   bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
+  /// A Parse of the batch at hand, or another change, has to do with it.
+  bool unnamed_is_in_batch() const { return unnamed_in_batch_ > 0; }
   /// The same cannot be told yet: an earlier batch was about it and may still fail.
   bool unnamed_is_unsettled() const { return unnamed_unsettled_ > 0 && !unnamed_in_batch_; }
   /// The oldest change was confirmed.

@@ -87,7 +87,11 @@ struct Relay::Input {
     if (relay.tracks_statements_ && is_about_statements(tag)) {
       return treat_statement(tag, body_size);
     }
-    if (tag == frontend::query || tag == frontend::parse) relay.unread_is_sent();
+    if (relay.tracks_session_ && is_text(tag, body_size)) return Treat::gather;
+    if (tag == frontend::query || tag == frontend::parse || tag == frontend::bind ||
+        tag == frontend::function_call) {
+      relay.unread_is_sent();
+    }
     relay.asked(tag);
     return Treat::pass;
   }
@@ -122,12 +126,18 @@ struct Relay::Input {
   }
 };
 
+bool Relay::is_text(char tag, uint32_t body_size) {
+  return (tag == frontend::query || tag == frontend::parse) && body_size <= max_text;
+}
+
 bool Relay::is_request(char tag) { return row_of(tag).meaning != Meaning::unknown; }
 
 size_t Relay::bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings) {
   const size_t whole = header_size + size_t{body_size};
   if (body_size <= max_whole) return whole;
-  if (settings.prepared_statements == 0 || !is_about_statements(tag)) return header_size;
+  if (settings.prepared_statements == 0 || !is_about_statements(tag)) {
+    return settings.tracks_sessions() && is_text(tag, body_size) ? whole : header_size;
+  }
   return treat_statement(tag, body_size) == Treat::gather ? whole
                                                           : header_size + Framer::peek_bytes;
 }
@@ -177,12 +187,13 @@ void Relay::begin_request() {
   if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
   if (!query_since_) query_since_ = now;
   idle_since_.reset();
+  if (tracks_session_) server_.session().request_is_sent(client_.session());
   if (settings().has_timeouts()) server_.arm_for_relay();
 }
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
-  if (server_.may_refuse_values() || awaits_forgetting()) return true;
+  if (server_.may_refuse_values() || awaits_end()) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
@@ -200,8 +211,8 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !awaits_forgetting() &&
-         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
+         !server_.may_refuse_values() && !awaits_end() && !server_.statements().unsettled() &&
+         !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {

@@ -15,6 +15,7 @@
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
 #include "protocol/session_marks.h"
+#include "protocol/session_state.h"
 #include "protocol/statements.h"
 
 namespace headgate {
@@ -29,6 +30,8 @@ class Relay {
   static constexpr size_t max_owed = 4096;
   /// Messages up to this size reach a server whole or not at all.
   static constexpr uint32_t max_whole = 48 * 1024;
+  /// The longest text that is read for what it may leave in the session.
+  static constexpr uint32_t max_text = 256 * 1024;
   /// The longest Parse in which a name can be replaced.
   static constexpr uint32_t max_statement = 4 * 1024 * 1024;
   /// Requests up to this size can be sent again to another server when the first turns out dead.
@@ -71,6 +74,10 @@ class Relay {
   bool repeats() const { return repeats_; }
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
+  /// The client has reset something, and that has been answered: what it was at the client's start
+  /// is to be restored.
+  bool must_restore() const { return restore_due_; }
+  std::string take_restoring();
 
   /// The exchange is over, and the mode gives the server back now if nothing pins it.
   bool between_transactions() const;
@@ -100,8 +107,10 @@ class Relay {
   // --- what may stay behind in the session: relay_session.cc
   bool standard_strings() const;
   SessionMarksPtr marks_of(View sql) const;
+  bool can_read() const;
+  SessionMarksPtr marks_of_unnamed();
   bool look_at(char tag, View body);
-  bool awaits_forgetting() const;
+  bool awaits_end() const;
   void unread_is_sent();
   void request_is_sent(char tag);
   void take_unnamed_marks(View parse, bool cut);
@@ -117,6 +126,7 @@ class Relay {
     uint32_t missing;
   };
   static bool is_about_statements(char tag);
+  static bool is_text(char tag, uint32_t body_size);
   static Treat treat_statement(char tag, uint32_t body_size);
   ServerStatements& on_server();
   ClientStatements& of_client();
@@ -161,9 +171,12 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
-  const bool restores_;      // what the client resets
-  bool forgetting_ = false;  // all statements: what follows waits until that is certain
-  std::string restoring_;    // to be said behind the request that is being sent
+  const bool restores_;           // what the client resets
+  bool encoding_sent_ = false;    // the client has set its encoding in this lease
+  bool parsed_in_batch_ = false;  // used where statements are not tracked
+  bool forgetting_ = false;       // all statements: what follows waits until that is certain
+  SettingNames restoring_;        // what a request has reset that the client has started with
+  bool restore_due_ = false;      // that request is under way, to its end
 };
 
 }  // namespace headgate

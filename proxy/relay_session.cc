@@ -2,6 +2,7 @@
 // behind, before the server gets it. What became of it is asked when the transaction is over
 // (proxy/server_session.cc). In session mode, and with session_state = pgbouncer, nobody looks.
 #include <algorithm>
+#include <iterator>
 
 #include "protocol/codec.h"
 #include "protocol/frontend.h"
@@ -34,11 +35,36 @@ std::optional<View> bound_value(View values, uint16_t number) {
 
 const SessionMarksPtr no_marks;
 
+/// Whether this client_encoding, however it is spelled, keeps to what protocol/sql_scanner.h can
+/// read: the encodings of servers.
+bool is_readable(View encoding) {
+  if (encoding == "UTF8") return true;
+  std::string plain = lower_case(encoding);
+  std::erase_if(plain, [](char c) { return (c < 'a' || c > 'z') && (c < '0' || c > '9'); });
+  constexpr View readable[] = {"utf8", "unicode", "sqlascii",   "latin",  "iso8859", "euc",
+                               "koi8", "win125",  "windows125", "win866", "win874"};
+  return std::ranges::any_of(readable, [&](View name) { return plain.starts_with(name); });
+}
+
+/// Functions of large objects, which clients call by their numbers: they leave nothing. (pg_proc.h)
+bool is_of_large_objects(uint32_t function) {
+  constexpr uint32_t functions[] = {715, 764, 765, 767,  952,  953,  954,  955, 956,
+                                    957, 958, 964, 1004, 3170, 3171, 3172, 3457};
+  return std::ranges::find(functions, function) != std::end(functions);
+}
+
 }  // namespace
 
 bool Relay::standard_strings() const {
   const Text& value = client_.values().get(Tracked::standard_conforming_strings);
   return !value || *value != "off";
+}
+
+// While a change of the encoding is under way nobody knows which one a text is in.
+bool Relay::can_read() const {
+  const Text& encoding = client_.values().get(Tracked::client_encoding);
+  const bool in_doubt = encoding_sent_ && !server_.exchange().over();
+  return !in_doubt && (!encoding || is_readable(*encoding));
 }
 
 /// The marks of a text; null: it has none that matter here.
@@ -52,30 +78,41 @@ SessionMarksPtr Relay::marks_of(View sql) const {
 // A message of the client is about to be sent. Those about statements come here only where these
 // are not tracked: there a text counts when it is prepared. True: it forgets all statements.
 bool Relay::look_at(char tag, View body) {
-  if (tag == frontend::function_call && tracks_session_ && strict_) {
-    server_.session().taint(client_.id());
+  if (tag == frontend::function_call) {
+    const bool known = !strict_ && body.size() >= 4 && is_of_large_objects(load_u32(body.data()));
+    if (!known) unread_is_sent();
   }
+  if (tag == frontend::sync) parsed_in_batch_ = false;
+  if (tag == frontend::bind && !parsed_in_batch_) unread_is_sent();  // a statement of before
+  parsed_in_batch_ |= tag == frontend::parse;
   if (tag == frontend::parse) body.remove_prefix(std::min(body.find('\0'), body.size() - 1) + 1);
   if (tag != frontend::query && tag != frontend::parse) return false;
+  if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks) return false;
   marks_are_sent(*marks, {});
   return marks->forgets_statements && tag == frontend::query;
 }
 
-bool Relay::awaits_forgetting() const { return forgetting_ && !server_.exchange().over(); }
+// What is to follow a request comes first, and it is not certain yet what that has left.
+bool Relay::awaits_end() const {
+  return restore_due_ || (forgetting_ && !server_.exchange().over());
+}
 
-// What the client has reset is what it was at its start: behind the request, and in its transaction
-// if that goes on.
+// What the client has reset is what it was at its start, from the next request on: in the same
+// transaction, if that goes on.
 void Relay::request_is_sent(char tag) {
-  if (tag == frontend::query || tag == frontend::sync) {
-    server_.restore_settings(std::exchange(restoring_, {}));
-  }
+  if (tag == frontend::query || tag == frontend::sync) restore_due_ = true;
+}
+
+std::string Relay::take_restoring() {
+  restore_due_ = false;
+  return client_.session().restore(std::exchange(restoring_, {}));
 }
 
 void Relay::take_unnamed_marks(View parse, bool cut) {
   if (!tracks_session_) return;
-  if (cut) unread_is_sent();
+  if (cut || !can_read()) unread_is_sent();
   SessionMarksPtr marks = cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
   if (marks || client_.has_statements()) client_.statements().set_unnamed_marks(std::move(marks));
 }
@@ -85,10 +122,22 @@ void Relay::bind_is_sent(View statement, View bound) {
   if (!client_.has_statements()) return;
   const ClientStatements& statements = client_.statements();
   const StatementPtr named = statement.empty() ? nullptr : statements.find(statement);
-  const SessionMarksPtr& marks = statement.empty() ? statements.unnamed_marks()
-                                 : named           ? named->marks
-                                                   : no_marks;
+  const SessionMarksPtr marks = statement.empty() ? marks_of_unnamed()
+                                : named           ? named->marks
+                                                  : no_marks;
+  if (!can_read()) unread_is_sent();
   if (marks) marks_are_sent(*marks, bound);
+}
+
+// A Parse of this batch has made it, or none of the batch runs. One of an earlier batch may have
+// failed, and left the statement of before.
+SessionMarksPtr Relay::marks_of_unnamed() {
+  const ClientStatements& statements = client_.statements();
+  if (server_.statements().unnamed_is_in_batch()) return statements.unnamed_marks();
+  const View text = statements.unnamed();
+  if (!text.empty()) return marks_of(text.substr(0, text.find('\0')));
+  unread_is_sent();
+  return statements.unnamed_marks();
 }
 
 // Nobody keeps a text of this size to read it.
@@ -97,19 +146,28 @@ void Relay::unread_is_sent() {
 }
 
 void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
-  restoring_ += client_.session().restore(marks);
+  client_.session().note_resets(marks, restoring_);
   if (!tracks_session_) return;
   ServerSession& session = server_.session();
-  const TrackedNames& tracked = client_.worker().pooler().tracked();
+  const TrackedNames& reported = client_.worker().pooler().tracked();
   const auto touch = [&](const std::string& name) {
-    const auto parameter = tracked.find(name);
-    const bool is_reported = parameter && server_.welcome()->tracked.get(*parameter);
-    if (!is_reported) session.touch(name);
+    const auto parameter = reported.find(name);
+    if (!parameter || !server_.values().get(*parameter)) session.touch(name);
   };
-  for (const std::string& name : marks.settings) touch(name);
+  for (const std::string& name : marks.settings) {
+    touch(name);
+    encoding_sent_ |= name == "client_encoding";
+  }
   for (const uint16_t number : marks.named_by) {
-    const auto name = bound_value(bound, number);
-    name ? touch(lower_case(*name)) : session.pin(Pin::setting);
+    const auto bound_name = bound_value(bound, number);
+    if (!bound_name) {
+      session.pin(Pin::setting);
+      continue;
+    }
+    const std::string name = lower_case(*bound_name);
+    touch(name);
+    encoding_sent_ |= name == "client_encoding";
+    restoring_.erase(name);
   }
   session.sent(marks);
   if (strict_ && marks.opaque) session.taint(client_.id());

@@ -139,6 +139,7 @@ void Relay::provide(const StatementPtr& statement) {
 void Relay::provide_unnamed() {
   if (on_server().unnamed_is_here()) return;
   const std::string own(of_client().unnamed());
+  take_unnamed_marks(own, false);
   if (own.empty()) {
     send_close("");
   } else {

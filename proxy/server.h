@@ -187,6 +187,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void relay_overdue();
   void after_lease();
   void discard_all();
+  void nobody_has_looked();
   void settle(Grant grant);
   bool may_ask();
   void settle_doubt();

@@ -111,7 +111,7 @@ void Server::after_lease() {
   arm(std::nullopt);
   if (dirty_) return close("idle server got dirty");
   const PoolSettings& settings = pool_->settings();
-  if (!settings.tracks_sessions()) session_.nothing_is_known();
+  if (!settings.tracks_sessions()) nobody_has_looked();
   const bool must_reset = std::exchange(must_reset_, false);
   if (must_reset && session_.cannot_be_reset()) return close("session cannot be reset");
   const bool reset = settings.mode == PoolMode::session || settings.reset_always;
@@ -120,10 +120,19 @@ void Server::after_lease() {
     pool_->share().start_test(*this, now);
     task_ = Task::reset;
     arm(now + cleanup_time);
-    return must_reset ? discard_all() : inject(settings.reset_query);
+    if (must_reset) return discard_all();
+    session_.nothing_is_known();  // what it says resets what it wants
+    return inject(settings.reset_query);
   }
   task_ = Task::idle;
   settle(pool_->share().give_back(*this, now));
+}
+
+// What was said in session mode, or with session_state = pgbouncer, counts when a reload changes
+// that.
+void Server::nobody_has_looked() {
+  session_.nothing_is_known();
+  session_.taint(ServerSession::nobody);
 }
 
 // As if nobody had been here.

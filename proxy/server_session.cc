@@ -18,7 +18,9 @@ void Server::give_values(Client& client) {
     inject(sql);
     ++values_queries_;
   };
-  if (session_.must_be_discarded_for(client.id())) {
+  const bool tracks = pool_->settings().tracks_sessions();
+  if (tracks && session_.must_be_discarded_for(client.id())) {
+    say("SET statement_timeout=0");  // it may be the other client's, and short
     say("DISCARD ALL");
     if (const auto& sql = pool_->settings().entry.connect_query) say(*sql);
     session_.discarded(nullptr, false);

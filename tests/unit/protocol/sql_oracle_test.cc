@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/session_marks.h"
 #include "protocol/sql.h"
 #include "tests/unit/protocol/sql_torture.h"
 
@@ -309,6 +310,7 @@ void compare_statements(const std::string& sql, const std::vector<Span>& tokens,
 void compare(const std::string& sql, Counts& counts) {
   CAPTURE(sql);
   ++counts.texts;
+  if (session_marks(sql).any()) CHECK(may_have_marks(sql));
   const Scanned theirs = scanned_by_postgres(sql);
   const Ours ours = scanned_by_us(sql);
   if (!theirs.error.empty()) {
