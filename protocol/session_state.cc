@@ -200,7 +200,9 @@ void ServerSession::sent(const SessionMarks& marks) {
   if (marks.every_setting) {
     unknown_.insert(asked_.begin(), asked_.end());  // the answer will tell what was before
     if (values_) {
-      for (const auto& [name, value] : *values_) unknown_.insert(name);
+      for (const auto& [name, value] : *values_) {
+        if (!is_identity(name)) unknown_.insert(name);
+      }
     }
     for (const std::string& name : unknown_) {
       if (!is_identity(name)) reset_.insert(name);

@@ -169,8 +169,11 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
     encoding_sent_ |= name == "client_encoding";
     restoring_.erase(name);
   }
-  session.sent(marks);
-  if (strict_ && marks.opaque) session.taint(client_.id());
+  if (!strict_ || !marks.opaque) return session.sent(marks);
+  session.taint(client_.id());  // which makes good for settings of unknown names as well
+  SessionMarks rest = marks;
+  rest.begins.remove(Pin::setting);
+  session.sent(rest);
 }
 
 }  // namespace headgate

@@ -360,7 +360,7 @@ TEST_CASE("session marks: cursors, prepared statements, channels and libraries p
   CHECK(begins("listen c") == Pin::listen);
   CHECK(begins("LISTEN \"c\"") == Pin::listen);
   CHECK(ends("unlisten *") == Pin::listen);
-  CHECK(begins("load 'auto_explain'") == Pin::load);
+  CHECK_FALSE(has_marks("load 'auto_explain'"));  // its answer tells whether it has worked
   CHECK_FALSE(has_marks("notify c, 'x'"));
   CHECK_FALSE(has_marks("prepare transaction 'x'"));
 }
