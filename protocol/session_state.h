@@ -36,6 +36,7 @@ class ClientSession {
   /// The parameters of its start-up packet: what RESET returns to.
   void start_with(SettingValues values);
   void back_to_start() { values_ = at_start_; }
+  const SettingValuesPtr& at_start() const { return at_start_; }
   bool starts_with(View name) const { return at_start_ && at_start_->contains(name); }
   /// The SQL that makes RESET and its like return to what the client has started with.
   std::string restore(const SessionMarks& marks) const;

@@ -178,6 +178,7 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
+  if (awaits_restore()) return true;
   if (server_.may_refuse_values()) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
@@ -196,7 +197,7 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !server_.statements().unsettled() &&
+         !awaits_restore() && !server_.may_refuse_values() && !server_.statements().unsettled() &&
          !server_.statements().unnamed_is_unsettled();
 }
 
@@ -211,6 +212,7 @@ void Relay::query_ended(TransactionStatus status) {
   if (server_.exchange().over() && server_.cancels() == 0) overdue_error_.reset();
   if (!server_.exchange().over()) query_since_ = now;
   in_transaction_ = status != TransactionStatus::idle;
+  restore_settings(std::exchange(request_failed_, false));
   if (in_transaction_) {
     if (!query_since_) idle_since_ = now;
     return;
@@ -221,6 +223,7 @@ void Relay::query_ended(TransactionStatus status) {
 }
 
 bool Relay::rewrite_error(View body) {
+  request_failed_ = true;
   const auto fields = decode_error_fields(body);
   if (!fields) return false;
   if (!overdue_error_ || fields->sqlstate != "57014") {
@@ -253,6 +256,8 @@ View Relay::replay() const { return server_.replay_memory(); }
 void Relay::repeat() {
   repeats_ = false;
   repeated_ = true;
+  restores_ = false;
+  restoring_.clear();
   const Bytes request = std::exchange(server_.replay_memory(), Bytes());
   Framer framer;
   Input input{*this, request};

@@ -101,6 +101,8 @@ class Relay {
   void look_at(char tag, View body);
   void unread_is_sent();
   void request_is_sent(char tag);
+  bool awaits_restore() const;
+  void restore_settings(bool failed);
   void take_unnamed_marks(View parse, bool cut);
   void bind_is_sent(View statement, View bound);
   void marks_are_sent(const SessionMarks& marks, View bound);
@@ -158,7 +160,9 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
-  std::string restoring_;  // to be said behind the request that is being sent
+  std::string restoring_;  // to be said behind a request that resets settings, if it does not fail
+  bool restores_ = false;  // that request was sent, and the client waits
+  bool request_failed_ = false;
 };
 
 }  // namespace headgate

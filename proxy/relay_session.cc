@@ -58,11 +58,22 @@ void Relay::look_at(char tag, View body) {
 }
 
 // What the client has reset is what it was at its start: behind the request, and in its transaction
-// if that goes on.
+// if that goes on. Until then nothing else is sent.
 void Relay::request_is_sent(char tag) {
-  if (tag == frontend::query || tag == frontend::sync) {
-    server_.restore_settings(std::exchange(restoring_, {}));
-  }
+  restores_ |= tag == frontend::query || tag == frontend::sync;
+}
+
+// A COPY takes no notice of a Sync that comes too early: there the client goes on.
+bool Relay::awaits_restore() const { return restores_ && server_.exchange().ready_owed(); }
+
+// What has failed was not reset.
+void Relay::restore_settings(bool failed) {
+  if (!restores_ || server_.exchange().owed() > 0) return;
+  restores_ = false;
+  const std::string sql = std::exchange(restoring_, {});
+  if (failed) return;
+  server_.restore_settings(sql);
+  for (const auto& [name, value] : *client_.session().at_start()) server_.session().touch(name);
 }
 
 void Relay::take_unnamed_marks(View parse, bool cut) {
