@@ -117,7 +117,7 @@ void Backend::answer_question(const Statement& statement) {
       append_cell(row, std::nullopt);  // pg_settings does not have them
     } else {
       append_cell(row, column[0] == '?' ? (model_.is_default(name) ? "t" : "f")
-                                        : (model_.locks().empty() ? "f" : "t"));
+                                        : (model_.has_any(name) ? "t" : "f"));
     }
   }
   host_.world().note("server {} answers, its session has{}", process_, model_.told());
