@@ -226,6 +226,7 @@ void Relay::query_ended(TransactionStatus status) {
   if (server_.exchange().over() && server_.cancels() == 0) overdue_error_.reset();
   if (!server_.exchange().over()) query_since_ = now;
   in_transaction_ = status != TransactionStatus::idle;
+  restore_settings(std::exchange(request_failed_, false));
   if (in_transaction_) {
     if (!query_since_) idle_since_ = now;
     return;
@@ -236,6 +237,7 @@ void Relay::query_ended(TransactionStatus status) {
 }
 
 bool Relay::rewrite_error(View body) {
+  request_failed_ = true;
   const auto fields = decode_error_fields(body);
   if (!fields) return false;
   if (!overdue_error_ || fields->sqlstate != "57014") {
@@ -268,6 +270,8 @@ View Relay::replay() const { return server_.replay_memory(); }
 void Relay::repeat() {
   repeats_ = false;
   repeated_ = true;
+  restore_due_ = false;
+  restoring_.clear();
   const Bytes request = std::exchange(server_.replay_memory(), Bytes());
   Framer framer;
   Input input{*this, request};

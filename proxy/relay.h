@@ -74,10 +74,6 @@ class Relay {
   bool repeats() const { return repeats_; }
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
-  /// The client has reset something, and that has been answered: what it was at the client's start
-  /// is to be restored.
-  bool must_restore() const { return restore_due_; }
-  std::string take_restoring();
 
   /// The exchange is over, and the mode gives the server back now if nothing pins it.
   bool between_transactions() const;
@@ -113,9 +109,11 @@ class Relay {
   bool awaits_end() const;
   void unread_is_sent();
   void request_is_sent(char tag);
+  void restore_settings(bool failed);
   void take_unnamed_marks(View parse, bool cut);
   void bind_is_sent(View statement, View bound);
   void marks_are_sent(const SessionMarks& marks, View bound);
+  void touch(const std::string& setting);
 
   // --- prepared statements: relay_statements.cc
   /// A message of the client about statements. `missing`: so many bytes of it are still to come.
@@ -176,7 +174,8 @@ class Relay {
   bool parsed_in_batch_ = false;  // used where statements are not tracked
   bool forgetting_ = false;       // all statements: what follows waits until that is certain
   SettingNames restoring_;        // what a request has reset that the client has started with
-  bool restore_due_ = false;      // that request is under way, to its end
+  bool restore_due_ = false;      // that request was sent, and the client waits
+  bool request_failed_ = false;
 };
 
 }  // namespace headgate

@@ -94,20 +94,27 @@ bool Relay::look_at(char tag, View body) {
   return marks->forgets_statements && tag == frontend::query;
 }
 
-// What is to follow a request comes first, and it is not certain yet what that has left.
+// What is to follow a request comes first, and it is not certain yet what that has left. A COPY
+// takes no notice of a Sync that comes too early: there the client goes on.
 bool Relay::awaits_end() const {
-  return restore_due_ || (forgetting_ && !server_.exchange().over());
+  const Exchange& exchange = server_.exchange();
+  return (restore_due_ && exchange.ready_owed()) || (forgetting_ && !exchange.over());
 }
 
 // What the client has reset is what it was at its start, from the next request on: in the same
 // transaction, if that goes on.
 void Relay::request_is_sent(char tag) {
-  if (tag == frontend::query || tag == frontend::sync) restore_due_ = true;
+  restore_due_ |= tag == frontend::query || tag == frontend::sync;
 }
 
-std::string Relay::take_restoring() {
+// What has failed was not reset.
+void Relay::restore_settings(bool failed) {
+  if (!restore_due_ || server_.exchange().owed() > 0) return;
   restore_due_ = false;
-  return client_.session().restore(std::exchange(restoring_, {}));
+  const SettingNames names = std::exchange(restoring_, {});
+  if (failed) return;
+  server_.restore_settings(client_.session().restore(names));
+  for (const std::string& name : names) touch(name);
 }
 
 void Relay::take_unnamed_marks(View parse, bool cut) {
@@ -145,15 +152,17 @@ void Relay::unread_is_sent() {
   if (tracks_session_) server_.session().taint(client_.id());
 }
 
+// Of parameters that the server reports nothing need be asked.
+void Relay::touch(const std::string& setting) {
+  const auto parameter = client_.worker().pooler().tracked().find(setting);
+  const bool is_reported = parameter && server_.values().get(*parameter);
+  if (tracks_session_ && !is_reported) server_.session().touch(setting);
+}
+
 void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   client_.session().note_resets(marks, restoring_);
   if (!tracks_session_) return;
   ServerSession& session = server_.session();
-  const TrackedNames& reported = client_.worker().pooler().tracked();
-  const auto touch = [&](const std::string& name) {
-    const auto parameter = reported.find(name);
-    if (!parameter || !server_.values().get(*parameter)) session.touch(name);
-  };
   for (const std::string& name : marks.settings) {
     touch(name);
     encoding_sent_ |= name == "client_encoding";

@@ -390,7 +390,6 @@ void Server::advance() {
   switch (task_) {
     case Task::relay:
       if (relay_->repeats()) return relay_->repeat();
-      if (relay_->must_restore()) return restore_settings(relay_->take_restoring());
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
       if (session_.must_ask() && relay_->between_transactions()) {
         return cancels_.empty() ? ask_session() : void();

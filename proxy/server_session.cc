@@ -20,7 +20,8 @@ void Server::give_values(Client& client) {
   };
   const bool tracks = pool_->settings().tracks_sessions();
   if (tracks && session_.must_be_discarded_for(client.id())) {
-    say("SET statement_timeout=0");  // it may be the other client's, and short
+    // It may be the other client's, and short.
+    say("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
     say("DISCARD ALL");
     if (const auto& sql = pool_->settings().entry.connect_query) say(*sql);
     session_.discarded(nullptr, false);

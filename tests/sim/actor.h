@@ -29,7 +29,8 @@ struct Allowances {
   bool late_cancels = false;      // a cancel may strike long after it was asked for
   bool late_news = false;         // what was said last may be lost with the connection
   bool sessions = false;          // what clients set is theirs wherever they go
-  bool start_returns = false;     // RESET returns to what the start-up packet has said
+  bool shares = false;            // its server is others' too
+  bool strict = false;            // nothing at all is left to others
 };
 
 /// How a client behaves, in permille of its steps.
@@ -39,9 +40,9 @@ struct Manners {
   int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20, fleeing = 0;
   int longest_work = 20;  // milliseconds
   int largest_row = 200;
-  int settings = 0;            // of the statements
-  int locks = 0, secrets = 0;  // of these
-  int discards = 0;            // of the requests
+  int settings = 0;                        // of the statements
+  int locks = 0, things = 0, secrets = 0;  // of these
+  int discards = 0;                        // of the requests
 };
 
 class Actor {
@@ -109,7 +110,7 @@ class Actor {
   void ask_simple();
   void ask_transaction_step();
   void ask_batch();
-  void ask_one_batch(bool last);
+  void ask_one_batch(bool last, bool only);
   void ask_extended(const Statement& statement, bool described);
   void ask_prepared_batch();
   void ask_prepared(bool& failed);
@@ -120,6 +121,7 @@ class Actor {
   bool asks_of_session();
   Statement new_session_statement(bool alone);
   void choose_setting(Statement& statement, bool alone);
+  void choose_thing(Statement& statement);
   std::string new_value(const std::string& name);
   void ask_discard();
   void note_session(const Expected& expected, View body);

@@ -147,6 +147,14 @@ void Actor::ask_simple() {
     if (i > 0) text.push_back(';');
     text.append(to_text(statement));
     if (expected_.back().tag == 'E') break;
+    // What was reset is as it was, then.
+    const bool resets = statement.kind == Kind::reset || statement.kind == Kind::reset_all;
+    if (!resets || !dice.chance(manners_.failing)) continue;
+    const Statement failure = new_statement(Kind::fail);
+    expect(failure, true);
+    text.push_back(';');
+    text.append(to_text(failure));
+    break;
   }
   expected_.push_back({'Z', expected_.back().statement});
   text.push_back('\0');
@@ -176,11 +184,11 @@ void Actor::ask_batch() {
   Dice& dice = world_.dice;
   const int batches = dice.chance(300) ? dice.between(2, 5) : 1;
   closing_.clear();
-  for (int batch = 1; batch <= batches; ++batch) ask_one_batch(batch == batches);
+  for (int batch = 1; batch <= batches; ++batch) ask_one_batch(batch == batches, batches == 1);
 }
 
 // A COPY whose rows wait for the server must be the last of all; the rows of others come at once.
-void Actor::ask_one_batch(bool last) {
+void Actor::ask_one_batch(bool last, bool only) {
   Dice& dice = world_.dice;
   bool failed = false, waits = false;
   const int statements = dice.between(1, 3);
@@ -194,7 +202,7 @@ void Actor::ask_one_batch(bool last) {
     const bool fails = !copies && dice.chance(manners_.failing);
     const Statement statement = copies              ? new_copy()
                                 : fails             ? new_statement(Kind::fail)
-                                : asks_of_session() ? new_session_statement(false)
+                                : asks_of_session() ? new_session_statement(only && statements == 1)
                                                     : new_statement(Kind::run);
     const bool described = dice.chance(500);
     ask_extended(statement, described);

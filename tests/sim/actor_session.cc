@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tests/sim/actor.h"
+#include "tests/sim/language_settings.h"
 
 namespace headgate::sim {
 
@@ -20,16 +21,21 @@ Statement Actor::new_session_statement(bool alone) {
   Kind kind = kinds[dice.roll(std::size(kinds))];
   const bool resets = kind == Kind::reset || kind == Kind::reset_all;
   // What it has begun with comes back behind the request.
-  if (resets && !start_settings.empty() && !(alone && allowances_.start_returns)) kind = Kind::look;
+  if (resets && !start_settings.empty() && !(alone && allowances_.shares)) kind = Kind::look;
   // Nor does its application_name, which is then the server's own.
   if (kind == Kind::reset_all && !application_name.empty()) kind = Kind::assign;
   if (dice.chance(manners_.locks)) {
-    kind = session_.holds(number_) && dice.chance(600) ? Kind::unlock : Kind::lock;
+    kind = session_.has("lock", number_) && dice.chance(600) ? Kind::unlock : Kind::lock;
   }
-  if (dice.chance(manners_.secrets)) kind = Kind::secret;
+  if ((alone || allowances_.strict) && dice.chance(manners_.secrets)) kind = Kind::secret;
+  if (alone && dice.chance(manners_.things)) kind = Kind::make;
   Statement statement = new_statement(kind);
   statement.spelling = dice.between(0, most_spellings - 1);
   choose_setting(statement, alone);
+  if (kind == Kind::make) choose_thing(statement);
+  // Texts of this size are not looked into.
+  if (kind == Kind::secret && !allowances_.strict) statement.size = 49 * 1024;
+  kind = statement.kind;
   const bool function = (kind == Kind::assign && statement.spelling == 2) ||
                         (kind == Kind::assign_local && statement.spelling % 2 == 1);
   const bool answers = function || kind == Kind::look || kind == Kind::lock ||
@@ -54,6 +60,15 @@ void Actor::choose_setting(Statement& statement, bool alone) {
   }
 }
 
+// What is there is taken away, but for what stays for ever.
+void Actor::choose_thing(Statement& statement) {
+  const size_t last = things.size() - (allowances_.shares ? 1 : 2);
+  const Thing& thing = things[static_cast<size_t>(world_.dice.between(0, static_cast<int>(last)))];
+  statement.name = thing.kind;
+  if (!session_.has(thing.kind, number_)) return;
+  statement.kind = thing.unmakes.empty() ? Kind::look : Kind::unmake;
+}
+
 std::string Actor::new_value(const std::string& name) {
   Dice& dice = world_.dice;
   if (name == "work_mem") {
@@ -72,7 +87,7 @@ std::string Actor::new_value(const std::string& name) {
 }
 
 void Actor::ask_discard() {
-  const bool start_is_lost = !start_settings.empty() && !allowances_.start_returns;
+  const bool start_is_lost = !start_settings.empty() && !allowances_.shares;
   if (start_is_lost || !application_name.empty()) return ask_simple();
   const Statement statement = new_statement(Kind::discard);
   expect(statement, true);

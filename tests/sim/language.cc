@@ -20,7 +20,8 @@ constexpr std::pair<Kind, View> words[] = {
     {Kind::copy_bad, "copybad"}, {Kind::copy_out, "copyout"},   {Kind::die, "die"},
     {Kind::look, "look"},        {Kind::assign, "assign"},      {Kind::assign_local, "local"},
     {Kind::reset, "reset"},      {Kind::reset_all, "resetall"}, {Kind::discard, "discard"},
-    {Kind::lock, "lock"},        {Kind::unlock, "unlock"},      {Kind::secret, "secret"},
+    {Kind::make, "make"},        {Kind::unmake, "unmake"},      {Kind::lock, "lock"},
+    {Kind::unlock, "unlock"},    {Kind::secret, "secret"},
 };
 
 std::optional<Statement> parse_own(View text) {
@@ -65,12 +66,25 @@ std::optional<Statement> parse_prepared(View text) {
   return statement;
 }
 
+// Of the statements that make things: the one that is said so.
+std::optional<Statement> find_thing(Statement statement, View sql) {
+  for (const Thing& thing : things) {
+    statement.name = thing.kind;
+    if (session_sql(statement) == sql) return statement;
+  }
+  return std::nullopt;
+}
+
 // What servers and the scanner read stands in front, and who says it in a comment behind.
 std::optional<Statement> parse_signed(View text) {
   const size_t comment = text.rfind(" /*");
   if (comment == text.npos || !text.ends_with("*/")) return std::nullopt;
   auto statement = parse_own(text.substr(comment + 3, text.size() - comment - 5));
   if (!statement) return std::nullopt;
+  if (statement->kind == Kind::make || statement->kind == Kind::unmake ||
+      statement->kind == Kind::secret) {
+    return find_thing(*statement, text.substr(0, comment));
+  }
   const auto said = parse_session_sql(text.substr(0, comment));
   if (!said || said->kind != statement->kind) return std::nullopt;
   statement->name = said->name;

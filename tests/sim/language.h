@@ -28,9 +28,11 @@ struct Statement {
     assign_local,  // SET LOCAL
     reset,         // a client's, or Headgate's own
     reset_all,
-    discard,   // a client's, or Headgate's own: server_reset_query
-    lock,      // an advisory lock, one for each client
-    unlock,    // answers whether it was held
+    discard,  // a client's, or Headgate's own: server_reset_query
+    lock,     // an advisory lock, one for each client
+    unlock,   // answers whether it was held
+    make,     // something else that stays in its session, one of each kind for each client
+    unmake,
     secret,    // a function that leaves something in its session, which its text does not tell
     question,  // Headgate's own: what its client has made of the session
     check,     // Headgate's own: server_check_query
@@ -43,9 +45,9 @@ struct Statement {
   int rows = 0, size = 0, milliseconds = 0;
   int shape = 0;                // prepared
   int spelling = 0;             // one of several that mean the same
-  std::string name{}, value{};  // of a setting
+  std::string name{}, value{};  // of a setting; or what to make
   /// What a question asks, in the order of its columns: "=name" for a setting's value, "?name"
-  /// whether it is at its default, "!locks" whether there are any.
+  /// whether it is at its default, "!name" whether there is anything of a kind that pins.
   std::vector<std::string> columns{};
 };
 /// How many spellings a statement that sets something has.

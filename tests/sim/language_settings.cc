@@ -167,14 +167,50 @@ std::optional<Statement> parse_reset(Words in) {
   return in.done() ? std::optional(statement) : std::nullopt;
 }
 
-constexpr View default_question =
-    "(SELECT setting OPERATOR(pg_catalog.=) reset_val FROM pg_catalog.pg_settings WHERE name "
-    "OPERATOR(pg_catalog.=) ";
-constexpr View locks_question =
-    "EXISTS(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND "
-    "pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())";
+constexpr View sources_question =
+    "(SELECT pg_catalog.string_agg(pg_catalog.concat(CASE WHEN source OPERATOR(pg_catalog.=) "
+    "'session' THEN '!' END,pg_catalog.lower(name)),',') FROM pg_catalog.pg_settings WHERE "
+    "pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY(ARRAY[";
+constexpr View sources_end =
+    "]) AND (source OPERATOR(pg_catalog.<>) 'session' OR context OPERATOR(pg_catalog.=) "
+    "ANY(ARRAY['superuser','superuser-backend']) AND NOT EXISTS(SELECT FROM "
+    "pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER AND rolsuper)))";
+constexpr View exists_question = "EXISTS(SELECT FROM pg_catalog.";
+
+// The kind of thing that an EXISTS is about: its first table tells. All of it is taken, up to its
+// closing parenthesis.
+std::string take_exists(Words& in) {
+  in.must(exists_question);
+  std::string kind = in.rest.starts_with("pg_locks ") ? "lock" : "";
+  for (const Thing& thing : things) {
+    if (!thing.asked.empty() && in.rest.starts_with(thing.asked)) kind = thing.kind;
+  }
+  in.good &= !kind.empty();
+  size_t end = 0;
+  for (int open = 1; in.good && open > 0; ++end) {
+    in.good &= end < in.rest.size();
+    if (in.good && in.rest[end] == '(') ++open;
+    if (in.good && in.rest[end] == ')') --open;
+  }
+  if (in.good) in.rest.remove_prefix(end);
+  return kind;
+}
+
+constexpr Thing all_things[] = {
+    {"temporary", "pg_depend ", "CREATE TEMP TABLE t{} (x int)", "DROP TABLE t{}", true},
+    {"cursor", "pg_cursors ", "DECLARE k{} CURSOR WITH HOLD FOR VALUES (1)", "CLOSE k{}", true},
+    {"prepared", "pg_prepared_statements ", "PREPARE q{} AS VALUES (1)", "DEALLOCATE q{}", false},
+    {"listen", "pg_listening_channels(", "LISTEN n{}", "UNLISTEN n{}", true},
+    {"load", "", "LOAD 'library{}'", "", false}};
 
 }  // namespace
+
+const std::span<const Thing> things = all_things;
+
+const Thing* find_thing(View kind) {
+  const auto found = std::ranges::find(all_things, kind, &Thing::kind);
+  return found == std::end(all_things) ? nullptr : found;
+}
 
 std::string session_sql(const Statement& statement) {
   switch (statement.kind) {
@@ -200,8 +236,14 @@ std::string session_sql(const Statement& statement) {
       return statement.spelling % 2 == 0
                  ? fmt::format("SELECT pg_advisory_unlock({})", statement.client)
                  : "SELECT pg_advisory_unlock_all()";
+    case Kind::make:
+    case Kind::unmake: {
+      const Thing* thing = find_thing(statement.name);
+      const View text = statement.kind == Kind::make ? thing->makes : thing->unmakes;
+      return fmt::format(fmt::runtime(text), statement.client);
+    }
     case Kind::secret:
-      return "SELECT app_login()";
+      return "SELECT app_login()" + std::string(static_cast<size_t>(statement.size), ' ');
     default:
       return "";
   }
@@ -215,7 +257,6 @@ std::optional<Statement> parse_session_sql(View text) {
     return parse_set_config(in);
   }
   if (text == "DISCARD ALL") return Statement{.kind = Kind::discard};
-  if (text == "SELECT app_login()") return Statement{.kind = Kind::secret};
   if (text == "SELECT current_setting('app.x', true)") return Statement{.kind = Kind::look};
   if (text == "SELECT pg_advisory_unlock_all()") {
     return Statement{.kind = Kind::unlock, .spelling = 1};
@@ -236,12 +277,12 @@ std::optional<Statement> parse_question(View text) {
     if (in.take("pg_catalog.current_setting(")) {
       question.columns.push_back("=" + in.string());
       in.must(",true)");
-    } else if (in.take(default_question)) {
+    } else if (in.take(sources_question)) {
       question.columns.push_back("?" + in.string());
-      in.must(")");
+      while (in.take(",")) question.columns.back() += "," + in.string();
+      in.must(sources_end);
     } else {
-      in.must(locks_question);
-      question.columns.emplace_back("!locks");
+      question.columns.push_back("!" + take_exists(in));
     }
   } while (in.good && in.take(","));
   return in.done() ? std::optional(question) : std::nullopt;

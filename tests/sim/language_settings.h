@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "tests/sim/language.h"
@@ -14,6 +15,15 @@ std::string session_sql(const Statement& statement);
 /// The same the other way: its kind, name, value and spelling. Reads all that PostgreSQL would take
 /// for the same, as Headgate spells it too.
 std::optional<Statement> parse_session_sql(View text);
+/// What can stay in a session beside settings and locks: each kind by the word for it.
+struct Thing {
+  View kind;
+  View asked;  // where the question looks for it
+  View makes, unmakes;
+  bool rolls_back;
+};
+extern const std::span<const Thing> things;
+const Thing* find_thing(View kind);
 /// What Headgate asks when a transaction is over.
 std::optional<Statement> parse_question(View text);
 /// Headgate may say this for itself.

@@ -283,7 +283,8 @@ void Backend::check_asker(const Statement& statement) {
                    values_["application_name"], facts.application_name);
   }
   owner_ = statement.client;
-  check_session(statement);
+  // Behind a RESET that fails with it there is no moment to bring back what it has begun with.
+  if (statement.kind != Statement::Kind::fail) check_session(statement);
 }
 
 void Backend::execute(const Statement& statement) {
@@ -323,6 +324,8 @@ void Backend::execute(const Statement& statement) {
     case Kind::look:
     case Kind::unlock:
     case Kind::lock:
+    case Kind::make:
+    case Kind::unmake:
     case Kind::assign:
     case Kind::assign_local:
     case Kind::reset:

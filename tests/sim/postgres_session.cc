@@ -56,6 +56,8 @@ void Backend::change_session(const Statement& statement) {
   if (statement.client != 0) host_.ledger().session_of(statement.client).apply(statement);
   if (statement.kind == Kind::reset_all) reset_reported();
   if (statement.kind == Kind::secret) secret_of_ = statement.client;
+  const bool loads = statement.kind == Kind::make && statement.name == "load";
+  if (loads) return complete("LOAD");  // by which Headgate knows it
   if (statement.rows == 0) return complete(statement.kind == Kind::assign ? "SET" : "RESET");
   if (!implicit_) say('T', signature(statement));
   if (statement.client != 0) {
@@ -102,6 +104,18 @@ void Backend::reset_reported() {
   }
 }
 
+// Those of a list of settings that have their defaults. pg_settings does not have custom ones.
+std::optional<std::string> Backend::not_set_by_session(View names) const {
+  std::string found;
+  while (!names.empty()) {
+    const std::string name(names.substr(0, names.find(',')));
+    names.remove_prefix(std::min(name.size() + 1, names.size()));
+    const bool is_custom = name.starts_with("app.") || name == "role";
+    if (!is_custom && model_.is_default(name)) found += (found.empty() ? "" : ",") + name;
+  }
+  return found.empty() ? std::nullopt : std::optional(found);
+}
+
 void Backend::answer_question(const Statement& statement) {
   if (status_ != 'I' || implicit_ || owner_ != 0) {
     host_.world().violated("server {} is asked about its session in a transaction of c{}", process_,
@@ -110,14 +124,12 @@ void Backend::answer_question(const Statement& statement) {
   Bytes row;
   for (const std::string& column : statement.columns) {
     const std::string name = column.substr(1);
-    const bool is_custom = name.starts_with("app.") || name == "role";
     if (column[0] == '=') {
       append_cell(row, model_.value(name));
-    } else if (column[0] == '?' && is_custom) {
-      append_cell(row, std::nullopt);  // pg_settings does not have them
+    } else if (column[0] == '?') {
+      append_cell(row, not_set_by_session(name));
     } else {
-      append_cell(row, column[0] == '?' ? (model_.is_default(name) ? "t" : "f")
-                                        : (model_.locks().empty() ? "f" : "t"));
+      append_cell(row, model_.has_any(name) ? "t" : "f");
     }
   }
   host_.world().note("server {} answers, its session has{}", process_, model_.told());

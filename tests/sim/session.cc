@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "tests/sim/language_settings.h"
+
 namespace headgate::sim {
 
 namespace {
@@ -61,17 +63,18 @@ void SessionModel::apply(const Statement& statement) {
       }
       if (statement.kind == Kind::reset_all) return;
       reset("role");
-      locks_.clear();
+      std::erase_if(things_, [](const auto& one) { return one.first != "load"; });
       return;
     case Kind::lock:
-      ++locks_[statement.client];
+      ++things_["lock"][statement.client];
       return;
-    case Kind::unlock: {
-      const auto held = locks_.find(statement.client);
-      const bool all = statement.spelling % 2 == 1;
-      if (held != locks_.end() && (all || --held->second == 0)) locks_.erase(held);
+    case Kind::unlock:
+      return lose("lock", statement.client, statement.spelling % 2 == 1);
+    case Kind::make:
+      ++things_[statement.name][statement.client];
       return;
-    }
+    case Kind::unmake:
+      return lose(statement.name, statement.client, true);
     default:
       return;
   }
@@ -94,10 +97,37 @@ std::string SessionModel::refusal(const Statement& statement, bool role_exists) 
   return "";
 }
 
+void SessionModel::lose(const std::string& kind, int client, bool all) {
+  const auto of_kind = things_.find(kind);
+  if (of_kind == things_.end()) return;
+  const auto held = of_kind->second.find(client);
+  if (held != of_kind->second.end() && (all || --held->second == 0)) of_kind->second.erase(held);
+  if (of_kind->second.empty()) things_.erase(of_kind);
+}
+
 void SessionModel::commit() {
   local_.clear();
   kept_ = now_;
+  kept_things_ = things_;
 }
+
+void SessionModel::rollback() {
+  local_.clear();
+  now_ = kept_;
+  for (const Thing& thing : things) {
+    if (!thing.rolls_back) continue;
+    things_.erase(std::string(thing.kind));
+    const auto kept = kept_things_.find(thing.kind);
+    if (kept != kept_things_.end()) things_.insert(*kept);
+  }
+}
+
+bool SessionModel::has(View kind, int client) const {
+  const auto found = things_.find(kind);
+  return found != things_.end() && found->second.contains(client);
+}
+
+bool SessionModel::has_any(View kind) const { return things_.contains(kind); }
 
 std::string SessionModel::effective(const std::string& name, const std::string& otherwise) const {
   if (const auto found = local_.find(name); found != local_.end()) return found->second;
@@ -128,7 +158,10 @@ std::string SessionModel::told() const {
     const std::string value = effective(one.name, one.otherwise);
     if (value != one.otherwise) all += fmt::format(" {}='{}'", one.name, value);
   }
-  for (const auto& [client, times] : locks_) all += fmt::format(" lock {}*{}", client, times);
+  for (const auto& [kind, held] : things_) {
+    for (const auto& [client, times] : held)
+      all += fmt::format(" {} of c{}*{}", kind, client, times);
+  }
   return all;
 }
 
@@ -137,7 +170,7 @@ Bytes SessionModel::row(const Statement& statement, int row) const {
     case Kind::look:
       return signature(statement) + " sees" + told();
     case Kind::unlock:
-      return signature(statement) + (holds(statement.client) ? " t" : " f");
+      return signature(statement) + (has("lock", statement.client) ? " t" : " f");
     default:
       return row_content(statement, row);
   }

@@ -24,14 +24,14 @@ class SessionModel {
   /// What PostgreSQL would say against that; empty: nothing.
   std::string refusal(const Statement& statement, bool role_exists) const;
   void commit();
-  void rollback() { now_ = kept_, local_.clear(); }
+  void rollback();
 
   /// As current_setting() tells it; nothing for a name that nobody has ever set here.
   std::optional<std::string> value(const std::string& name) const;
   bool is_default(const std::string& name) const;
-  bool holds(int lock) const { return locks_.contains(lock); }
-  /// By client, how often each holds its own.
-  const std::map<int, int>& locks() const { return locks_; }
+  /// A thing of a kind, or a lock, of this client; of anybody.
+  bool has(View kind, int client) const;
+  bool has_any(View kind) const;
   /// Everything, in words: equal for sessions that nobody can tell from one another.
   std::string told() const;
   /// The content of a row that a statement answers in this session.
@@ -40,9 +40,13 @@ class SessionModel {
  private:
   std::string effective(const std::string& name, const std::string& otherwise) const;
   void reset(const std::string& name);
+  void lose(const std::string& kind, int client, bool all);
 
   Settings start_, now_, kept_, local_;
-  std::map<int, int> locks_;
+  using Things = std::map<std::string, std::map<int, int>, std::less<>>;
+  // Locks and other things by kind and client, each so often; and those that a rollback brings
+  // back.
+  Things things_, kept_things_;
 };
 
 }  // namespace headgate::sim

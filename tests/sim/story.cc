@@ -106,8 +106,8 @@ std::string Story::choose_settings() {
   const char* policy = policies < 6 ? "track" : policies < 8 ? "strict" : "pgbouncer";
   set("session_state", policy);
   allowances_.sessions = policies < 8;
-  allowances_.start_returns = modes < 7 || modes == 9;
-  manners_.secrets = policies == 6 || policies == 7 ? 60 : 0;
+  allowances_.shares = modes < 7 || modes == 9;
+  allowances_.strict = policies >= 6;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
   set("default_pool_size", size);
@@ -188,6 +188,8 @@ void Story::choose_manners() {
   if (!allowances_.sessions) return;
   manners_.settings = maybe(700, dice.between(50, 700));
   manners_.locks = maybe(300, 150);
+  manners_.things = maybe(300, 150);
+  manners_.secrets = allowances_.strict ? 60 : maybe(200, 30);
   misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
   manners_.discards = maybe(300, 60);
 }
@@ -224,6 +226,7 @@ void Story::choose_start(Actor& actor) {
   if (dice.chance(700)) actor.start_settings["app.x"] = fmt::format("start of c{}", actor.number());
   if (dice.chance(300)) actor.start_settings["search_path"] = "begin, public";
   if (dice.chance(300)) actor.start_settings["work_mem"] = "64MB";
+  if (dice.chance(100)) actor.start_settings["role"] = "r1";
   if (!dice.chance(200)) return;
   actor.start_settings["work_mem"] = "plenty";
   actor.bad_start = true;

@@ -67,15 +67,21 @@ void Watch::check_sessions() {
       if (!idle && !pinned) return;
       const Backend* backend = postgres_.find(server.process());
       if (!backend) return;
-      const bool holds = !backend->model().locks().empty();
-      if (idle && (holds || pinned)) {
-        world_.violated("server {} is idle and has{}{}", server.process(), backend->model().told(),
-                        pinned ? ", pinned" : "");
-      }
-      const bool settled =
-          server.exchange().clean() && !server.session().asking() && !server.session().must_ask();
-      if (server.relay() && settled && !holds) {
-        world_.violated("server {} is pinned by nothing", server.process());
+      const SessionModel& there = backend->model();
+      constexpr std::pair<Pin, View> kinds[] = {
+          {Pin::advisory_lock, "lock"}, {Pin::temporary, "temporary"}, {Pin::cursor, "cursor"},
+          {Pin::prepared, "prepared"},  {Pin::listen, "listen"},       {Pin::load, "load"}};
+      const bool settled = server.relay() && server.exchange().clean() &&
+                           !server.session().asking() && !server.session().must_ask();
+      for (const auto& [pin, kind] : kinds) {
+        const bool holds = there.has_any(kind);
+        if (idle && (holds || pinned)) {
+          world_.violated("server {} is idle and has{}{}", server.process(), there.told(),
+                          pinned ? ", pinned" : "");
+        }
+        if (settled && server.session().pins().has(pin) && !holds && pin != Pin::load) {
+          world_.violated("server {} is pinned by a {} that is not there", server.process(), kind);
+        }
       }
     });
   }
