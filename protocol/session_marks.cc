@@ -226,6 +226,9 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
       return marks_.ends.add(Pin::prepared);
     case StatementKind::listen:
       return marks_.begins.add(Pin::listen);
+    case StatementKind::load:
+      marks_.loads = true;
+      return;
     case StatementKind::unlisten:
       return marks_.ends.add(Pin::listen);
     case StatementKind::do_block:

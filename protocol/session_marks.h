@@ -22,7 +22,7 @@ enum class Pin : uint8_t {
   cursor,         // a cursor WITH HOLD
   prepared,       // a statement made by PREPARE in SQL
   listen,         // LISTEN
-  load,           // LOAD: a library cannot be unloaded (told by its answer, not by marks)
+  load,           // LOAD: a library cannot be unloaded (its answer tells that it was loaded)
   setting,        // a setting whose name cannot be known, or more of them than are remembered
 };
 constexpr size_t pin_count = 7;
@@ -62,12 +62,13 @@ struct SessionMarks {
   bool every_setting = false;       // RESET ALL
   bool discards = false;            // DISCARD ALL
   bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
+  bool loads = false;               // LOAD
   Pins begins, ends;
   /// It calls a function, or runs code, that may do any of this unseen.
   bool opaque = false;
 
   bool any() const {
-    return !settings.empty() || !named_by.empty() || every_setting || forgets_statements ||
+    return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||
            begins.any() || ends.any();
   }
 };

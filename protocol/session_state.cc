@@ -212,6 +212,7 @@ void ServerSession::sent(const SessionMarks& marks) {
     ++discards_sent_;
     behind_discard_ = {};
   }
+  may_load_ |= marks.loads;
   Pins not_askable = marks.begins;
   not_askable.remove(askable());
   pin(not_askable);
@@ -354,6 +355,7 @@ void ServerSession::discarded(ClientSession* client, bool more) {
 }
 
 bool ServerSession::client_left() {
+  if (std::exchange(may_load_, false)) pin(Pin::load);
   const bool dirty = asking_ || !unknown_.empty() || pins_.any() || may_.any();
   unknown_.clear();
   reset_.clear();

@@ -102,6 +102,8 @@ class ServerSession {
   /// The SQL that asks for all that is not known. Its answer is one row.
   std::string question();
   bool asking() const { return asking_; }
+  /// All that was sent has been answered.
+  void all_answered() { may_load_ = false; }
   void answered(const std::vector<std::optional<View>>& row, ClientSession& client);
   /// It was answered with an error: the client stays where it is.
   void question_failed();
@@ -131,6 +133,7 @@ class ServerSession {
   std::vector<std::string> asked_;
   bool asked_sources_ = false;  // a column tells who has set those that may be at their default
   bool asking_ = false;
+  bool may_load_ = false;                    // a library is being loaded
   bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
   Pins pins_, may_, asked_pins_;
   int discards_sent_ = 0;

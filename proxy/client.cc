@@ -413,6 +413,7 @@ void Client::drop_first_message() {
   } input;
   Buffer said;
   std::swap(said, pending_);
+  link_.resume(Link::Pause::queue_full);  // its end may still be to come
   const size_t taken = framer_.feed(said.view(), input);
   if (framer_.broken()) return fail(Error(ErrorCode::bad_packet));
   pending_.append(said.view().substr(taken));

@@ -391,6 +391,7 @@ void Server::advance() {
     case Task::relay:
       if (relay_->repeats()) return relay_->repeat();
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
+      session_.all_answered();
       if (session_.must_ask() && relay_->between_transactions()) {
         return cancels_.empty() ? ask_session() : void();
       }
