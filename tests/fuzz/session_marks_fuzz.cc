@@ -46,7 +46,9 @@ void check_text(View sql, bool standard_strings) {
   check_names(marks);
   Statements statements(sql, standard_strings);
   while (const auto statement = statements.next()) {
-    if (!statement->broken) check_part(marks, session_marks(statement->text, standard_strings));
+    // Read the other way a text with a backslash has other statements.
+    if (statement->broken || sql.find('\\') != View::npos) continue;
+    check_part(marks, session_marks(statement->text, standard_strings));
   }
 }
 
