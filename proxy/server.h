@@ -223,7 +223,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool injected_failed_ = false;  // an error answered what was injected
   int values_queries_ = 0;        // so many, that give it the client's settings, are on their way
   bool values_may_fail_ = false;
-  bool settings_given_ = false;  // settings of its session are among them
+  bool settings_given_ = false;           // settings of its session are among them
   std::vector<Requester> early_cancels_;  // wait until what is ours has been answered
   bool values_failed_ = false;
   bool must_reset_ = false;  // its client has left what others must not get
