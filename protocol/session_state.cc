@@ -197,17 +197,7 @@ bool ServerSession::may_refuse(const ClientSession& client) const {
 
 void ServerSession::sent(const SessionMarks& marks) {
   for (const std::string& name : marks.settings_reset) reset_.insert(name);
-  if (marks.every_setting) {
-    unknown_.insert(asked_.begin(), asked_.end());  // the answer will tell what was before
-    if (values_) {
-      for (const auto& [name, value] : *values_) {
-        if (!is_identity(name)) unknown_.insert(name);
-      }
-    }
-    for (const std::string& name : unknown_) {
-      if (!is_identity(name)) reset_.insert(name);
-    }
-  }
+  if (marks.every_setting) every_setting_is_sent();
   if (marks.discards) {
     ++discards_sent_;
     behind_discard_ = {};
@@ -220,6 +210,19 @@ void ServerSession::sent(const SessionMarks& marks) {
   Pins held = pins_;
   held.add(asked_pins_);
   may_.add(marks.ends.common(held));
+}
+
+// Those that are being asked for are known with the answer, which tells what they were before.
+void ServerSession::every_setting_is_sent() {
+  const auto reset = [this](const std::string& name) {
+    if (is_identity(name)) return;
+    unknown_.insert(name);
+    reset_.insert(name);
+  };
+  for (const std::string& name : unknown_) reset(name);
+  for (const std::string& name : asked_) reset(name);
+  if (!values_) return;
+  for (const auto& [name, value] : *values_) reset(name);
 }
 
 void ServerSession::touch(std::string setting) {

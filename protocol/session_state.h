@@ -124,6 +124,7 @@ class ServerSession {
   bool changed() const { return values_ || !unknown_.empty() || pins_.any() || taint_ != 0; }
 
  private:
+  void every_setting_is_sent();
   std::string question_of_sources() const;
   void take_sources(View list, const ClientSession& client, SettingValues& values);
 

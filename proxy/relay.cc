@@ -260,6 +260,7 @@ bool Relay::between_transactions() const {
 }
 
 bool Relay::untouched() const {
+  if (never_read_) return replayable_;
   if (!untouched_ || !replayable_) return false;
   const auto confirmed = server_.link().stream().confirmed();
   return confirmed && *confirmed <= written_before_;

@@ -65,6 +65,8 @@ class Relay {
   void answered() { untouched_ = false; }
   /// The client is told something of them.
   void told() { replayable_ = false; }
+  /// The server has ended before it came to the request.
+  void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
   /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours), or if
   /// the client need not know of it, since its request is going to be repeated.
@@ -159,6 +161,7 @@ class Relay {
   std::optional<Instant> grace_until_;  // a cancel of ours is to have worked by then
   std::optional<Error> client_error_, overdue_error_;
   uint64_t written_before_ = 0;
+  bool never_read_ = false;
   bool untouched_ = true;   // the server has not answered anything
   bool replayable_ = true;  // the client has not been told anything, and replay() is complete
   bool repeats_ = false;

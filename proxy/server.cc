@@ -318,6 +318,11 @@ bool Server::take_error(View body, Answer answer) {
   // An error that nobody asked for, and that came before the client was linked or when it is about
   // to be parted: a session that is ended by an administrator, say. It is none of its business.
   if (answer.unexpected && (early_ || relay_->complete())) return true;
+  // It ends in front of the client's settings, or while it waited for something to do (57P05).
+  if (fatal && (values_queries_ > 0 || fields->sqlstate == "57P05")) {
+    relay_->never_read();
+    if (relay_->untouched()) return true;
+  }
   if (answer.fate == Fate::swallow) {
     if (values_queries_ > 0) keep_values_error(*fields);
     return false;

@@ -226,7 +226,7 @@ SESSION_TEXTS = {
 def session_marks():
     for name, sql_text in SESSION_TEXTS.items():
         yield name, b"\1" + sql_text.encode()
-        yield f"{name}_repeated", b"\xf1" + sql_text.encode()[:64]
+        yield f"{name}_repeated", b"\xff" + sql_text.encode()[:64]
 
 
 def session_state():

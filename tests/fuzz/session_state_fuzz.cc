@@ -159,6 +159,7 @@ class Stage {
     model_.reset_all();
   }
   void discard_all(bool more) {
+    answer();  // which comes first
     session_.sent(session_marks("discard all"));
     model_.discard_all();
     session_.discarded(&client(), more);

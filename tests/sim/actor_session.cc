@@ -34,7 +34,8 @@ Statement Actor::new_session_statement(bool alone) {
   choose_setting(statement, alone);
   if (kind == Kind::make) choose_thing(statement);
   // Texts of this size are not looked into.
-  if (kind == Kind::secret && !allowances_.strict) statement.size = 257 * 1024;  // more than is read
+  if (kind == Kind::secret && !allowances_.strict)
+    statement.size = 257 * 1024;  // more than is read
   kind = statement.kind;
   const bool function = (kind == Kind::assign && statement.spelling == 2) ||
                         (kind == Kind::assign_local && statement.spelling % 2 == 1);

@@ -249,6 +249,19 @@ TEST_CASE("session state: RESET ALL asks for all but the identity") {
   CHECK(values(client) == SettingValues{{"role", "joe"}});
 }
 
+TEST_CASE("session state: RESET ALL behind a question counts for what that asks for") {
+  ClientSession client;
+  ServerSession server;
+  send(server, "set a = 1");
+  server.question();
+  send(server, "reset all");
+  server.answered(Row{"1", std::nullopt}, client);
+  CHECK(server.must_ask());
+  server.question();
+  server.answered(Row{"0", "a"}, client);
+  CHECK(values(client).empty());
+}
+
 TEST_CASE("session state: no role is none") {
   ClientSession client = client_with({{"role", "joe"}});
   ServerSession server = server_of(client);
