@@ -103,7 +103,7 @@ class Relay {
   void request_is_sent(char tag);
   bool awaits_restore() const;
   void restore_settings(bool failed);
-  void take_unnamed_marks(View parse, bool cut);
+  SessionMarksPtr unnamed_marks(View parse, bool cut);
   void bind_is_sent(View statement, View bound);
   void marks_are_sent(const SessionMarks& marks, View bound);
 

@@ -32,8 +32,6 @@ std::optional<View> bound_value(View values, uint16_t number) {
   return number <= count && !reader.spoiled() ? value : std::nullopt;
 }
 
-const SessionMarksPtr no_marks;
-
 }  // namespace
 
 bool Relay::standard_strings() const {
@@ -76,21 +74,22 @@ void Relay::restore_settings(bool failed) {
   for (const auto& [name, value] : *client_.session().at_start()) server_.session().touch(name);
 }
 
-void Relay::take_unnamed_marks(View parse, bool cut) {
-  if (!tracks_session_) return;
+// Of a text that was prepared without a name; null where nobody looks, or where it is cut.
+SessionMarksPtr Relay::unnamed_marks(View parse, bool cut) {
+  if (!tracks_session_) return nullptr;
   if (cut) unread_is_sent();
-  SessionMarksPtr marks = cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
-  if (marks || client_.has_statements()) client_.statements().set_unnamed_marks(std::move(marks));
+  return cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
 }
 
-// What a statement does it does each time that it runs.
+// What a statement does it does each time that it runs. The unnamed one is the last that was
+// prepared: not one that an error has kept from that.
 void Relay::bind_is_sent(View statement, View bound) {
-  if (!client_.has_statements()) return;
-  const ClientStatements& statements = client_.statements();
-  const StatementPtr named = statement.empty() ? nullptr : statements.find(statement);
-  const SessionMarksPtr& marks = statement.empty() ? statements.unnamed_marks()
-                                 : named           ? named->marks
-                                                   : no_marks;
+  const ClientStatements* statements = client_.has_statements() ? &client_.statements() : nullptr;
+  const StatementPtr named =
+      statement.empty() || !statements ? nullptr : statements->find(statement);
+  const SessionMarksPtr marks = statement.empty() ? server_.statements().unnamed_marks(statements)
+                                : named           ? named->marks
+                                                  : nullptr;
   if (marks) marks_are_sent(*marks, bound);
 }
 
