@@ -70,10 +70,12 @@ class ClientStatements {
 
   /// The unnamed statement, as the body of a Parse behind the name; empty: there is none.
   View unnamed() const { return unnamed_; }
-  void set_unnamed(std::string parse) { unnamed_ = std::move(parse); }
-  /// What the last one that was sent to be prepared may leave in a session.
+  void set_unnamed(std::string parse, SessionMarksPtr marks) {
+    unnamed_ = std::move(parse);
+    unnamed_marks_ = std::move(marks);
+  }
+  /// What it may leave in a session.
   const SessionMarksPtr& unnamed_marks() const { return unnamed_marks_; }
-  void set_unnamed_marks(SessionMarksPtr marks) { unnamed_marks_ = std::move(marks); }
 
  private:
   struct Hash {
@@ -94,7 +96,8 @@ struct StatementChange {
   StatementPtr statement;  // null for the unnamed one
   OnServer on_server = OnServer::nothing;
   OfClient of_client = OfClient::nothing;
-  std::string name{};  // the client's; or the new unnamed statement, empty for none
+  std::string name{};       // the client's; or the new unnamed statement, empty for none
+  SessionMarksPtr marks{};  // of the new unnamed statement
 };
 
 /// Which statements a server has, the least recently used first to go, and the changes that it has
@@ -127,9 +130,9 @@ class ServerStatements {
   void unnamed_was_dropped() { unnamed_known_ = false; }
   /// The server's unnamed statement is, or will be when it comes to it, the client's own.
   bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
-  /// A Parse of the batch at hand, or another change, has to do with it.
-  bool unnamed_is_in_batch() const { return unnamed_in_batch_ > 0; }
-  /// The same cannot be told yet: an earlier batch was about it and may still fail.
+  /// What it may leave in a session then.
+  SessionMarksPtr unnamed_marks(const ClientStatements* client) const;
+  /// Whether it is here cannot be told yet: an earlier batch was about it and may still fail.
   bool unnamed_is_unsettled() const { return unnamed_unsettled_ > 0 && !unnamed_in_batch_; }
   /// The oldest change was confirmed.
   void confirmed(ClientStatements* client);

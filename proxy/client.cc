@@ -391,7 +391,9 @@ void Client::answer_canceled() {
       drop_first_message();
     }
   }
-  if (state_ == ClientState::idle) take_pending();
+  if (state_ != ClientState::idle) return;
+  link_.resume(Link::Pause::queue_full);  // of a large request the rest is still to come
+  take_pending();
 }
 
 // The tag of the message that waits first; zero while its header is not there.

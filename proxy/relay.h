@@ -106,13 +106,12 @@ class Relay {
   bool standard_strings() const;
   SessionMarksPtr marks_of(View sql) const;
   bool can_read() const;
-  SessionMarksPtr marks_of_unnamed();
   bool look_at(char tag, View body);
   bool awaits_end() const;
   void unread_is_sent();
   void request_is_sent(char tag);
   void restore_settings(bool failed);
-  void take_unnamed_marks(View parse, bool cut);
+  SessionMarksPtr unnamed_marks(View parse, bool cut);
   void bind_is_sent(View statement, View bound);
   void marks_are_sent(const SessionMarks& marks, View bound);
   void touch(const std::string& setting);

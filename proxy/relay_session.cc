@@ -33,8 +33,6 @@ std::optional<View> bound_value(View values, uint16_t number) {
   return number <= count && !reader.spoiled() ? value : std::nullopt;
 }
 
-const SessionMarksPtr no_marks;
-
 /// Whether this client_encoding, however it is spelled, keeps to what protocol/sql_scanner.h can
 /// read: the encodings of servers.
 bool is_readable(View encoding) {
@@ -117,34 +115,24 @@ void Relay::restore_settings(bool failed) {
   for (const std::string& name : names) touch(name);
 }
 
-void Relay::take_unnamed_marks(View parse, bool cut) {
-  if (!tracks_session_) return;
+// Of a text that was prepared without a name; null where nobody looks, or where it is cut.
+SessionMarksPtr Relay::unnamed_marks(View parse, bool cut) {
+  if (!tracks_session_) return nullptr;
   if (cut || !can_read()) unread_is_sent();
-  SessionMarksPtr marks = cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
-  if (marks || client_.has_statements()) client_.statements().set_unnamed_marks(std::move(marks));
+  return cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
 }
 
-// What a statement does it does each time that it runs.
+// What a statement does it does each time that it runs. The unnamed one is the last that was
+// prepared: not one that an error has kept from that.
 void Relay::bind_is_sent(View statement, View bound) {
-  if (!client_.has_statements()) return;
-  const ClientStatements& statements = client_.statements();
-  const StatementPtr named = statement.empty() ? nullptr : statements.find(statement);
-  const SessionMarksPtr marks = statement.empty() ? marks_of_unnamed()
+  const ClientStatements* statements = client_.has_statements() ? &client_.statements() : nullptr;
+  const StatementPtr named =
+      statement.empty() || !statements ? nullptr : statements->find(statement);
+  const SessionMarksPtr marks = statement.empty() ? server_.statements().unnamed_marks(statements)
                                 : named           ? named->marks
-                                                  : no_marks;
+                                                  : nullptr;
   if (!can_read()) unread_is_sent();
   if (marks) marks_are_sent(*marks, bound);
-}
-
-// A Parse of this batch has made it, or none of the batch runs. One of an earlier batch may have
-// failed, and left the statement of before.
-SessionMarksPtr Relay::marks_of_unnamed() {
-  const ClientStatements& statements = client_.statements();
-  if (server_.statements().unnamed_is_in_batch()) return statements.unnamed_marks();
-  const View text = statements.unnamed();
-  if (!text.empty()) return marks_of(text.substr(0, text.find('\0')));
-  unread_is_sent();
-  return statements.unnamed_marks();
 }
 
 // Nobody keeps a text of this size to read it.

@@ -139,14 +139,13 @@ void Relay::provide(const StatementPtr& statement) {
 void Relay::provide_unnamed() {
   if (on_server().unnamed_is_here()) return;
   const std::string own(of_client().unnamed());
-  take_unnamed_marks(own, false);
   if (own.empty()) {
     send_close("");
   } else {
     inject_parse("", own);
   }
   asked_instead(own.empty() ? Asked::close : Asked::parse, Fate::quiet,
-                {nullptr, OnServer::nothing, OfClient::unnamed, own});
+                {nullptr, OnServer::nothing, OfClient::unnamed, own, of_client().unnamed_marks()});
 }
 
 // The name on the server of what the client calls `name`.
@@ -182,12 +181,12 @@ void Relay::take_parse(const StatementInput& input) {
   }
   ++server_.pool().stats().client_parse_count;
   if (name->empty()) {
-    take_unnamed_marks(rest, input.missing > 0);
+    SessionMarksPtr marks = unnamed_marks(rest, input.missing > 0);
     const bool kept = input.missing == 0 && rest.size() <= ClientStatements::max_unnamed;
     ++server_.pool().stats().server_parse_count;
-    asked_instead(
-        Asked::parse, Fate::forward,
-        {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View())});
+    asked_instead(Asked::parse, Fate::forward,
+                  {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View()),
+                   std::move(marks)});
     return send_as_it_is(input);
   }
   if (input.missing > 0) {

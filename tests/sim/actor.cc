@@ -241,6 +241,9 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
   const Duration waited = world_.now() - asked_at_;
   const auto timed_out = [&](Duration limit) { return limit.count() > 0 && waited >= limit; };
   const bool excused =
+      // A server that is frozen does not say either what is in its session.
+      (fatal && message == "query timeout" && waited >= seconds(10) &&
+       ledger_.server_faults.count > 0) ||
       (fatal && bad_start && message.starts_with("invalid value for parameter")) ||
       (!ledger_.role_exists && message.starts_with("role \"")) ||
       (sqlstate == "57014" && !fatal &&

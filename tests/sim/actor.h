@@ -119,7 +119,7 @@ class Actor {
   void say_parse(const std::string& name, const std::string& text);
   void say_bind(const std::string& name, int shape, const Statement& statement);
   bool asks_of_session();
-  Statement new_session_statement(bool alone);
+  Statement new_session_statement(bool alone, bool batch = false);
   void choose_setting(Statement& statement, bool alone);
   void choose_thing(Statement& statement);
   std::string new_value(const std::string& name);

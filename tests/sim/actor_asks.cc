@@ -200,10 +200,11 @@ void Actor::ask_one_batch(bool last, bool only) {
     }
     const bool copies = dice.chance(manners_.copies);
     const bool fails = !copies && dice.chance(manners_.failing);
-    const Statement statement = copies              ? new_copy()
-                                : fails             ? new_statement(Kind::fail)
-                                : asks_of_session() ? new_session_statement(only && statements == 1)
-                                                    : new_statement(Kind::run);
+    const Statement statement = copies  ? new_copy()
+                                : fails ? new_statement(Kind::fail)
+                                : asks_of_session()
+                                    ? new_session_statement(only && statements == 1, true)
+                                    : new_statement(Kind::run);
     const bool described = dice.chance(500);
     ask_extended(statement, described);
     if (!failed) {

@@ -12,7 +12,7 @@ using Kind = Statement::Kind;
 bool Actor::asks_of_session() { return world_.dice.chance(manners_.settings); }
 
 // `alone`: as the only statement of its request, when all answers have come.
-Statement Actor::new_session_statement(bool alone) {
+Statement Actor::new_session_statement(bool alone, bool batch) {
   Dice& dice = world_.dice;
   constexpr Kind kinds[] = {Kind::look,   Kind::look,     Kind::look,         Kind::look,
                             Kind::look,   Kind::assign,   Kind::assign,       Kind::assign,
@@ -27,15 +27,15 @@ Statement Actor::new_session_statement(bool alone) {
   if (dice.chance(manners_.locks)) {
     kind = session_.has("lock", number_) && dice.chance(600) ? Kind::unlock : Kind::lock;
   }
-  if ((alone || allowances_.strict) && dice.chance(manners_.secrets)) kind = Kind::secret;
+  const bool unseen = allowances_.strict || (alone && !batch);
+  if (unseen && dice.chance(manners_.secrets)) kind = Kind::secret;
   if (alone && dice.chance(manners_.things)) kind = Kind::make;
   Statement statement = new_statement(kind);
   statement.spelling = dice.between(0, most_spellings - 1);
   choose_setting(statement, alone);
   if (kind == Kind::make) choose_thing(statement);
-  // Texts of this size are not looked into.
-  if (kind == Kind::secret && !allowances_.strict)
-    statement.size = 257 * 1024;  // more than is read
+  // Simple queries of this size are not looked into.
+  if (kind == Kind::secret && !allowances_.strict) statement.size = 257 * 1024;
   kind = statement.kind;
   const bool function = (kind == Kind::assign && statement.spelling == 2) ||
                         (kind == Kind::assign_local && statement.spelling % 2 == 1);

@@ -102,12 +102,9 @@ std::string Story::choose_settings() {
   const char* mode = modes < 7 ? "transaction" : modes < 9 ? "session" : "statement";
   set("pool_mode", mode);
   allowances_.transactions = modes < 9;
-  const int policies = dice.between(0, 9);
-  const char* policy = policies < 6 ? "track" : policies < 8 ? "strict" : "pgbouncer";
+  const char* policy = choose_policy();
   set("session_state", policy);
-  allowances_.sessions = policies < 8;
   allowances_.shares = modes < 7 || modes == 9;
-  allowances_.strict = policies >= 6;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
   set("default_pool_size", size);
@@ -132,10 +129,19 @@ std::string Story::choose_settings() {
   set("query_wait_timeout", 0);
   set("server_connect_timeout", dice.between(2, 15));
   set("cancel_wait_timeout", dice.between(1, 10));
+  ini += choose_timeouts();
+  title_ += fmt::format("; {} mode, {}, {} workers, {} servers{}", mode, policy, workers_,
+                        limits_.pool, passwords_.describe());
+  return ini;
+}
+
+std::string Story::choose_timeouts() {
+  Dice& dice = world_.dice;
+  std::string ini;
   if (dice.chance(150)) {
-    set("query_timeout", 1);
+    ini += "query_timeout = 1\n";
     allowances_.query_timeout = seconds(1);
-    if (dice.chance(500)) set("timeout_action", "close");
+    if (dice.chance(500)) ini += "timeout_action = close\n";
   }
   if (dice.chance(150)) {
     allowances_.query_wait_timeout = seconds(2);
@@ -143,13 +149,16 @@ std::string Story::choose_settings() {
   }
   if (dice.chance(100)) {
     allowances_.closing_timeouts = true;
-    set("idle_transaction_timeout", 1);
-    set("transaction_timeout", 2);
-    set("client_idle_timeout", 3);
+    ini += "idle_transaction_timeout = 1\ntransaction_timeout = 2\nclient_idle_timeout = 3\n";
   }
-  title_ += fmt::format("; {} mode, {}, {} workers, {} servers{}", mode, policy, workers_,
-                        limits_.pool, passwords_.describe());
   return ini;
+}
+
+const char* Story::choose_policy() {
+  const int policies = world_.dice.between(0, 9);
+  allowances_.sessions = policies < 8;
+  allowances_.strict = policies >= 6;
+  return policies < 6 ? "track" : policies < 8 ? "strict" : "pgbouncer";
 }
 
 // In most stories those who belong here can come in, in some the files know too little.

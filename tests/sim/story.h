@@ -36,6 +36,8 @@ class Story {
 
   void choose_misfortunes();
   std::string choose_settings();
+  std::string choose_timeouts();
+  const char* choose_policy();
   void choose_passwords();
   void choose_manners();
   void add_actors();

@@ -1,11 +1,14 @@
 // A client that talks on while its server is asked what became of its session.
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocol/session_state.h"
+#include "protocol/statements.h"
 
 using namespace headgate;
 
@@ -49,4 +52,29 @@ TEST_CASE("session_state: a lock that was released while it was asked for pins n
   CHECK(lease.ask().find("pg_locks") != std::string::npos);
   lease.answer({"f"});
   CHECK(!lease.server.pins().any());
+}
+
+TEST_CASE(
+    "session_state: an unnamed statement that was not prepared does not count for the one before") {
+  ServerStatements server;
+  ClientStatements client;
+  server.begin_lease();
+  const auto prepare = [&](const char* sql) {
+    StatementChange change;
+    change.of_client = StatementChange::OfClient::unnamed;
+    change.marks = std::make_shared<const SessionMarks>(session_marks(sql));
+    server.change(std::move(change), &client);
+  };
+  const auto sets = [&](const char* name) {
+    const SessionMarksPtr marks = server.unnamed_marks(&client);
+    return marks && marks->settings == std::vector<std::string>{name};
+  };
+  prepare("SET app.x = '1'");
+  CHECK(sets("app.x"));
+  prepare("SET app.y = '1'");
+  CHECK(sets("app.y"));
+  server.batch_ended();
+  server.confirmed(&client);
+  server.take_back(1, &client);  // skipped because of an error in front of it
+  CHECK(sets("app.x"));
 }
