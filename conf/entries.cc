@@ -88,6 +88,13 @@ Refusal set_pool_mode(std::optional<PoolMode>& into, const KeyValue& pair) {
                       "expected one of session, transaction, statement");
 }
 
+Refusal set_session_state(std::optional<SessionPolicy>& into, const KeyValue& pair) {
+  into = parse_word<SessionPolicy>(pair.value);
+  if (into) return std::nullopt;
+  return config_error("invalid session_state: " + printable(pair.value),
+                      "expected one of track, strict, pgbouncer");
+}
+
 Refusal set_load_balance(LoadBalance& into, const KeyValue& pair) {
   auto policy = parse_word<LoadBalance>(pair.value);
   if (!policy) {
@@ -156,6 +163,7 @@ constexpr Key<DatabaseEntry> database_keys[] = {
     {"max_db_client_connections",
      [](D& e, P p, W w) { return set_number(e.max_db_client_connections, p, w, Lowest::one); }},
     {"pool_mode", [](D& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
+    {"session_state", [](D& e, P p, W) { return set_session_state(e.session_state, p); }},
     {"server_lifetime",
      [](D& e, P p, W w) { return set_duration(e.server_lifetime, p, w, Lowest::one); }},
     {"query_wait_timeout",
@@ -172,6 +180,7 @@ using U = UserEntry;
 
 constexpr Key<UserEntry> user_keys[] = {
     {"pool_mode", [](U& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
+    {"session_state", [](U& e, P p, W) { return set_session_state(e.session_state, p); }},
     {"pool_size", [](U& e, P p, W w) { return set_number(e.pool_size, p, w, Lowest::zero); }},
     {"reserve_pool_size",
      [](U& e, P p, W w) { return set_number(e.reserve_pool_size, p, w, Lowest::zero); }},

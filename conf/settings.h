@@ -23,6 +23,10 @@ enum class LoadBalance : uint8_t { round_robin, disable };
 /// What happens to a query whose time is up: cancel it and keep both connections, or close the
 /// client's with an error, as PgBouncer does, and have the server cleaned up.
 enum class TimeoutAction : uint8_t { cancel, close };
+/// What becomes of the sessions of clients that share servers: settings follow them and the rest
+/// pins them; besides, code that cannot be looked into is assumed to have left something; or
+/// nothing but the parameters that servers report is cared for.
+enum class SessionPolicy : uint8_t { track, strict, pgbouncer };
 
 /// How many names track_extra_parameters may have.
 constexpr size_t most_extra_parameters = 27;
@@ -70,6 +74,7 @@ struct Settings {
   std::string stats_users;
   // pools
   PoolMode pool_mode = PoolMode::session;
+  SessionPolicy session_state = SessionPolicy::track;
   int default_pool_size = 20;
   int min_pool_size = 0;
   int reserve_pool_size = 0;
@@ -146,6 +151,7 @@ struct DatabaseEntry {
   std::optional<int> pool_size, min_pool_size, reserve_pool_size;
   std::optional<int> max_db_connections, max_db_client_connections;
   std::optional<PoolMode> pool_mode;
+  std::optional<SessionPolicy> session_state;
   std::optional<Duration> server_lifetime, query_wait_timeout;
   std::optional<std::string> connect_query;
   LoadBalance load_balance_hosts = LoadBalance::round_robin;
@@ -160,6 +166,7 @@ struct DatabaseEntry {
 struct UserEntry {
   std::string name;
   std::optional<PoolMode> pool_mode;
+  std::optional<SessionPolicy> session_state;
   std::optional<int> pool_size, reserve_pool_size;
   std::optional<int> max_user_connections, max_user_client_connections;
   std::optional<Duration> query_timeout, idle_transaction_timeout, transaction_timeout,

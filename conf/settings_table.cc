@@ -220,6 +220,8 @@ constexpr Setting table[] = {
     // Headgate's own
     {"workers", &S::workers, "0", restart, now,
      "Threads that move data; 0 = one for each CPU the process may use.", {0, 64}},
+    {"session_state", &S::session_state, "track", reload, now,
+     "Clients that share servers: track their settings, strict, or only what pgbouncer does."},
     {"timeout_action", &S::timeout_action, "cancel", reload, now,
      "When a timeout hits a running query: cancel it, or close the client's connection."},
     // clang-format on

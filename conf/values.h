@@ -49,6 +49,11 @@ inline constexpr Word<PoolMode> pool_mode_words[] = {
     {PoolMode::transaction, "transaction"},
     {PoolMode::statement, "statement"},
 };
+inline constexpr Word<SessionPolicy> session_policy_words[] = {
+    {SessionPolicy::track, "track"},
+    {SessionPolicy::strict, "strict"},
+    {SessionPolicy::pgbouncer, "pgbouncer"},
+};
 inline constexpr Word<AuthMethod> auth_method_words[] = {
     {AuthMethod::any, "any"},
     {AuthMethod::trust, "trust"},
@@ -75,6 +80,9 @@ inline constexpr Word<TimeoutAction> timeout_action_words[] = {
 };
 
 constexpr std::span<const Word<PoolMode>> words_of(PoolMode) { return pool_mode_words; }
+constexpr std::span<const Word<SessionPolicy>> words_of(SessionPolicy) {
+  return session_policy_words;
+}
 constexpr std::span<const Word<AuthMethod>> words_of(AuthMethod) { return auth_method_words; }
 constexpr std::span<const Word<SslMode>> words_of(SslMode) { return ssl_mode_words; }
 constexpr std::span<const Word<LoadBalance>> words_of(LoadBalance) { return load_balance_words; }

@@ -94,12 +94,12 @@ bool follows_setting(const Token& token) {
 
 }  // namespace
 
-std::optional<Statement> Statements::next() {
+std::optional<SqlStatement> Statements::next() {
   while (!text_ended_) {
     start_statement();
     const Token first = take();
     if (ended_) continue;
-    Statement statement;
+    SqlStatement statement;
     statement.kind = kind_from(first);
     while (!ended_) take();
     statement.text = text_;
@@ -287,8 +287,8 @@ Token Statements::take_behind(View keyword) {
   return take();
 }
 
-Statement first_statement(View sql, bool standard_conforming_strings) {
-  return Statements(sql, standard_conforming_strings).next().value_or(Statement{});
+SqlStatement first_statement(View sql, bool standard_conforming_strings) {
+  return Statements(sql, standard_conforming_strings).next().value_or(SqlStatement{});
 }
 
 }  // namespace headgate

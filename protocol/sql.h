@@ -72,7 +72,7 @@ enum class StatementKind : uint8_t {
   analyze,
 };
 
-struct Statement {
+struct SqlStatement {
   /// From its first token to its last, without the semicolon.
   View text;
   StatementKind kind = StatementKind::empty;
@@ -94,7 +94,7 @@ class Statements {
       : scanner_(sql, standard_conforming_strings) {}
 
   /// The next statement, or nothing at the end of the text.
-  std::optional<Statement> next();
+  std::optional<SqlStatement> next();
 
  private:
   // How much has been seen of CREATE [OR REPLACE] FUNCTION|PROCEDURE ... BEGIN ATOMIC ... END.
@@ -130,6 +130,6 @@ class Statements {
 };
 
 /// The only, or first, statement of a text, as in Parse. Kind `empty` if there is none.
-Statement first_statement(View sql, bool standard_conforming_strings = true);
+SqlStatement first_statement(View sql, bool standard_conforming_strings = true);
 
 }  // namespace headgate

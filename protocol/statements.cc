@@ -118,6 +118,14 @@ void ServerStatements::change(StatementChange change, ClientStatements* client) 
   changes_.push_back({std::move(change), batch_, edition});
 }
 
+SessionMarksPtr ServerStatements::unnamed_marks(const ClientStatements* client) const {
+  for (size_t left = unnamed_in_batch_ > 0 ? changes_.size() : 0; left > 0; --left) {
+    const StatementChange& change = changes_[left - 1].change;
+    if (change.of_client == OfClient::unnamed) return change.marks;
+  }
+  return client ? client->unnamed_marks() : nullptr;
+}
+
 void ServerStatements::batch_ended() {
   ++batch_;
   unsettled_ += std::exchange(in_batch_, 0);
@@ -142,7 +150,7 @@ void ServerStatements::confirmed(ClientStatements* client) {
   StatementChange& change = changes_.front().change;
   if (change.of_client == OfClient::unnamed) {
     unnamed_known_ = true;
-    if (client) client->set_unnamed(std::move(change.name));
+    if (client) client->set_unnamed(std::move(change.name), std::move(change.marks));
   }
   drop_changes(1);
 }
@@ -151,7 +159,7 @@ void ServerStatements::oldest_failed(ClientStatements* client) {
   MUST(!changes_.empty());
   if (changes_.front().change.of_client != OfClient::unnamed) return;
   unnamed_known_ = true;
-  if (client) client->set_unnamed({});
+  if (client) client->set_unnamed({}, nullptr);
 }
 
 void ServerStatements::take_back(size_t count, ClientStatements* client) {
@@ -187,13 +195,20 @@ void ServerStatements::clear(ClientStatements* client) {
   known_.clear();
   places_.clear();
   if (client) client->clear();
-  for (const auto& [change, batch, edition] : changes_) {
+  for (auto& [change, batch, edition] : changes_) {
     if (change.on_server == OnServer::added && !has(*change.statement)) {
       add(change.statement, edition);
+    } else if (change.on_server == OnServer::removed) {
+      if (!has(*change.statement)) change.on_server = OnServer::nothing;
+      remove(*change.statement);
     }
-    if (client && change.of_client == OfClient::named) {
+    if (!client) continue;
+    if (change.of_client == OfClient::named) {
       client->forget(change.name);
       client->set(change.name, change.statement);
+    } else if (change.of_client == OfClient::forgotten) {
+      if (!client->find(change.name)) change.of_client = OfClient::nothing;
+      client->forget(change.name);
     }
   }
 }

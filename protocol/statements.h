@@ -19,6 +19,7 @@
 #include <unordered_map>
 
 #include "base/bytes.h"
+#include "protocol/session_marks.h"
 
 namespace headgate {
 
@@ -32,6 +33,8 @@ struct Statement {
   const Bytes key;
   /// The body of Parse behind the name: the query, and the types of its parameters.
   View text() const { return View(key).substr(0, key.size() - 1); }
+  /// What it may leave in a session each time that it runs. Set before anybody else sees it.
+  SessionMarksPtr marks;
   /// Raised when servers have to prepare it anew: "cached plan must not change result type".
   std::atomic<uint32_t> edition{0};
 
@@ -67,7 +70,12 @@ class ClientStatements {
 
   /// The unnamed statement, as the body of a Parse behind the name; empty: there is none.
   View unnamed() const { return unnamed_; }
-  void set_unnamed(std::string parse) { unnamed_ = std::move(parse); }
+  void set_unnamed(std::string parse, SessionMarksPtr marks) {
+    unnamed_ = std::move(parse);
+    unnamed_marks_ = std::move(marks);
+  }
+  /// What it may leave in a session.
+  const SessionMarksPtr& unnamed_marks() const { return unnamed_marks_; }
 
  private:
   struct Hash {
@@ -78,6 +86,7 @@ class ClientStatements {
   std::unordered_map<uint64_t, View> by_id_;  // of the names above
   size_t bytes_ = 0;
   Bytes unnamed_;
+  SessionMarksPtr unnamed_marks_;
 };
 
 /// What a message that was sent to a server changes, if the server carries it out.
@@ -87,7 +96,8 @@ struct StatementChange {
   StatementPtr statement;  // null for the unnamed one
   OnServer on_server = OnServer::nothing;
   OfClient of_client = OfClient::nothing;
-  std::string name{};  // the client's; or the new unnamed statement, empty for none
+  std::string name{};       // the client's; or the new unnamed statement, empty for none
+  SessionMarksPtr marks{};  // of the new unnamed statement
 };
 
 /// Which statements a server has, the least recently used first to go, and the changes that it has
@@ -116,9 +126,13 @@ class ServerStatements {
   void batch_ended();
   /// A change of an earlier batch may still fail: nothing can be built upon it yet.
   bool unsettled() const { return unsettled_ > 0; }
+  /// A simple query of ours has dropped the server's unnamed statement.
+  void unnamed_was_dropped() { unnamed_known_ = false; }
   /// The server's unnamed statement is, or will be when it comes to it, the client's own.
   bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
-  /// The same cannot be told yet: an earlier batch was about it and may still fail.
+  /// What it may leave in a session then.
+  SessionMarksPtr unnamed_marks(const ClientStatements* client) const;
+  /// Whether it is here cannot be told yet: an earlier batch was about it and may still fail.
   bool unnamed_is_unsettled() const { return unnamed_unsettled_ > 0 && !unnamed_in_batch_; }
   /// The oldest change was confirmed.
   void confirmed(ClientStatements* client);

@@ -158,8 +158,7 @@ void Server::lend_to(AuthQuery& query) {
   ++pool_->stats().server_assignment_count;
   auth_query_ = &query;
   if (used_) {
-    inject("DISCARD ALL");
-    if (const auto& sql = pool_->settings().entry.connect_query) inject(*sql);
+    discard_all();
   }
   for (const Asked asked :
        {Asked::parse, Asked::bind, Asked::describe_portal, Asked::execute, Asked::sync}) {

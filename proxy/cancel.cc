@@ -61,6 +61,10 @@ void Canceller::on_link_bytes(View bytes) {
 }
 
 void Canceller::send() {
+  // What Headgate itself asks of the server stands in front of its client's query: a cancel would
+  // strike that instead, and the query would run without the settings of its client, say.
+  waits_ = server_ && server_->answers_headgate();
+  if (waits_) return;
   // The query may have ended while this connection was made; then there is nothing to cancel.
   if (!server_ || server_->ready_count() != ready_count_ || server_->exchange().owed() == 0) {
     return finish("not sending cancel request for client that is now idle");
@@ -69,6 +73,10 @@ void Canceller::send() {
   encode_cancel_request(packet, server_->process(), server_->secret());
   link_.send(packet);
   sent_ = true;
+}
+
+void Canceller::server_has_answered() {
+  if (waits_) send();
 }
 
 // PostgreSQL closes the connection when the signal has been sent.
@@ -80,6 +88,7 @@ void Canceller::on_link_end(int error) {
 void Canceller::finish(const char* how) {
   if (finished_) return;
   finished_ = true;
+  waits_ = false;
   // Sent, but nobody knows when it strikes: whoever had this server next could be hit.
   if (server_ && sent_ && !done_) server_->set_close_needed();
   deadline_.disarm();

@@ -64,6 +64,8 @@ class Canceller final : public LinkUser, public HerdMember {
   uint64_t id() const { return id_; }
   const std::vector<Requester>& requesters() const { return requesters_; }
   bool sent() const { return sent_; }
+  /// The server has said something; perhaps that was the end of what the cancel must not strike.
+  void server_has_answered();
   /// The server has gone: there is nothing left to cancel.
   void forget_server() { server_ = nullptr; }
 
@@ -87,6 +89,7 @@ class Canceller final : public LinkUser, public HerdMember {
   Link link_;
   std::unique_ptr<TlsSession> tls_;  // asked for; the same way as the server's own connection
   Deadline deadline_;
+  bool waits_ = false;  // to be sent, until the server comes to its client's query
   bool sent_ = false;
   bool done_ = false;  // the server has said that it is done
   bool finished_ = false;

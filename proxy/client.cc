@@ -391,7 +391,9 @@ void Client::answer_canceled() {
       drop_first_message();
     }
   }
-  if (state_ == ClientState::idle) take_pending();
+  if (state_ != ClientState::idle) return;
+  link_.resume(Link::Pause::queue_full);  // of a large request the rest is still to come
+  take_pending();
 }
 
 // The tag of the message that waits first; zero while its header is not there.
@@ -413,6 +415,7 @@ void Client::drop_first_message() {
   } input;
   Buffer said;
   std::swap(said, pending_);
+  link_.resume(Link::Pause::queue_full);  // its end may still be to come
   const size_t taken = framer_.feed(said.view(), input);
   if (framer_.broken()) return fail(Error(ErrorCode::bad_packet));
   pending_.append(said.view().substr(taken));

@@ -13,6 +13,7 @@
 #include "pool/pool.h"
 #include "protocol/cancel_key.h"
 #include "protocol/framer.h"
+#include "protocol/session_state.h"
 #include "protocol/startup.h"
 #include "protocol/statements.h"
 #include "proxy/borrower.h"
@@ -106,6 +107,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
     return *statements_;
   }
   bool has_statements() const { return statements_ != nullptr; }
+  /// What it has set in its session.
+  ClientSession& session() { return session_; }
   /// The name it logged in with; empty before.
   View user() const { return user_name_ ? View(*user_name_) : View(); }
   /// The server has ended the relay: it is linked to nobody.
@@ -193,6 +196,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::unique_ptr<AdminSession> admin_;
   std::unique_ptr<ClientStatements> statements_;
   TrackedValues values_;
+  ClientSession session_;
   ClientTimeouts timeouts_;
   Deadline deadline_;
   CancelKey cancel_key_;

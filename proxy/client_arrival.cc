@@ -60,6 +60,7 @@ void Client::welcome_known() {
 void Client::enter(const Welcome& welcome) {
   const auto [process, secret] = make_cancel_key();
   login_->welcome(welcome, process, secret, values_);
+  login_->start(session_);
   ++pool_->stats().client_login_count;
   login_over();
   move_to(ClientState::idle);

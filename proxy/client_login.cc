@@ -116,9 +116,21 @@ void ClientLogin::welcome(const Welcome& welcome, int32_t key_process, int32_t k
     const bool own = tracked && values_.get(*tracked);
     encode(out, backend::ParameterStatus{name, own ? View(*values_.get(*tracked)) : View(value)});
   }
+  const TrackedNames& names = tracked_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto parameter = static_cast<Tracked>(i);
+    const Text& own = values_.get(parameter);
+    SettingValues& kind = welcome.tracked.get(parameter) ? reported_ : settings_;
+    if (own) kind.insert_or_assign(lower_case(names.name(parameter)), *own);
+  }
   values_.fill_from(welcome.tracked);
   values = values_;
   finish_welcome(out, key_process, key_secret);
+}
+
+void ClientLogin::start(ClientSession& session) {
+  if (!takes_settings()) return;
+  session.start_with(std::move(settings_), reported_, client_.worker().last_start());
 }
 
 void ClientLogin::welcome_admin(int32_t key_process, int32_t key_secret) {

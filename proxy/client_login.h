@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "protocol/framer.h"
+#include "protocol/session_state.h"
 #include "protocol/startup.h"
 #include "proxy/auth_query.h"
 #include "proxy/hold.h"
@@ -70,6 +71,8 @@ class ClientLogin {
   const DatabaseEntry& entry() const { return *entry_; }
   UserState* user_state() const { return user_state_; }
   ConsoleRights rights() const { return rights_; }
+  /// Gives the client's session what it has said at its start. To be called behind welcome().
+  void start(ClientSession& session);
   /// Sends what a server sends after authentication. `values` becomes the client's parameters.
   void welcome(const Welcome& welcome, int32_t key_process, int32_t key_secret,
                TrackedValues& values);
@@ -96,6 +99,7 @@ class ClientLogin {
   void add_host_to_application_name();
   const TrackedNames& tracked_names() const;
   bool ignored(const std::string& name) const;
+  bool takes_settings() const;
   std::optional<Error> find_target();
   std::optional<Error> take_permits();
   void begin_auth();
@@ -133,6 +137,9 @@ class ClientLogin {
   StartupMessage startup_;
   CancelRequest cancel_;
   TrackedValues values_;
+  SettingValues settings_;          // beyond the parameters that servers report
+  SettingValues reported_;          // what it has said of those
+  std::optional<Error> untracked_;  // what to say of the first of these where they are not taken
   std::optional<DatabaseEntry> entry_;
   AuthMethod method_ = AuthMethod::reject;
   std::string ident_map_;              // of the HBA rule

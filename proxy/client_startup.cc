@@ -100,6 +100,7 @@ void ClientLogin::startup(StartupMessage message) {
     client_.link().send(out);
   }
   if (const auto error = find_target()) return refuse(Error(*error));
+  if (untracked_ && !takes_settings()) return refuse(std::move(*untracked_));
   if (const auto error = take_permits()) return refuse(Error(*error));
   begin_auth();
 }
@@ -132,7 +133,20 @@ std::optional<Error> ClientLogin::take_parameter(const std::string& name, const 
     return std::nullopt;
   }
   if (ignored(name)) return std::nullopt;
-  return error_naming(unsupported, name);
+  const bool takes_more =
+      replication_ == Replication::none && settings_.size() < ClientSession::max_settings;
+  if (!takes_more) return error_naming(unsupported, name);
+  if (!untracked_) untracked_ = error_naming(unsupported, name);
+  settings_.insert_or_assign(lower_case(name), value);
+  return std::nullopt;
+}
+
+// Other parameters are settings of the client's session, if sessions are looked after.
+bool ClientLogin::takes_settings() const {
+  if (to_console_ || !entry_) return false;
+  const std::string& user = entry_->user.value_or(startup_.user);
+  return resolve_session_state(client_.worker().config(), *entry_, user) !=
+         SessionPolicy::pgbouncer;
 }
 
 // With application_name_add_host the server's administrator sees from where the client came.

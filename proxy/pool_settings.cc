@@ -43,6 +43,13 @@ bool PoolSettings::dirties(const PoolSettings& other) const {
          entry.load_balance_hosts != other.entry.load_balance_hosts || !same_rules(tls, other.tls);
 }
 
+SessionPolicy resolve_session_state(const Config& config, const DatabaseEntry& entry,
+                                    const std::string& server_user) {
+  const UserEntry* user = find_user(config, server_user);
+  return first_of(user ? user->session_state : std::nullopt, entry.session_state,
+                  config.settings.session_state);
+}
+
 PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
                           const std::string& server_user) {
   static const UserEntry nobody;
@@ -53,6 +60,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.entry = entry;
   pool.rules = resolve_rules(settings, entry, user);
   pool.mode = first_of(user.pool_mode, entry.pool_mode, settings.pool_mode);
+  pool.session_state = resolve_session_state(config, entry, server_user);
   pool.prepared_statements = pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
   pool.query_timeout = user.query_timeout.value_or(settings.query_timeout);
   pool.idle_transaction_timeout =

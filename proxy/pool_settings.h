@@ -18,6 +18,7 @@ struct PoolSettings {
   DatabaseEntry entry;
   PoolRules rules;
   PoolMode mode = PoolMode::session;
+  SessionPolicy session_state = SessionPolicy::track;
   /// How many prepared statements a server keeps for its clients; 0: they are not tracked.
   int prepared_statements = 0;
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
@@ -32,6 +33,10 @@ struct PoolSettings {
   TlsContextPtr tls;  // null: none
   std::string unix_socket_dir;
 
+  /// The sessions of clients are looked at.
+  bool tracks_sessions() const {
+    return mode != PoolMode::session && session_state != SessionPolicy::pgbouncer;
+  }
   bool has_timeouts() const {
     return query_timeout.count() + idle_transaction_timeout.count() + transaction_timeout.count() >
            0;
@@ -40,6 +45,9 @@ struct PoolSettings {
   bool dirties(const PoolSettings& other) const;
 };
 using PoolSettingsPtr = std::shared_ptr<const PoolSettings>;
+
+SessionPolicy resolve_session_state(const Config& config, const DatabaseEntry& entry,
+                                    const std::string& server_user);
 
 PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
                           const std::string& server_user);

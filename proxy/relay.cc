@@ -87,6 +87,11 @@ struct Relay::Input {
     if (relay.tracks_statements_ && is_about_statements(tag)) {
       return treat_statement(tag, body_size);
     }
+    if (relay.tracks_session_ && is_text(tag, body_size)) return Treat::gather;
+    if (tag == frontend::query || tag == frontend::parse || tag == frontend::bind ||
+        tag == frontend::function_call) {
+      relay.unread_is_sent();
+    }
     relay.asked(tag);
     return Treat::pass;
   }
@@ -106,8 +111,12 @@ struct Relay::Input {
       relay.statement_message({tag, body, lent, missing});
       return !relay.client_error_;
     }
+    const bool looks = relay.tracks_session_ || relay.restores_;
+    const bool forgets = looks && relay.look_at(tag, body);
     relay.asked(tag);
+    relay.forgetting_ |= forgets;
     on_pass(whole, lent);
+    if (!relay.restoring_.empty()) relay.request_is_sent(tag);
     return true;
   }
 
@@ -117,12 +126,18 @@ struct Relay::Input {
   }
 };
 
+bool Relay::is_text(char tag, uint32_t body_size) {
+  return (tag == frontend::query || tag == frontend::parse) && body_size <= max_text;
+}
+
 bool Relay::is_request(char tag) { return row_of(tag).meaning != Meaning::unknown; }
 
 size_t Relay::bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings) {
   const size_t whole = header_size + size_t{body_size};
   if (body_size <= max_whole) return whole;
-  if (settings.prepared_statements == 0 || !is_about_statements(tag)) return header_size;
+  if (settings.prepared_statements == 0 || !is_about_statements(tag)) {
+    return settings.tracks_sessions() && is_text(tag, body_size) ? whole : header_size;
+  }
   return treat_statement(tag, body_size) == Treat::gather ? whole
                                                           : header_size + Framer::peek_bytes;
 }
@@ -133,7 +148,11 @@ Relay::Relay(Client& client, Server& server, Instant now)
       transaction_since_(now),
       written_before_(server.link().stream().written()),
       tracks_statements_(server.replication() == Replication::none &&
-                         server.pool().settings().prepared_statements > 0) {
+                         server.pool().settings().prepared_statements > 0),
+      tracks_session_(server.replication() == Replication::none &&
+                      server.pool().settings().tracks_sessions()),
+      strict_(server.pool().settings().session_state == SessionPolicy::strict),
+      restores_(server.replication() == Replication::none && client.session().has_start()) {
   server.replay_memory().clear();
 }
 
@@ -164,14 +183,17 @@ void Relay::asked(char tag) {
 // Something is about to be asked of the server.
 void Relay::begin_request() {
   const Instant now = client_.worker().now();
+  if (server_.exchange().over()) forgetting_ = false;
   if (!in_transaction_ && server_.exchange().over()) transaction_since_ = now;
   if (!query_since_) query_since_ = now;
   idle_since_.reset();
+  if (tracks_session_) server_.session().request_is_sent(client_.session());
   if (settings().has_timeouts()) server_.arm_for_relay();
 }
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
+  if (server_.may_refuse_values() || awaits_end()) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
@@ -189,7 +211,8 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
+         !server_.may_refuse_values() && !awaits_end() && !server_.statements().unsettled() &&
+         !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {
@@ -203,6 +226,7 @@ void Relay::query_ended(TransactionStatus status) {
   if (server_.exchange().over() && server_.cancels() == 0) overdue_error_.reset();
   if (!server_.exchange().over()) query_since_ = now;
   in_transaction_ = status != TransactionStatus::idle;
+  restore_settings(std::exchange(request_failed_, false));
   if (in_transaction_) {
     if (!query_since_) idle_since_ = now;
     return;
@@ -213,6 +237,7 @@ void Relay::query_ended(TransactionStatus status) {
 }
 
 bool Relay::rewrite_error(View body) {
+  request_failed_ = true;
   const auto fields = decode_error_fields(body);
   if (!fields) return false;
   if (!overdue_error_ || fields->sqlstate != "57014") {
@@ -225,12 +250,17 @@ bool Relay::rewrite_error(View body) {
 }
 
 bool Relay::complete() const {
+  return between_transactions() && !server_.session().must_ask() && !server_.session().pins().any();
+}
+
+bool Relay::between_transactions() const {
   // A message that the client has sent in part belongs to this server.
   return settings().mode != PoolMode::session && !server_.owner() && server_.exchange().clean() &&
          client_.framer().remaining() == 0;
 }
 
 bool Relay::untouched() const {
+  if (never_read_) return replayable_;
   if (!untouched_ || !replayable_) return false;
   const auto confirmed = server_.link().stream().confirmed();
   return confirmed && *confirmed <= written_before_;
@@ -241,6 +271,8 @@ View Relay::replay() const { return server_.replay_memory(); }
 void Relay::repeat() {
   repeats_ = false;
   repeated_ = true;
+  restore_due_ = false;
+  restoring_.clear();
   const Bytes request = std::exchange(server_.replay_memory(), Bytes());
   Framer framer;
   Input input{*this, request};

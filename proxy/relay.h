@@ -14,6 +14,8 @@
 #include "protocol/error_fields.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
+#include "protocol/session_marks.h"
+#include "protocol/session_state.h"
 #include "protocol/statements.h"
 
 namespace headgate {
@@ -28,6 +30,8 @@ class Relay {
   static constexpr size_t max_owed = 4096;
   /// Messages up to this size reach a server whole or not at all.
   static constexpr uint32_t max_whole = 48 * 1024;
+  /// The longest text that is read for what it may leave in the session.
+  static constexpr uint32_t max_text = 256 * 1024;
   /// The longest Parse in which a name can be replaced.
   static constexpr uint32_t max_statement = 4 * 1024 * 1024;
   /// Requests up to this size can be sent again to another server when the first turns out dead.
@@ -42,14 +46,17 @@ class Relay {
   static size_t bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& settings);
 
   Client& client() { return client_; }
+  /// What the client leaves in its session is looked at.
+  bool tracks_session() const { return tracks_session_; }
 
   /// What the client has said; returns how much of it was taken. Less than all: a reason to stop is
   /// in one of the questions below.
   size_t from_client(View in);
   bool client_said_goodbye() const { return goodbye_; }
   const std::optional<Error>& client_error() const { return client_error_; }
-  /// Too many answers are owed, a cancel is under way that could strike the next request, or it is
-  /// not settled yet which statements the server has: the client is not heard until room_again().
+  /// Too many answers are owed, a cancel is under way that could strike the next request, it is not
+  /// settled yet which statements the server has, or whether it takes the client's settings: the
+  /// client is not heard until room_again().
   bool full() const { return full_; }
   bool room_again() const;
 
@@ -58,6 +65,8 @@ class Relay {
   void answered() { untouched_ = false; }
   /// The client is told something of them.
   void told() { replayable_ = false; }
+  /// The server has ended before it came to the request.
+  void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
   /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours), or if
   /// the client need not know of it, since its request is going to be repeated.
@@ -68,7 +77,9 @@ class Relay {
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
 
-  /// The exchange is over and the mode gives the server back now.
+  /// The exchange is over, and the mode gives the server back now if nothing pins it.
+  bool between_transactions() const;
+  /// It gives it back now.
   bool complete() const;
   /// The server ended. True: it provably did nothing with the request, which can be sent again;
   /// replay() holds it.
@@ -91,6 +102,20 @@ class Relay {
   bool must_wait(char tag) const;
   void keep_for_replay(View bytes);
 
+  // --- what may stay behind in the session: relay_session.cc
+  bool standard_strings() const;
+  SessionMarksPtr marks_of(View sql) const;
+  bool can_read() const;
+  bool look_at(char tag, View body);
+  bool awaits_end() const;
+  void unread_is_sent();
+  void request_is_sent(char tag);
+  void restore_settings(bool failed);
+  SessionMarksPtr unnamed_marks(View parse, bool cut);
+  void bind_is_sent(View statement, View bound);
+  void marks_are_sent(const SessionMarks& marks, View bound);
+  void touch(const std::string& setting);
+
   // --- prepared statements: relay_statements.cc
   /// A message of the client about statements. `missing`: so many bytes of it are still to come.
   struct StatementInput {
@@ -100,6 +125,7 @@ class Relay {
     uint32_t missing;
   };
   static bool is_about_statements(char tag);
+  static bool is_text(char tag, uint32_t body_size);
   static Treat treat_statement(char tag, uint32_t body_size);
   ServerStatements& on_server();
   ClientStatements& of_client();
@@ -134,6 +160,7 @@ class Relay {
   std::optional<Instant> grace_until_;  // a cancel of ours is to have worked by then
   std::optional<Error> client_error_, overdue_error_;
   uint64_t written_before_ = 0;
+  bool never_read_ = false;
   bool untouched_ = true;   // the server has not answered anything
   bool replayable_ = true;  // the client has not been told anything, and replay() is complete
   bool repeats_ = false;
@@ -143,6 +170,14 @@ class Relay {
   bool fatal_passed_ = false;
   bool in_transaction_ = false;
   const bool tracks_statements_;
+  const bool tracks_session_, strict_;
+  const bool restores_;           // what the client resets
+  bool encoding_sent_ = false;    // the client has set its encoding in this lease
+  bool parsed_in_batch_ = false;  // used where statements are not tracked
+  bool forgetting_ = false;       // all statements: what follows waits until that is certain
+  SettingNames restoring_;        // what a request has reset that the client has started with
+  bool restore_due_ = false;      // that request was sent, and the client waits
+  bool request_failed_ = false;
 };
 
 }  // namespace headgate

@@ -145,7 +145,7 @@ void Relay::provide_unnamed() {
     inject_parse("", own);
   }
   asked_instead(own.empty() ? Asked::close : Asked::parse, Fate::quiet,
-                {nullptr, OnServer::nothing, OfClient::unnamed, own});
+                {nullptr, OnServer::nothing, OfClient::unnamed, own, of_client().unnamed_marks()});
 }
 
 // The name on the server of what the client calls `name`.
@@ -181,11 +181,12 @@ void Relay::take_parse(const StatementInput& input) {
   }
   ++server_.pool().stats().client_parse_count;
   if (name->empty()) {
+    SessionMarksPtr marks = unnamed_marks(rest, input.missing > 0);
     const bool kept = input.missing == 0 && rest.size() <= ClientStatements::max_unnamed;
     ++server_.pool().stats().server_parse_count;
-    asked_instead(
-        Asked::parse, Fate::forward,
-        {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View())});
+    asked_instead(Asked::parse, Fate::forward,
+                  {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View()),
+                   std::move(marks)});
     return send_as_it_is(input);
   }
   if (input.missing > 0) {
@@ -234,6 +235,7 @@ void Relay::take_bind(const StatementInput& input) {
     return send_as_it_is(input);
   }
   const std::string renamed = name_on_server(*name);
+  if (tracks_session_) bind_is_sent(*name, rest);
   asked(input.tag);
   send_renamed(input, input.body.substr(0, portal->size() + 1), renamed, rest);
 }

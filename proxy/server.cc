@@ -135,6 +135,7 @@ struct Server::Input {
   View in;
 
   static constexpr View forget_all[] = {"DISCARD ALL", "DEALLOCATE ALL"};
+  static constexpr View loaded = "LOAD";
 
   Client* client() const { return server.relay_ ? &server.relay_->client() : nullptr; }
   bool lent(View bytes) const {
@@ -159,21 +160,27 @@ struct Server::Input {
     if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
-    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
+    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status ||
+                           (tag == backend::data_row && answer.fate == Fate::swallow &&
+                            server.relay_ && server.session_.asking());
     if (looked_at && body_size <= max_gather) return Treat::gather;
     if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
     const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
     return found ? Treat::gather : Treat::drop;
   }
 
-  // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it.
+  // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it. A library that was
+  // loaded stays.
   Treat treat_complete(uint32_t body_size, Answer answer) const {
-    if (server.statements_.size() > 0 || (client() && client()->has_statements())) {
+    if (server.values_queries_ > 0 && answer.fate == Fate::swallow) return Treat::drop;
+    if (server.session_.changed() || server.statements_.size() > 0 ||
+        (client() && client()->has_statements())) {
       for (const View all : forget_all) {
         if (body_size == all.size() + 1) return Treat::gather;
       }
     }
-    return answer.fate == Fate::forward && server.relay_ ? Treat::pass : Treat::drop;
+    if (answer.fate != Fate::forward || !server.relay_) return Treat::drop;
+    return body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
   }
 
   void on_pass(View bytes, bool is_lent) {
@@ -186,10 +193,15 @@ struct Server::Input {
 
   void take_complete(View body) const {
     const View command = body.substr(0, body.find('\0'));
+    if (command == loaded && server.relay_ && server.relay_->tracks_session())
+      server.session_.pin(Pin::load);
     if (std::find(std::begin(forget_all), std::end(forget_all), command) == std::end(forget_all)) {
       return;
     }
-    server.statements_.clear(client() ? &client()->statements() : nullptr);
+    Client* whose = server.answer_.fate == Fate::swallow ? nullptr : client();
+    server.statements_.clear(whose ? &whose->statements() : nullptr);
+    if (command != forget_all[0]) return;
+    server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
   }
 
   // The whole message is handed on, header included, which stands in front of the body.
@@ -214,11 +226,15 @@ struct Server::Input {
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);
+    } else if (tag == backend::data_row && server.relay_) {
+      server.take_session_row(body);
     } else if (server.auth_query_ && tag != backend::error_response) {
       server.auth_query_->message(tag, body);
     } else {
       rewritten = server.take_error(body, server.answer_);
     }
+    // What is said to restore a parameter for the client is for it to know.
+    if (tag == backend::parameter_status && server.values_queries_ == 0) fate = Fate::forward;
     const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
     if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);
@@ -250,6 +266,7 @@ void Server::feed(View bytes) {
     if (client.link().slow()) link_.pause(Link::Pause::receiver_slow);
     if (relay_->full() && relay_->room_again()) client.room_again();
   }
+  tell_cancels();
   advance();
 }
 
@@ -276,7 +293,10 @@ void Server::take_parameter(View body) {
   const auto parameter = worker_->pooler().tracked().find(status->parameter);
   if (!parameter) return;
   values_.set(*parameter, intern(status->value));
-  if (relay_) relay_->client().values().set(*parameter, values_.get(*parameter));
+  if (!relay_) return;
+  relay_->client().values().set(*parameter, values_.get(*parameter));
+  const bool changed_by_client = values_queries_ == 0;
+  if (changed_by_client && *parameter == Tracked::client_encoding) session_.encoding_changed();
 }
 
 // True: the client is not told, or in other words.
@@ -298,33 +318,32 @@ bool Server::take_error(View body, Answer answer) {
   // An error that nobody asked for, and that came before the client was linked or when it is about
   // to be parted: a session that is ended by an administrator, say. It is none of its business.
   if (answer.unexpected && (early_ || relay_->complete())) return true;
-  if (answer.fate == Fate::swallow) return false;
+  // It ends in front of the client's settings, or while it waited for something to do (57P05).
+  if (fatal && (values_queries_ > 0 || fields->sqlstate == "57P05")) {
+    relay_->never_read();
+    if (relay_->untouched()) return true;
+  }
+  if (answer.fate == Fate::swallow) {
+    if (values_queries_ > 0) keep_values_error(*fields);
+    return false;
+  }
   if (fatal) relay_->fatal_passed();
   return relay_->rewrite_error(body);
 }
 
 void Server::take_ready(Fate fate) {
-  ++ready_count_;
-  if (!relay_) return;
+  const bool of_values = values_queries_ > 0 && fate == Fate::swallow;
+  if (!of_values && (!relay_ || fate == Fate::forward)) ++ready_count_;
+  if (!relay_) {
+    if (of_values) --values_queries_;
+    return;
+  }
   if (fate == Fate::forward) {
     relay_->query_ended(exchange_.status());
     return arm_for_relay();
   }
-  if (!std::exchange(values_sent_, false)) return;
-  values_failed_ = injected_failed_;
-  // The server's spelling is the client's from now on ("ISO, MDY" for "ISO"), so that the same
-  // value is not set again and again.
-  TrackedValues agreed = values_;
-  agreed.fill_from(relay_->client().values());
-  relay_->client().values() = agreed;
-}
-
-void Server::fail_values() {
-  Client& client = relay_->client();
-  relay_.reset();
-  client.unlinked();
-  close("var change failed");
-  client.fail(Error(ErrorCode::invalid_server_parameter));
+  if (of_values) return values_answered();
+  if (session_.asking()) session_.question_failed();  // or its row would have ended that
 }
 
 void Server::on_link_drained() {
@@ -342,18 +361,17 @@ Relay& Server::lend_to(Client& client) {
   early_ = !framer_.at_boundary();
   statements_.begin_lease();
   relay_.emplace(client, *this, worker_->now());
-  const std::string difference = client.values().difference(values_, worker_->pooler().tracked());
-  if (!difference.empty()) {
-    inject(difference);
-    values_sent_ = true;
-  }
+  give_values(client);
   return *relay_;
 }
 
 void Server::arm_for_relay() {
   // What a WAL sender does has no end that a query's or a transaction's could be taken for.
   if (replication_ != Replication::none) return;
-  if (pool_->settings().has_timeouts()) arm(relay_->deadline());
+  std::optional<Instant> at;
+  if (pool_->settings().has_timeouts()) at = relay_->deadline();
+  if (session_.asking() && (!at || asked_until_ < *at)) at = asked_until_;
+  if (at || deadline_->armed()) arm(at);
 }
 
 void Server::inject(View sql) {
@@ -378,6 +396,10 @@ void Server::advance() {
     case Task::relay:
       if (relay_->repeats()) return relay_->repeat();
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
+      session_.all_answered();
+      if (session_.must_ask() && relay_->between_transactions()) {
+        return cancels_.empty() ? ask_session() : void();
+      }
       if (relay_->complete()) finish_relay();
       return;
     case Task::auth_query:
@@ -469,12 +491,15 @@ void Server::on_deadline() {
 }
 
 void Server::relay_overdue() {
+  if (session_.asking() && asked_until_ <= worker_->now()) {
+    return part(Error(ErrorCode::query_timeout));
+  }
   switch (relay_->overdue(worker_->now())) {
     case Relay::Overdue::cancel:
       cancel(Requester{});
       [[fallthrough]];
     case Relay::Overdue::nothing:
-      return arm(relay_->deadline());
+      return arm_for_relay();
     case Relay::Overdue::close:
       return part(Error(*relay_->overdue_error()));
   }
@@ -489,6 +514,11 @@ void Server::cancel(Requester requester) {
   auto canceller = std::make_unique<Canceller>(*worker_, *this, requester);
   cancels_.push_back(canceller.get());
   worker_->cancellers().add(std::move(canceller)).start(pool_->settings().cancel_wait_timeout);
+}
+
+void Server::tell_cancels() {
+  const std::vector<Canceller*> under_way = cancels_;  // some may be done then
+  for (Canceller* canceller : under_way) canceller->server_has_answered();
 }
 
 void Server::cancel_done(Canceller& canceller) {

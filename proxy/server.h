@@ -11,6 +11,7 @@
 #include "pool/pool.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
+#include "protocol/session_state.h"
 #include "protocol/startup.h"
 #include "protocol/statements.h"
 #include "proxy/herd.h"
@@ -110,6 +111,11 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Link& link() { return link_; }
   Exchange& exchange() { return exchange_; }
   ServerStatements& statements() { return statements_; }
+  ServerSession& session() { return session_; }
+  /// Sets what its client has reset to what that began with.
+  void restore_settings(View sql);
+  /// The client's settings are on their way and may be refused: no request should follow them yet.
+  bool may_refuse_values() const { return values_may_fail_; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
   const TrackedValues& values() const { return values_; }
   const Framer& framer() const { return framer_; }
@@ -126,6 +132,10 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   const HostUse& host() const { return host_; }
   void set_host(HostUse host) { host_ = std::move(host); }
   size_t cancels() const { return cancels_.size(); }
+  /// It is busy with what Headgate has asked of it in front of its client's query.
+  bool answers_headgate() const {
+    return values_queries_ > 0 || (relay_ && exchange_.next_is_swallowed());
+  }
   /// How many ReadyForQuery it has sent: tells one query from the next.
   uint64_t ready_count() const { return ready_count_; }
   int64_t connect_wall() const { return connect_wall_; }
@@ -161,7 +171,13 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool take_error(View body, Answer answer);
   void settle_statements(char tag, Answer answer);
   void take_ready(Fate fate);
+  void tell_cancels();
+  void give_values(Client& client);
+  void values_answered();
+  void keep_values_error(const ErrorFields& fields);
   void fail_values();
+  void ask_session();
+  void take_session_row(View body);
   bool in_forbidden_transaction() const;
   void test_over();
   void part(const Error& error);
@@ -170,6 +186,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   std::string loss_reason() const;
   void relay_overdue();
   void after_lease();
+  void discard_all();
+  void nobody_has_looked();
   void settle(Grant grant);
   bool may_ask();
   void settle_doubt();
@@ -194,6 +212,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Framer framer_;
   Exchange exchange_;
   ServerStatements statements_;
+  ServerSession session_;
   Answer answer_;       // what the message means that is coming in
   bool early_ = false;  // it began to come in before the relay
   Task task_ = Task::login;
@@ -205,8 +224,12 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool used_ = false;     // a client may have left something in its session
   bool gone_ = false;
   bool injected_failed_ = false;  // an error answered what was injected
-  bool values_sent_ = false;      // the client's parameters are on their way
+  int values_queries_ = 0;        // so many, that give it the client's settings, are on their way
+  bool values_may_fail_ = false;
+  bool settings_given_ = false;  // settings of its session are among them
   bool values_failed_ = false;
+  bool must_reset_ = false;  // its client has left what others must not get
+  std::optional<Error> values_error_;
   bool copy_failed_ = false;  // CopyFail was sent in place of the client that has gone
   Replication replication_ = Replication::none;
   Client* owner_ = nullptr;  // the client it was opened for
@@ -226,6 +249,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int64_t connect_wall_ = 0;
   Instant started_{};
   Instant cleanup_until_{};
+  Instant asked_until_{};  // what the client has left in its session
 };
 
 }  // namespace headgate

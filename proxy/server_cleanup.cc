@@ -17,6 +17,8 @@ void Server::client_left(Leaving how) {
   const uint32_t missing = relay_->client().framer().remaining();
   relay_.reset();
   statements_.forget_client();
+  must_reset_ = session_.client_left() || settings_given_;
+  values_failed_ = values_may_fail_ = settings_given_ = false;
   task_ = Task::cleanup;
   link_.resume(Link::Pause::receiver_slow);
   exchange_.swallow_all();
@@ -109,16 +111,34 @@ void Server::after_lease() {
   arm(std::nullopt);
   if (dirty_) return close("idle server got dirty");
   const PoolSettings& settings = pool_->settings();
+  if (!settings.tracks_sessions()) nobody_has_looked();
+  const bool must_reset = std::exchange(must_reset_, false);
+  if (must_reset && session_.cannot_be_reset()) return close("session cannot be reset");
   const bool reset = settings.mode == PoolMode::session || settings.reset_always;
   const Instant now = worker_->now();
-  if (reset && !settings.reset_query.empty() && !close_needed()) {
+  if ((must_reset || (reset && !settings.reset_query.empty())) && !close_needed()) {
     pool_->share().start_test(*this, now);
     task_ = Task::reset;
     arm(now + cleanup_time);
+    if (must_reset) return discard_all();
+    session_.nothing_is_known();  // what it says resets what it wants
     return inject(settings.reset_query);
   }
   task_ = Task::idle;
   settle(pool_->share().give_back(*this, now));
+}
+
+// What was said in session mode, or with session_state = pgbouncer, counts when a reload changes
+// that.
+void Server::nobody_has_looked() {
+  session_.nothing_is_known();
+  session_.taint(ServerSession::nobody);
+}
+
+// As if nobody had been here.
+void Server::discard_all() {
+  inject("DISCARD ALL");
+  if (const auto& sql = pool_->settings().entry.connect_query) inject(*sql);
 }
 
 void Server::test_over() {

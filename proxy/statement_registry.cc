@@ -44,6 +44,9 @@ StatementPtr StatementRegistry::find_or_make(View text, uint8_t copy) {
     }
     delete statement;
   };
+  const View sql = text.substr(0, text.find('\0'));
+  auto marks = std::make_shared<const SessionMarks>(session_marks(sql));
+  if (marks->any() || marks->opaque) made->marks = std::move(marks);
   StatementPtr statement(made.release(), take_out);
   table_->statements.emplace(View(statement->key), statement);
   return statement;

@@ -12,6 +12,7 @@
 #include "admin/snapshot.h"
 #include "base/deadlines.h"
 #include "conf/settings.h"
+#include "protocol/session_state.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/herd.h"
@@ -66,6 +67,8 @@ class Worker final : public LoopUser {
   /// The connections that brought cancel requests, by their ids.
   std::unordered_map<uint64_t, Client*>& cancel_requesters() { return cancel_requesters_; }
   void finish_cancel(uint64_t requester, const char* outcome);
+  /// What the client said at its start that was the last to log in: others often say the same.
+  SettingValuesPtr& last_start() { return last_start_; }
 
   // --- pools
   /// This worker's end of a pool; made on first use.
@@ -133,6 +136,7 @@ class Worker final : public LoopUser {
   std::optional<Instant> woken_at_;
   Mailbox mailbox_;
   std::atomic<int> load_{0};
+  SettingValuesPtr last_start_;
   PoolStats console_stats_;
   bool suspended_ = false;
   std::map<uint32_t, std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry

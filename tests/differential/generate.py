@@ -12,14 +12,15 @@ from steps import (
     Malformed, Parse, Pause, Program, Query, Sync,
 )  # fmt: skip
 
-SUITS = {"statement": Program.MODES, "transaction": ("session", "transaction"), "session": ("session",)}
+SUITS = {"statement": Program.MODES, "transaction": ("session", "transaction"), "tracked": ("session", "transaction"),
+         "session": ("session",)}  # fmt: skip
 INT4PL, INT4DIV, LOWER, NO_FUNCTION = 177, 154, 870, 999_999
 PORTALS = ("", "", "p1", "p2")
 
 
 def program(seed):
     dice = random.Random(seed)
-    flavour = dice.choices(("statement", "transaction", "session"), (4, 4, 2))[0]
+    flavour = dice.choices(("statement", "transaction", "tracked", "session"), (4, 4, 4, 1))[0]
     author = Author(dice, flavour)
     author.write()
     return Program(seed, tuple(author.steps), SUITS[flavour])
@@ -41,6 +42,8 @@ class Author:
                     self.syncs, self.function_call, self.stray, self.malformed]  # fmt: skip
         if self.flavour != "statement":
             segments += [self.transaction] * 6
+        if self.flavour == "tracked":
+            segments += [self.tracked] * 6
         if self.flavour == "session":
             segments += [self.session_state] * 4
         for _ in range(self.dice.randrange(1, 6)):
@@ -286,6 +289,56 @@ class Author:
     def cursor(self):
         self.say(Query(f"DECLARE c CURSOR FOR {vocabulary.select(self.dice)}"), Query("FETCH 2 FROM c"),
                  Query("MOVE 1 FROM c"), Query(self.dice.choice(("CLOSE c", "FETCH ALL FROM c"))))  # fmt: skip
+
+    # --- what follows a client, or keeps it where it is
+
+    def tracked(self):
+        self.dice.choice((self.setting, self.own_setting, self.own_setting, self.setting_in_transaction, self.temporary,
+                          self.held_cursor, self.notify, self.prepared_with_execute, self.lock))()  # fmt: skip
+
+    def own_setting(self):
+        """Set in one of the ways there are, read in another transaction, or not set at all."""
+        name = f"my.own_{TAG}"
+        value = self.dice.choice(("1", "it''s", "$h$ \\ \"", "\u00e4\u00f6", "", "x" * 300))
+        simple = Query(self.dice.choice((
+            f"SET {name} = '{value}'", f"SET SESSION {name} TO '{value}'", f"RESET {name}", "RESET ALL", "DISCARD ALL",
+            f"SELECT set_config('{name}', '{value}', {self.dice.choice(('true', 'false'))})",
+            f"SELECT 1; SET {name} = '{value}'; SELECT 2", f"SET {name} = '{value}'; SELECT 1/0",
+            f"DO $$BEGIN PERFORM set_config('{name}', 'done', false); END$$",
+            "SET search_path TO DEFAULT", "SET work_mem = 'nonsense'", f"SET {name}",
+        )))
+        bound = (Parse("SELECT set_config($1, $2, $3)", "", (vocabulary.TEXT, vocabulary.TEXT, vocabulary.BOOL)),
+                 Bind((name.encode(), value.encode(), self.dice.choice((b"t", b"f")))), Execute(), Sync())  # fmt: skip
+        self.opener()
+        self.say(*self.dice.choice(((simple,), bound, (Parse(simple.sql), Bind(), Execute(), Sync()))))
+        for _ in range(self.dice.choice((0, 1, 2))):
+            self.dice.choice((self.simple, self.batch, self.read_setting))()
+        self.read_setting()
+
+    def read_setting(self):
+        """A name that a session has ever used is empty when reset, and not NULL: on other servers it may be NULL."""
+        self.say(Query(f"SELECT coalesce(current_setting('my.own_{TAG}', true), ''), current_setting('work_mem')"))
+
+    def setting_in_transaction(self):
+        name = self.dice.choice((f"my.own_{TAG}", "work_mem", "statement_timeout"))
+        self.say(Query("BEGIN"))
+        for _ in range(self.dice.choice((1, 2, 3))):
+            self.say(Query(self.dice.choice((
+                f"SET {name} = '{self.dice.randrange(64, 999999)}'", f"SET LOCAL {name} = '77777'", f"RESET {name}",
+                "SAVEPOINT s", "ROLLBACK TO s", "RELEASE s", "SELECT 1/0", "RESET ALL",
+            ))))  # fmt: skip
+        self.say(Query(self.dice.choice(("COMMIT", "ROLLBACK", "COMMIT AND CHAIN; COMMIT"))))
+        self.say(Query(f"SELECT coalesce(current_setting('{name}', true), '')"))
+
+    def prepared_with_execute(self):
+        self.say(Query("PREPARE q(int) AS SELECT $1 * 2"), Query("EXECUTE q(21)"), Query("SELECT 1"),
+                 Query("EXECUTE q(4)"), Query(self.dice.choice(("DEALLOCATE q", "DISCARD ALL"))))  # fmt: skip
+
+    def lock(self):
+        number = self.dice.randrange(1 << 30)
+        self.say(Query(f"SELECT pg_try_advisory_lock({number})"))
+        self.dice.choice((self.simple, self.batch))()
+        self.say(Query(f"SELECT pg_advisory_unlock({number})"))
 
     # --- what needs a session
 

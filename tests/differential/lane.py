@@ -90,7 +90,7 @@ class Lane:
         stream = await self._converse(program, connection, marks)
         if stream.end != "complete":
             connection.abort()
-        elif mode == "session":  # its server goes back, and is reset, only when the client leaves
+        elif mode == "session" or program.changes_session():  # which is over when the client leaves
             connection.close()
         else:
             self._pooled[mode] = connection

@@ -6,6 +6,7 @@ LANE is the schema of the client that runs the program, TAG is another one for e
 
 import dataclasses
 import itertools
+import re
 import struct
 from dataclasses import dataclass
 from typing import ClassVar
@@ -159,6 +160,9 @@ class Malformed(Step):
         return messages.message(self.tag, self.body)
 
 
+LEAVES_STATE = re.compile(r"\bSET\b|set_config|PREPARE|LISTEN|TEMP|HOLD|advisory")
+
+
 @dataclass(frozen=True)
 class Program:
     """Steps from a seed. `modes`: where it must behave as without a pooler."""
@@ -174,6 +178,10 @@ class Program:
 
     def messages(self):
         return sum(not isinstance(step, Pause) for step in self.steps)
+
+    def changes_session(self):
+        """Whether it may leave something behind that the next program of the same client would meet."""
+        return any(LEAVES_STATE.search(getattr(step, "sql", "")) for step in self.steps)
 
     def groups(self):
         """The bytes between two pauses, for each stretch."""

@@ -3,6 +3,7 @@
 import pytest
 
 from lib import messages
+from lib.headgate import as_pgbouncer
 from lib.scram import md5_secret, scram_secret
 from lib.wire import ServerError, Wire
 
@@ -21,7 +22,7 @@ CLEARTEXT, MD5, SASL = 3, 5, 10
 @pytest.fixture(scope="module", params=["trust", "plain", "md5", "scram-sha-256"])
 def pooler(request, module_headgates, postgres):
     forced = {"host": "127.0.0.1", "port": postgres.port, "dbname": "app", "user": "app"}
-    return module_headgates({"app": forced}, userlist=SECRETS, auth_type=request.param)
+    return module_headgates({"app": forced}, userlist=SECRETS, auth_type=request.param, **as_pgbouncer())
 
 
 def method_of(pooler):

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from lib import messages, processes
-from lib.headgate import Headgate
+from lib.headgate import Headgate, as_pgbouncer
 from lib.scram import md5_secret
 from lib.wire import ServerError, Wire, first_value
 
@@ -71,7 +71,8 @@ def test_users_log_in_with_what_the_server_knows(start_headgate, server, roles, 
 def test_nothing_that_a_client_left_decides_who_may_log_in(start_headgate, server, roles, connect_query):
     roles("somebody", "secret")
     database = {**server, **({"connect_query": connect_query} if connect_query else {})}
-    pooler = start(start_headgate, {"app": database}, auth_type="md5", pool_mode="transaction", default_pool_size=1)
+    pooler = start(start_headgate, {"app": database}, auth_type="md5", pool_mode="transaction", default_pool_size=1,
+                   **as_pgbouncer())  # fmt: skip
     with Wire(pooler.port) as wire:
         wire.login("postgres", "app", "x")
         wire.query("CREATE TEMP TABLE pg_authid AS SELECT 'intruder'::name AS rolname, "

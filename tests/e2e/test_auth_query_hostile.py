@@ -138,7 +138,7 @@ def test_a_session_that_was_not_discarded_is_discarded_for_the_next(start_headga
     with Forgetful() as server:
         pooler = start_headgate(
             {"app": {"host": "127.0.0.1", "port": server.port}}, userlist={"asker": "y"}, auth_type="plain",
-            auth_user="asker", default_pool_size=1, pool_mode="transaction")
+            auth_user="asker", default_pool_size=1, pool_mode="transaction", session_state="pgbouncer")
         with Wire(pooler.port) as wire:  # who leaves something behind
             wire.login("asker", "app", "y").query("SET search_path = mine")
         with Wire(pooler.port) as wire:  # who sees to it that it stays

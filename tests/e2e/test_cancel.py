@@ -111,6 +111,19 @@ def test_a_client_that_waits_for_a_server_can_be_cancelled(start_headgate):
 
 
 @pytest.mark.headgate_only
+def test_a_waiting_client_s_large_request_is_cancelled_and_the_next_is_heard(start_headgate):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
+    with Wire(pooler.port) as holder, Wire(pooler.port) as waiting:
+        holder.login().query("BEGIN")
+        waiting.login().send(query(f"SELECT '{'x' * 300_000}'"))
+        wait_until(lambda: pooler.pool()["cl_waiting"] == 1, what="the client waits")
+        waiting.cancel()
+        assert [error["C"] for error in errors(waiting.read_until())] == ["57014"]
+        holder.query("COMMIT")
+        assert waiting.value("SELECT 'survived'") == "survived"
+
+
+@pytest.mark.headgate_only
 def test_a_waiting_client_s_whole_batch_is_cancelled(start_headgate):
     pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
     with Wire(pooler.port) as holder, Wire(pooler.port) as waiting:

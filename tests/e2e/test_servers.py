@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.headgate import is_headgate
+from lib.headgate import as_pgbouncer, is_headgate
 from lib.messages import query, startup
 from lib.postgres import Postgres, User
 from lib.processes import free_port, wait_until
@@ -75,7 +75,7 @@ def test_server_reset_query_cleans_up_after_a_session(start_headgate):
 
 def test_server_reset_query_always_also_after_transactions(start_headgate):
     pooler = start_headgate(
-        pool_mode="transaction", default_pool_size=1, server_reset_query_always=1
+        pool_mode="transaction", default_pool_size=1, server_reset_query_always=1, **as_pgbouncer()
     )
     with Wire(pooler.port) as wire:
         wire.login().query("CREATE TEMP TABLE remains (id int)")

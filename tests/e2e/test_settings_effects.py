@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from lib import processes
-from lib.headgate import is_headgate
+from lib.headgate import as_pgbouncer, is_headgate
 from lib.messages import parse, query, startup, sync
 from lib.processes import wait_until
 from lib.wire import Authenticator, ServerError, Wire, errors
@@ -39,7 +39,7 @@ def fatal(wire):
 
 
 def test_ignore_startup_parameters(start_headgate):
-    pooler = start_headgate(ignore_startup_parameters="extra_float_digits, search_path")
+    pooler = start_headgate(ignore_startup_parameters="extra_float_digits, search_path", **as_pgbouncer())
     assert login(pooler, extra_float_digits="3", search_path="elsewhere") == "1"
     with pytest.raises(ServerError, match="unsupported startup parameter: work_mem"):
         login(pooler, work_mem="1MB")

@@ -9,6 +9,7 @@ from lib.wire import ServerError, Wire, errors
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]  # newer than 1.18
 READ_ONLY = "default_transaction_read_only"
+AS_PGBOUNCER = {"session_state": "pgbouncer"}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_client_is_told_its_own_value_at_login(tracking):
 
 
 def test_a_parameter_that_is_not_tracked_is_refused(tracking):
-    pooler = tracking("IntervalStyle")
+    pooler = tracking("IntervalStyle", **AS_PGBOUNCER)
     with Wire(pooler.port) as wire, pytest.raises(ServerError, match=f"unsupported startup parameter: {READ_ONLY}"):
         wire.login(**{READ_ONLY: "on"})
     with Wire(pooler.port) as wire, pytest.raises(ServerError, match="unsupported startup parameter in options"):
@@ -53,7 +54,7 @@ def test_a_parameter_that_is_not_tracked_is_refused(tracking):
 
 
 def test_an_empty_list_tracks_the_usual_five_only(tracking):
-    pooler = tracking("")
+    pooler = tracking("", **AS_PGBOUNCER)
     with Wire(pooler.port) as wire, pytest.raises(ServerError, match="unsupported startup parameter: IntervalStyle"):
         wire.login(IntervalStyle="iso_8601")
     with Wire(pooler.port) as wire:
@@ -62,24 +63,42 @@ def test_an_empty_list_tracks_the_usual_five_only(tracking):
 
 def test_what_the_server_never_reports_is_not_sent(tracking):
     """PostgreSQL 15 says nothing of its search_path."""
-    pooler = tracking("search_path")
+    pooler = tracking("search_path", **AS_PGBOUNCER)
     with Wire(pooler.port) as wire:
         assert wire.login(search_path="elsewhere").value("SHOW search_path") == '"$user", public'
 
 
-def test_a_value_that_the_server_refuses_ends_client_and_server(tracking, count_servers):
-    pooler = tracking(READ_ONLY)
+@pytest.mark.headgate_only
+def test_what_the_server_never_reports_is_a_setting_of_the_session(tracking):
+    pooler = tracking("search_path")
+    with Wire(pooler.port) as wire, Wire(pooler.port) as other:
+        assert wire.login(search_path="elsewhere").value("SHOW search_path") == "elsewhere"
+        assert other.login().value("SHOW search_path") == '"$user", public'
+        wire.query("SET search_path = a, b")
+        assert other.value("SHOW search_path") == '"$user", public'
+        assert wire.value("SHOW search_path") == "a, b"
+
+
+REFUSALS = [
+    (AS_PGBOUNCER, ("FATAL", "08P01", "invalid server parameter")),
+    ({}, ("FATAL", "22023", f'parameter "{READ_ONLY}" requires a Boolean value')),
+]
+
+
+@pytest.mark.parametrize("settings, refusal", REFUSALS)
+def test_a_value_that_the_server_refuses_ends_client_and_server(tracking, count_servers, settings, refusal):
+    pooler = tracking(READ_ONLY, **settings)
     with Wire(pooler.port) as wire, Wire(pooler.port) as other:
         other.login().query("SELECT 1")
         wire.login(**{READ_ONLY: "perhaps"}).send(b"Q\0\0\0\x0dSELECT 1\0")
         (fields,) = errors(wire.read_to_end())
-        assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "08P01", "invalid server parameter")
+        assert (fields["S"], fields["C"], fields["M"]) == refusal
         assert other.value("SELECT 'undisturbed'") == "undisturbed"
-    assert "var change failed" in pooler.log()
+    assert refusal[2] in pooler.log()
 
 
 def test_a_restart_is_needed_to_track_others(tracking):
-    pooler = tracking("IntervalStyle")
+    pooler = tracking("IntervalStyle", **AS_PGBOUNCER)
     pooler.reload(track_extra_parameters=READ_ONLY)
     with Wire(pooler.port) as wire, pytest.raises(ServerError, match="unsupported startup parameter"):
         wire.login(**{READ_ONLY: "on"})

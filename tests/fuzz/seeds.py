@@ -212,6 +212,33 @@ def sql():
             yield f"{name}_not_standard", b"\0" + data
 
 
+SESSION_TEXTS = {
+    "set": "set app.tenant = 'x'; SET SESSION \"a\".b TO DEFAULT; set role r; set time zone 'UTC'; set local a.b = 1",
+    "reset": "reset all; set a.b = 1; reset session authorization; discard all; discard temp",
+    "set_config": "select set_config('a.b'::text, 'c', false), set_config($1, (select 2), x[3]), set_config(a => 'b', c)",
+    "do": "do $$ begin if a then set a.b = 1; end if; execute 'listen x'; perform set_config('c.d', '', false); end $$",
+    "pins": "listen a; load 'x'; prepare p as select pg_advisory_lock(1); declare c cursor with hold for select 1; drop x",
+    "temporary": "explain analyze create temp table t as select 1; select 1 into temp t; create table pg_temp_3.t ()",
+    "backslash": "select '\\'; set a.b = 1; --'",
+}
+
+
+def session_marks():
+    for name, sql_text in SESSION_TEXTS.items():
+        yield name, b"\1" + sql_text.encode()
+        yield f"{name}_repeated", b"\xff" + sql_text.encode()[:64]
+
+
+def session_state():
+    """Each step is a byte: what is done, and to which name or client."""
+    yield "quoting", b"$h$ $hh$ \"a.b\" $"
+    yield "set_and_lend", bytes([0x02, 3]) + b"\x09\x0b\x11\x21\x01"
+    yield "reset", bytes([0x12, 3, 0x09, 0x0B, 0x15, 0x09, 0x0B, 0x11])
+    yield "roles", bytes([0x42, 3, 0x52, 4, 0x02, 1, 0x09, 0x0B, 0x11, 0x12, 2, 0x09, 0x0B, 0x01])
+    yield "discard", bytes([0x02, 3, 0x09, 0x0B, 0x17, 0x09, 0x0B, 0x07, 0x11])
+    yield "leave", bytes([0x02, 3, 0x0E, 0x11, 0x08, 0x01, 0x06, 0x0F])
+
+
 # --- the exchange -------------------------------------------------------------------------------------
 
 ASKED = "QFSPBdDECc"  # in the order of Asked; d describes a statement, c is CopyDone or CopyFail
@@ -392,7 +419,7 @@ SEEDS = {
     **{seeds.__name__: seeds for seeds in (
         framer, startup, frontend, backend, error_fields, exchange, exchange_server, secret, auth_packets, scram, server_auth,
         client_auth, login, userlist, hba, ldap_options, connstr, console_line, console_protocol, quote_literal, parameters,
-        intern)},
+        intern, session_marks, session_state)},
     "sql_scanner": sql, "sql_statements": sql, "ini": configurations, "config": configurations,
 }  # fmt: skip
 

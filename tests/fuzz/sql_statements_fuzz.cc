@@ -15,7 +15,7 @@ bool only_semicolons(View text) {
   return token.kind == TokenKind::end;
 }
 
-void check_statement(View sql, const Statement& statement, bool standard_strings) {
+void check_statement(View sql, const SqlStatement& statement, bool standard_strings) {
   MUST(!statement.text.empty() && lent_from(sql, statement.text));
   MUST(statement.kind != StatementKind::empty);
   MUST(SqlScanner(statement.text, standard_strings).next().text.data() == statement.text.data());
@@ -34,7 +34,7 @@ void check_statement(View sql, const Statement& statement, bool standard_strings
 
 void check_text(View sql, bool standard_strings) {
   Statements statements(sql, standard_strings);
-  const Statement first = first_statement(sql, standard_strings);
+  const SqlStatement first = first_statement(sql, standard_strings);
   size_t end = 0;
   bool broken = false;
   while (const auto statement = statements.next()) {

@@ -22,10 +22,14 @@ Actor::Actor(World& world, Network& network, Ledger& ledger, int number, int req
       self_(std::make_shared<Actor*>(this)) {}
 
 Ledger::ClientFacts Actor::facts() const {
-  return {true, database, user, application_name,
+  return {true,
+          database,
+          user,
+          application_name,
           asked_to_cancel() || phase_ == Phase::gone || broke_ || told_ ||
               ledger_.since(ledger_.operator_faults, operator_faults_before_) ||
-              allowances_.query_timeout.count() > 0 || allowances_.closing_timeouts};
+              allowances_.query_timeout.count() > 0 || allowances_.closing_timeouts,
+          start_settings};
 }
 
 bool Actor::asked_to_cancel() const {
@@ -55,9 +59,13 @@ void Actor::start(const Address& pooler) {
     actor.operator_faults_before_ = actor.ledger_.operator_faults.count;
     actor.visitor_ =
         std::make_unique<Visitor>(actor.world_, actor.passwords_, actor.user, actor.password);
-    encode_startup(actor.out_, {{"user", actor.user},
-                                {"database", actor.database},
-                                {"application_name", actor.application_name}});
+    std::vector<std::pair<std::string, std::string>> parameters = {
+        {"user", actor.user},
+        {"database", actor.database},
+        {"application_name", actor.application_name}};
+    parameters.insert(parameters.end(), actor.start_settings.begin(), actor.start_settings.end());
+    actor.session_.start_with(actor.start_settings);
+    encode_startup(actor.out_, parameters);
     actor.send_out();
   });
 }
@@ -160,6 +168,7 @@ void Actor::answer(char tag, View body) {
   world_.mark(static_cast<uint64_t>(tag) << 32 | static_cast<uint64_t>(number_));
   check_content(expected, body);
   note_names(expected);
+  note_session(expected, body);
   const bool of_copy = copying_ && copying_->statement.request == expected.statement.request;
   if (tag == 'G' && of_copy) {
     copying_->begun = true;
@@ -178,7 +187,7 @@ void Actor::check_content(const Expected& expected, View body) {
       break;
     case 'D':
     case 'd':
-      if (body == row_content(statement, expected.row)) return;
+      if (body == session_.row(statement, expected.row)) return;
       break;
     case 'C':
       if (body.starts_with("BEGIN")) status_ = 'T';
@@ -191,7 +200,7 @@ void Actor::check_content(const Expected& expected, View body) {
       return;
   }
   world_.violated("{} was answered '{}' with {} instead of {}", signature(statement), expected.tag,
-                  body, row_content(statement, expected.row));
+                  body, session_.row(statement, expected.row));
 }
 
 // --- errors
@@ -212,6 +221,7 @@ void Actor::error(View body) {
     told_ = true;
     return;
   }
+  if (status_ == 'I') session_.rollback();
   if (status_ == 'T') status_ = 'E';
   bool of_copy = false;
   while (!expected_.empty() && expected_.front().tag != 'Z') {
@@ -231,6 +241,11 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
   const Duration waited = world_.now() - asked_at_;
   const auto timed_out = [&](Duration limit) { return limit.count() > 0 && waited >= limit; };
   const bool excused =
+      // A server that is frozen does not say either what is in its session.
+      (fatal && message == "query timeout" && waited >= seconds(10) &&
+       ledger_.server_faults.count > 0) ||
+      (fatal && bad_start && message.starts_with("invalid value for parameter")) ||
+      (!ledger_.role_exists && message.starts_with("role \"")) ||
       (sqlstate == "57014" && !fatal &&
        (asked_to_cancel() ||
         (detail.starts_with("query_timeout") && timed_out(allowances_.query_timeout)))) ||

@@ -28,6 +28,9 @@ struct Allowances {
   bool limits = false;            // logins may be refused for a limit
   bool late_cancels = false;      // a cancel may strike long after it was asked for
   bool late_news = false;         // what was said last may be lost with the connection
+  bool sessions = false;          // what clients set is theirs wherever they go
+  bool shares = false;            // its server is others' too
+  bool strict = false;            // nothing at all is left to others
 };
 
 /// How a client behaves, in permille of its steps.
@@ -37,6 +40,9 @@ struct Manners {
   int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20, fleeing = 0;
   int longest_work = 20;  // milliseconds
   int largest_row = 200;
+  int settings = 0;                        // of the statements
+  int locks = 0, things = 0, secrets = 0;  // of these
+  int discards = 0;                        // of the requests
 };
 
 class Actor {
@@ -47,6 +53,9 @@ class Actor {
   std::string database, user, application_name, password;
   /// It cannot come in: nobody knows it, or its password is wrong.
   bool unwelcome = false;
+  /// What its start-up packet asks for besides; bad, if servers will not take it.
+  Settings start_settings;
+  bool bad_start = false;
 
   void start(const Address& pooler);
   /// Its script is done, or it was legitimately sent away.
@@ -101,7 +110,7 @@ class Actor {
   void ask_simple();
   void ask_transaction_step();
   void ask_batch();
-  void ask_one_batch(bool last);
+  void ask_one_batch(bool last, bool only);
   void ask_extended(const Statement& statement, bool described);
   void ask_prepared_batch();
   void ask_prepared(bool& failed);
@@ -109,6 +118,13 @@ class Actor {
   std::string choose_name(bool failed);
   void say_parse(const std::string& name, const std::string& text);
   void say_bind(const std::string& name, int shape, const Statement& statement);
+  bool asks_of_session();
+  Statement new_session_statement(bool alone, bool batch = false);
+  void choose_setting(Statement& statement, bool alone);
+  void choose_thing(Statement& statement);
+  std::string new_value(const std::string& name);
+  void ask_discard();
+  void note_session(const Expected& expected, View body);
   void note_names(const Expected& expected);
   void ask_copy_in();
   Statement new_copy();
@@ -154,6 +170,7 @@ class Actor {
   int next_name_ = 0;
   int unnamed_ = 0;  // the shape of the unnamed one; 0: none that can be bound again
   char status_ = 'I';
+  SessionModel session_;  // as the answers that have come make it
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;
   bool stalling_ = false;  // the end of what it says stays away: that is

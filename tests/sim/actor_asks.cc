@@ -34,6 +34,8 @@ void Actor::act() {
     ask_batch();
   } else if (dice.chance(manners_.copies)) {
     ask_copy_in();
+  } else if (dice.chance(manners_.discards)) {
+    ask_discard();
   } else {
     ask_simple();
   }
@@ -98,6 +100,15 @@ void Actor::expect(const Statement& statement, bool described) {
   const auto add = [&](char tag, int row = 0) { expected_.push_back({tag, statement, row}); };
   switch (statement.kind) {
     case Kind::run:
+    case Kind::look:
+    case Kind::assign:
+    case Kind::assign_local:
+    case Kind::lock:
+    case Kind::unlock:
+    case Kind::secret:
+      if (std::string words = SessionModel().refusal(statement, true); !words.empty()) {
+        return expected_.push_back({.tag = 'E', .statement = statement, .words = std::move(words)});
+      }
       if (described && statement.rows > 0) add('T');
       for (int row = 0; row < statement.rows; ++row) add('D', row);
       return add('C');
@@ -129,11 +140,21 @@ void Actor::ask_simple() {
     if (dice.chance(manners_.copies)) kind = Kind::copy_out;
     if (dice.chance(manners_.failing)) kind = Kind::fail;
     if (dice.chance(manners_.dying)) kind = Kind::die;
-    const Statement statement = new_statement(kind);
+    const Statement statement = kind == Kind::run && asks_of_session()
+                                    ? new_session_statement(count == 1)
+                                    : new_statement(kind);
     expect(statement, true);
     if (i > 0) text.push_back(';');
     text.append(to_text(statement));
-    if (kind == Kind::fail) break;
+    if (expected_.back().tag == 'E') break;
+    // What was reset is as it was, then.
+    const bool resets = statement.kind == Kind::reset || statement.kind == Kind::reset_all;
+    if (!resets || !dice.chance(manners_.failing)) continue;
+    const Statement failure = new_statement(Kind::fail);
+    expect(failure, true);
+    text.push_back(';');
+    text.append(to_text(failure));
+    break;
   }
   expected_.push_back({'Z', expected_.back().statement});
   text.push_back('\0');
@@ -149,7 +170,8 @@ void Actor::ask_transaction_step() {
     if (!end && world_.dice.chance(manners_.prepared)) return ask_prepared_batch();
     if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
   }
-  const Statement statement = new_statement(kind);
+  const Statement statement =
+      kind == Kind::run && asks_of_session() ? new_session_statement(true) : new_statement(kind);
   expect(statement, true);
   expected_.push_back({'Z', statement});
   Bytes text = to_text(statement);
@@ -162,11 +184,11 @@ void Actor::ask_batch() {
   Dice& dice = world_.dice;
   const int batches = dice.chance(300) ? dice.between(2, 5) : 1;
   closing_.clear();
-  for (int batch = 1; batch <= batches; ++batch) ask_one_batch(batch == batches);
+  for (int batch = 1; batch <= batches; ++batch) ask_one_batch(batch == batches, batches == 1);
 }
 
 // A COPY whose rows wait for the server must be the last of all; the rows of others come at once.
-void Actor::ask_one_batch(bool last) {
+void Actor::ask_one_batch(bool last, bool only) {
   Dice& dice = world_.dice;
   bool failed = false, waits = false;
   const int statements = dice.between(1, 3);
@@ -177,16 +199,19 @@ void Actor::ask_one_batch(bool last) {
       continue;
     }
     const bool copies = dice.chance(manners_.copies);
-    const Statement statement =
-        copies ? new_copy() : new_statement(dice.chance(manners_.failing) ? Kind::fail : Kind::run);
+    const bool fails = !copies && dice.chance(manners_.failing);
+    const Statement statement = copies  ? new_copy()
+                                : fails ? new_statement(Kind::fail)
+                                : asks_of_session()
+                                    ? new_session_statement(only && statements == 1, true)
+                                    : new_statement(Kind::run);
     const bool described = dice.chance(500);
     ask_extended(statement, described);
     if (!failed) {
       expected_.push_back({'1', statement});
       expected_.push_back({'2', statement});
       if (described) {
-        const bool has_rows = statement.kind == Kind::run && statement.rows > 0;
-        expected_.push_back({has_rows ? 'T' : 'n', statement});
+        expected_.push_back({answers_rows(statement) ? 'T' : 'n', statement});
       }
     }
     const Copying copy{.statement = statement,
@@ -202,7 +227,7 @@ void Actor::ask_one_batch(bool last) {
     if (copies) say_rows(copy);
     if (failed) continue;
     copies ? expect_copy(copy) : expect(statement, false);
-    failed = statement.kind == Kind::fail || expected_.back().tag == 'E';
+    failed = expected_.back().tag == 'E';
   }
   say('S', {});
   expected_.push_back({'Z', expected_.back().statement});

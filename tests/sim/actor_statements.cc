@@ -12,7 +12,10 @@ using Kind = Statement::Kind;
 
 namespace {
 
-constexpr int most_shapes = 5;
+// What a new statement is about: some set something in their session.
+int choose_shape(Dice& dice, bool settings) {
+  return dice.between(1, settings ? last_shape : last_plain_shape);
+}
 
 }  // namespace
 
@@ -31,14 +34,17 @@ void Actor::say_parse(const std::string& name, const std::string& text) {
 }
 
 void Actor::say_bind(const std::string& name, int shape, const Statement& statement) {
-  const std::string parameter = prepared_parameter(shape, statement);
+  const auto parameters = prepared_parameters(shape, statement);
   Bytes bind(1, '\0');
   bind.append(name);
-  bind.append(3, '\0');
-  bind.append("\0\1", 2);
-  char size[4];
-  store_u32(size, static_cast<uint32_t>(parameter.size()));
-  bind.append(size, sizeof size).append(parameter).append(2, '\0');
+  bind.append(4, '\0');
+  bind.push_back(static_cast<char>(parameters.size()));
+  for (const std::string& parameter : parameters) {
+    char size[4];
+    store_u32(size, static_cast<uint32_t>(parameter.size()));
+    bind.append(size, sizeof size).append(parameter);
+  }
+  bind.append(2, '\0');
   say('B', bind);
 }
 
@@ -64,7 +70,7 @@ std::string Actor::choose_name(bool failed) {
 void Actor::ask_prepared(bool& failed) {
   Dice& dice = world_.dice;
   const bool fails = dice.chance(manners_.failing);
-  const Statement statement = new_statement(fails && dice.chance(300) ? Kind::fail : Kind::run);
+  Statement statement = new_statement(fails && dice.chance(300) ? Kind::fail : Kind::run);
   if (fails && statement.kind == Kind::run && !failed) {
     plan_failure(statement);
     failed = true;
@@ -74,7 +80,7 @@ void Actor::ask_prepared(bool& failed) {
     if (!failed) expected_.push_back(std::move(expected));
   };
   const std::string name = choose_name(failed);
-  int shape = dice.between(1, most_shapes);
+  int shape = choose_shape(dice, manners_.settings > 0);
   bool known = false;
   for (const auto* names : {&names_, &new_names_}) {
     if (const auto found = names->find(name); found != names->end()) {
@@ -87,6 +93,7 @@ void Actor::ask_prepared(bool& failed) {
     shape = unnamed_;
     known = true;
   }
+  if (statement.kind == Kind::run) adapt_to_shape(statement, shape);
   if (!known) {
     say_parse(name, prepared_text(shape));
     if (!name.empty() && !failed) new_names_[name] = shape;
@@ -102,8 +109,7 @@ void Actor::ask_prepared(bool& failed) {
   const bool described = dice.chance(500);
   if (described) {
     say('D', Bytes("P\0", 2));
-    add({.tag = statement.kind == Kind::run && statement.rows > 0 ? 'T' : 'n',
-         .statement = statement});
+    add({.tag = answers_rows(statement) ? 'T' : 'n', .statement = statement});
   }
   say('E', Bytes(5, '\0'));
   if (!failed) expect(statement, false);
@@ -123,7 +129,7 @@ void Actor::plan_failure(const Statement& statement) {
     if (!closing_.contains(known) && dice.chance(500)) name = known;
   }
   if (names_.contains(name)) {
-    say_parse(name, prepared_text(dice.between(1, most_shapes)));
+    say_parse(name, prepared_text(dice.between(1, last_plain_shape)));
     error.words = fmt::format("prepared statement \"{}\" already exists", name);
   } else if (dice.chance(500)) {
     say_bind(name, 1, statement);

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "tests/sim/language_settings.h"
+
 namespace headgate::sim {
 
 namespace {
@@ -13,9 +15,13 @@ namespace {
 using Kind = Statement::Kind;
 
 constexpr std::pair<Kind, View> words[] = {
-    {Kind::begin, "begin"},      {Kind::commit, "commit"},    {Kind::rollback, "rollback"},
-    {Kind::run, "run"},          {Kind::fail, "fail"},        {Kind::copy_in, "copyin"},
-    {Kind::copy_bad, "copybad"}, {Kind::copy_out, "copyout"}, {Kind::die, "die"},
+    {Kind::begin, "begin"},      {Kind::commit, "commit"},      {Kind::rollback, "rollback"},
+    {Kind::run, "run"},          {Kind::fail, "fail"},          {Kind::copy_in, "copyin"},
+    {Kind::copy_bad, "copybad"}, {Kind::copy_out, "copyout"},   {Kind::die, "die"},
+    {Kind::look, "look"},        {Kind::assign, "assign"},      {Kind::assign_local, "local"},
+    {Kind::reset, "reset"},      {Kind::reset_all, "resetall"}, {Kind::discard, "discard"},
+    {Kind::make, "make"},        {Kind::unmake, "unmake"},      {Kind::lock, "lock"},
+    {Kind::unlock, "unlock"},    {Kind::secret, "secret"},
 };
 
 std::optional<Statement> parse_own(View text) {
@@ -38,48 +44,7 @@ std::optional<Statement> parse_own(View text) {
   return std::nullopt;
 }
 
-// SET name='value', as the sessions write it.
-std::optional<Statement> parse_set(View text) {
-  const size_t equals = text.find('=');
-  if (!text.starts_with("SET ") || equals == text.npos || text.size() < equals + 3 ||
-      text[equals + 1] != '\'' || text.back() != '\'') {
-    return std::nullopt;
-  }
-  Statement statement{.kind = Kind::set};
-  statement.name = text.substr(4, equals - 4);
-  statement.value = text.substr(equals + 2, text.size() - equals - 3);
-  return statement;
-}
-
-constexpr View prepared_word = "prepared p";
-
-std::optional<Statement> parse_prepared(View text) {
-  if (!text.starts_with(prepared_word)) return std::nullopt;
-  Statement statement{.kind = Kind::prepared};
-  const char* begin = text.data() + prepared_word.size();
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(begin, end, statement.shape);
-  if (error != std::errc() || View(stop, static_cast<size_t>(end - stop)) != ".")
-    return std::nullopt;
-  return statement;
-}
-
-std::optional<Statement> parse_statement(View text) {
-  if (text == "ROLLBACK") return Statement{.kind = Kind::rollback};
-  if (text == "DISCARD ALL") return Statement{.kind = Kind::discard};
-  if (text == "select 1") return Statement{.kind = Kind::check};
-  if (auto set = parse_set(text)) return set;
-  if (auto prepared = parse_prepared(text)) return prepared;
-  return parse_own(text);
-}
-
-}  // namespace
-
-std::string signature(const Statement& statement) {
-  return fmt::format("c{} r{}", statement.client, statement.request);
-}
-
-std::string to_text(const Statement& statement) {
+std::string own_text(const Statement& statement) {
   for (const auto& [kind, name] : words) {
     if (kind != statement.kind) continue;
     return fmt::format("{} {} n{} s{} t{}.", name, signature(statement), statement.rows,
@@ -88,10 +53,81 @@ std::string to_text(const Statement& statement) {
   return "";
 }
 
+constexpr View prepared_word = "prepared p";
+
+std::optional<Statement> parse_prepared(View text) {
+  const size_t at = text.find(prepared_word);
+  if (at == text.npos) return std::nullopt;
+  Statement statement{.kind = Kind::prepared};
+  const char* begin = text.data() + at + prepared_word.size();
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(begin, end, statement.shape);
+  if (parsed.ec != std::errc() || prepared_text(statement.shape) != text) return std::nullopt;
+  return statement;
+}
+
+// Of the statements that make things: the one that is said so.
+std::optional<Statement> find_thing(Statement statement, View sql) {
+  for (const Thing& thing : things) {
+    statement.name = thing.kind;
+    if (session_sql(statement) == sql) return statement;
+  }
+  return std::nullopt;
+}
+
+// What servers and the scanner read stands in front, and who says it in a comment behind.
+std::optional<Statement> parse_signed(View text) {
+  const size_t comment = text.rfind(" /*");
+  if (comment == text.npos || !text.ends_with("*/")) return std::nullopt;
+  auto statement = parse_own(text.substr(comment + 3, text.size() - comment - 5));
+  if (!statement) return std::nullopt;
+  if (statement->kind == Kind::make || statement->kind == Kind::unmake ||
+      statement->kind == Kind::secret) {
+    return find_thing(*statement, text.substr(0, comment));
+  }
+  const auto said = parse_session_sql(text.substr(0, comment));
+  if (!said || said->kind != statement->kind) return std::nullopt;
+  statement->name = said->name;
+  statement->value = said->value;
+  statement->spelling = said->spelling;
+  return statement;
+}
+
+std::optional<Statement> parse_statement(View text) {
+  if (text == "ROLLBACK") return Statement{.kind = Kind::rollback};
+  if (text == "select 1") return Statement{.kind = Kind::check};
+  if (auto prepared = parse_prepared(text)) return prepared;
+  if (auto statement = parse_signed(text)) return statement;
+  if (auto question = parse_question(text)) return question;
+  if (auto own = parse_session_sql(text); own && is_of_headgate(own->kind)) return own;
+  return parse_own(text);
+}
+
+constexpr View set_config_text = "SELECT set_config('app.x', $1, false)",
+               set_named_text = "select pg_catalog.set_config($1, $2, false)",
+               set_fixed_text = "SET app.y = 'by p8'";
+
+}  // namespace
+
+bool answers_rows(const Statement& statement) {
+  return statement.rows > 0 && statement.kind != Kind::copy_in &&
+         statement.kind != Kind::copy_bad && statement.kind != Kind::copy_out;
+}
+
+std::string signature(const Statement& statement) {
+  return fmt::format("c{} r{}", statement.client, statement.request);
+}
+
+std::string to_text(const Statement& statement) {
+  const std::string sql = session_sql(statement);
+  const std::string own = own_text(statement);
+  return sql.empty() ? own : fmt::format("{} /*{}*/", sql, own);
+}
+
 std::optional<std::vector<Statement>> parse_query(View text) {
   std::vector<Statement> statements;
   while (!text.empty()) {
-    const size_t end = std::min(text.find(';'), text.size());
+    const size_t end = end_of_statement(text);
     auto statement = parse_statement(text.substr(0, end));
     if (!statement) return std::nullopt;
     statements.push_back(std::move(*statement));
@@ -101,17 +137,41 @@ std::optional<std::vector<Statement>> parse_query(View text) {
   return statements;
 }
 
-std::string prepared_text(int shape) { return fmt::format("{}{}.", prepared_word, shape); }
+// --- prepared statements
 
-std::string prepared_parameter(int shape, const Statement& statement) {
-  return fmt::format("{}: {}", shape, to_text(statement));
+std::string prepared_text(int shape) {
+  const View does[] = {set_config_text, set_named_text, set_fixed_text};
+  const std::string own = fmt::format("{}{}.", prepared_word, shape);
+  if (shape <= last_plain_shape || shape > last_shape) return own;
+  return fmt::format("{} /*{}*/", does[shape - last_plain_shape - 1], own);
 }
 
-std::optional<Statement> run_prepared(int shape, View parameter) {
+void adapt_to_shape(Statement& statement, int shape) {
+  if (shape <= last_plain_shape) return;
+  statement.kind = Kind::assign;
+  statement.name = shape == last_plain_shape + 1 ? "app.x" : "app.y";
+  statement.rows = shape < last_shape ? 1 : 0;
+  statement.milliseconds = statement.size = 0;
+  const auto parameters = prepared_parameters(shape, statement);
+  statement.value = shape < last_shape ? parameters.back() : "by p8";
+}
+
+// What is set is the parameter itself.
+std::vector<std::string> prepared_parameters(int shape, const Statement& statement) {
+  std::string parameter = fmt::format("{}: {}", shape, own_text(statement));
+  if (shape == last_plain_shape + 2) return {"App.Y", std::move(parameter)};
+  return {std::move(parameter)};
+}
+
+std::optional<Statement> run_prepared(int shape, const std::vector<std::string>& parameters) {
   const std::string meant = fmt::format("{}: ", shape);
-  if (!parameter.starts_with(meant)) return std::nullopt;
-  return parse_own(parameter.substr(meant.size()));
+  if (parameters.empty() || !parameters.back().starts_with(meant)) return std::nullopt;
+  auto statement = parse_own(View(parameters.back()).substr(meant.size()));
+  if (statement && statement->kind != Kind::fail) adapt_to_shape(*statement, shape);
+  return statement;
 }
+
+// --- what is answered
 
 Bytes row_content(const Statement& statement, int row) {
   Bytes content = fmt::format("{} row {} ", signature(statement), row);

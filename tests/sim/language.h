@@ -22,9 +22,19 @@ struct Statement {
     copy_in,
     copy_bad,  // a COPY FROM STDIN that fails: at once, or half way through its rows
     copy_out,
-    die,       // the server's process ends with a FATAL
-    set,       // Headgate's own: a parameter
-    discard,   // Headgate's own: server_reset_query
+    die,           // the server's process ends with a FATAL
+    look,          // answers what its session is like
+    assign,        // SET: a client's, or Headgate's own
+    assign_local,  // SET LOCAL
+    reset,         // a client's, or Headgate's own
+    reset_all,
+    discard,  // a client's, or Headgate's own: server_reset_query
+    lock,     // an advisory lock, one for each client
+    unlock,   // answers whether it was held
+    make,     // something else that stays in its session, one of each kind for each client
+    unmake,
+    secret,    // a function that leaves something in its session, which its text does not tell
+    question,  // Headgate's own: what its client has made of the session
     check,     // Headgate's own: server_check_query
     stray,     // Execute of a portal that nobody has
     prepared,  // one of several shapes, the same for all; what to run comes with the Bind
@@ -34,8 +44,16 @@ struct Statement {
   int request = 0;
   int rows = 0, size = 0, milliseconds = 0;
   int shape = 0;                // prepared
-  std::string name{}, value{};  // set
+  int spelling = 0;             // one of several that mean the same
+  std::string name{}, value{};  // of a setting; or what to make
+  /// What a question asks, in the order of its columns: "=name" for a setting's value, "?name"
+  /// whether it is at its default, "!name" whether there is anything of a kind that pins.
+  std::vector<std::string> columns{};
 };
+/// How many spellings a statement that sets something has.
+constexpr int most_spellings = 4;
+/// It answers rows, if rows are what it answers.
+bool answers_rows(const Statement& statement);
 
 /// Who asks for what: "c7 r42".
 std::string signature(const Statement& statement);
@@ -43,11 +61,16 @@ std::string to_text(const Statement& statement);
 /// The statements of a query, or nothing where one of them is not of this language.
 std::optional<std::vector<Statement>> parse_query(View text);
 
-/// The text of a prepared statement, and the parameter that makes it run `statement`.
+/// The text of a prepared statement, and the parameters that make it run `statement`.
 std::string prepared_text(int shape);
-std::string prepared_parameter(int shape, const Statement& statement);
-/// What such a parameter makes a prepared statement run; nothing if it was meant for another shape.
-std::optional<Statement> run_prepared(int shape, View parameter);
+std::vector<std::string> prepared_parameters(int shape, const Statement& statement);
+/// What such parameters make a prepared statement run; nothing if they were meant for another
+/// shape.
+std::optional<Statement> run_prepared(int shape, const std::vector<std::string>& parameters);
+/// Shapes up to this one do nothing to their session; those up to the last one set something.
+constexpr int last_plain_shape = 5, last_shape = 8;
+/// Makes the statement what this shape does.
+void adapt_to_shape(Statement& statement, int shape);
 
 /// The content of a row: tells whose it is, and shows when a byte of it was lost or exchanged.
 Bytes row_content(const Statement& statement, int row);

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "tests/sim/session.h"
 #include "tests/sim/world.h"
 
 namespace headgate::sim {
@@ -27,8 +28,19 @@ struct Ledger {
     bool exists = false;
     std::string database, user, application_name;
     bool may_be_cancelled = false;  // it asked for it, it is gone, or a timeout of ours may strike
+    Settings start{};               // what its session begins with
   };
   std::function<ClientFacts(int client)> facts_of;
+
+  /// What the session of this client must be like: what servers have carried out for it.
+  SessionModel& session_of(int client) {
+    const auto found = sessions_.find(client);
+    if (found != sessions_.end()) return found->second;
+    SessionModel& session = sessions_[client];
+    session.start_with(facts_of(client).start);
+    return session;
+  }
+  bool role_exists = true;
 
   /// What may legitimately fail a client's request: a server that died or broke, an operator's
   /// KILL.
@@ -61,6 +73,9 @@ struct Ledger {
   bool disabled = false;  // some database was
   /// Until then servers cannot be reached, or log-ins are still held back for that reason.
   Instant trouble_until{};
+
+ private:
+  std::map<int, SessionModel> sessions_;
 };
 
 }  // namespace headgate::sim

@@ -1,7 +1,6 @@
 #include "tests/sim/postgres.h"
 
 #include <algorithm>
-#include <cctype>
 
 namespace headgate::sim {
 
@@ -29,6 +28,13 @@ std::vector<Backend*> Postgres::backends() {
     if (!backend->gone() && backend->session()) all.push_back(backend.get());
   }
   return all;
+}
+
+const Backend* Postgres::find(int process) const {
+  for (const auto& backend : backends_) {
+    if (backend->process() == process && !backend->gone()) return backend.get();
+  }
+  return nullptr;
 }
 
 size_t Postgres::sessions(const std::string& database, const std::string& user) const {
@@ -201,7 +207,11 @@ void Backend::query(View text) {
   parsed_.reset();
   auto statements = parse_query(text);
   if (!statements) host_.world().violated("server {} got a query nobody sent: {}", process_, text);
+  Dice& dice = host_.world().dice;
   for (Statement& statement : *statements) {
+    const bool ours = statement.client == 0 && (statement.kind == Statement::Kind::assign ||
+                                                statement.kind == Statement::Kind::question);
+    if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
     steps_.push_back({Step::Kind::execute, std::move(statement), {}, true});
   }
   steps_.back().last = true;
@@ -212,7 +222,7 @@ void Backend::do_step(Step step) {
     case Step::Kind::message:
       return say(step.message[0], {});
     case Step::Kind::describe:
-      if (step.statement.rows > 0 && step.statement.kind == Statement::Kind::run) {
+      if (answers_rows(step.statement)) {
         return say('T', signature(step.statement));
       }
       return say('n', {});
@@ -273,6 +283,8 @@ void Backend::check_asker(const Statement& statement) {
                    values_["application_name"], facts.application_name);
   }
   owner_ = statement.client;
+  // Behind a RESET that fails with it there is no moment to bring back what it has begun with.
+  if (statement.kind != Statement::Kind::fail) check_session(statement);
 }
 
 void Backend::execute(const Statement& statement) {
@@ -281,6 +293,8 @@ void Backend::execute(const Statement& statement) {
     return fail("25P02", "current transaction is aborted");
   }
   if (statement.client != 0) host_.ledger().executed(statement.client, statement.request);
+  const std::string refusal = model_.refusal(statement, host_.ledger().role_exists);
+  if (!refusal.empty()) return fail("22023", refusal);
   switch (statement.kind) {
     case Kind::nothing:
       return say('I', {});
@@ -291,6 +305,7 @@ void Backend::execute(const Statement& statement) {
     case Kind::rollback: {
       const bool failed = status_ == 'E' || statement.kind == Kind::rollback;
       status_ = 'I';
+      settings_settle(!failed);
       return complete(failed ? "ROLLBACK" : "COMMIT");
     }
     case Kind::run:
@@ -306,12 +321,21 @@ void Backend::execute(const Statement& statement) {
       copying_ = statement;
       copied_ = 0;
       return say('G', Bytes(3, '\0'));
-    case Kind::set:
-      return set(statement);
+    case Kind::look:
+    case Kind::unlock:
+    case Kind::lock:
+    case Kind::make:
+    case Kind::unmake:
+    case Kind::assign:
+    case Kind::assign_local:
+    case Kind::reset:
+    case Kind::reset_all:
+    case Kind::secret:
+      return change_session(statement);
     case Kind::discard:
-      statements_.clear();
-      parsed_.reset();
-      return complete("DISCARD ALL");
+      return discard(statement);
+    case Kind::question:
+      return answer_question(statement);
     case Kind::check:
       return complete("SELECT 1");
     case Kind::stray:
@@ -329,23 +353,10 @@ void Backend::answer_rows(const Statement& statement) {
     say('T', signature(statement));
   }
   for (int row = 0; row < statement.rows; ++row) {
-    say(copy ? 'd' : 'D', row_content(statement, row));
+    say(copy ? 'd' : 'D', model_.row(statement, row));
   }
   if (copy) say('c', {});
   complete(fmt::format("{} {}", copy ? "COPY" : "SELECT", statement.rows));
-}
-
-void Backend::set(const Statement& statement) {
-  for (auto& [name, value] : values_) {
-    const bool same =
-        std::equal(name.begin(), name.end(), statement.name.begin(), statement.name.end(),
-                   [](char a, char b) { return std::tolower(a) == std::tolower(b); });
-    if (!same) continue;
-    value = statement.value;
-    complete("SET");
-    return report(name);
-  }
-  fail("42704", "unrecognized configuration parameter");
 }
 
 // --- COPY
@@ -425,6 +436,7 @@ void Backend::fail(View sqlstate, View text, bool fatal) {
     end_->send_all(out_);
     return close();
   }
+  if (status_ == 'I') settings_settle(false);
   if (status_ == 'T') status_ = 'E';
   // What remains of the simple query is not run; a batch is skipped up to its Sync.
   const bool simple = copying_ ? copy_simple_ : !implicit_;
@@ -443,7 +455,10 @@ void Backend::fail(View sqlstate, View text, bool fatal) {
 
 void Backend::ready() {
   implicit_ = false;
-  if (status_ == 'I') owner_ = 0;
+  if (status_ == 'I') {
+    settings_settle(true);
+    owner_ = 0;
+  }
   say('Z', View(&status_, 1));
 }
 

@@ -36,6 +36,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   const std::string& user() const { return user_; }
   int process() const { return process_; }
   bool in_transaction() const { return status_ != 'I'; }
+  const SessionModel& model() const { return model_; }
 
  private:
   struct Step {
@@ -66,7 +67,14 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void execute(const Statement& statement);
   void answer_rows(const Statement& statement);
   void copy_message(char tag, View body);
-  void set(const Statement& statement);
+  void change_session(const Statement& statement);
+  void discard(const Statement& statement);
+  void reset_reported();
+  bool report_changed(const Statement& statement);
+  void answer_question(const Statement& statement);
+  std::optional<std::string> not_set_by_session(View names) const;
+  void settings_settle(bool committed);
+  void check_session(const Statement& statement);
   void complete(View tag);
   void fail(View sqlstate, View text, bool fatal = false);
   void ready();
@@ -75,6 +83,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void flush();
   void close();
   void report(View name);
+  static const std::map<std::string, std::string>& values_at_start();
 
   Postgres& host_;
   EndPtr end_;
@@ -82,8 +91,10 @@ class Backend : public std::enable_shared_from_this<Backend> {
   int32_t secret_ = 0;
   Bytes in_, out_;
   std::deque<Step> steps_;
-  std::unique_ptr<ClientAuth> proof_;  // as long as it has to be given
-  std::map<std::string, std::string> values_;
+  std::unique_ptr<ClientAuth> proof_;          // as long as it has to be given
+  std::map<std::string, std::string> values_;  // those that are reported
+  SessionModel model_;
+  int secret_of_ = 0;  // the client whose function has left something
   std::map<std::string, Statement> statements_;
   std::optional<Statement> parsed_, bound_;  // the unnamed statement and portal
   std::optional<Statement> working_;         // what it is busy with
@@ -116,12 +127,16 @@ class Postgres {
   /// Processes that serve a session, frozen ones left out.
   size_t sessions(const std::string& database, const std::string& user) const;
   std::vector<Backend*> backends();
+  /// Null: it is gone.
+  const Backend* find(int process) const;
   void cancel(int process, int32_t secret);
   /// What is demanded of those who come.
   Passwords passwords;
   KeyCache keys;
   /// Time that a cancel request takes at most.
   Duration cancel_delay = milliseconds(1);
+  /// What Headgate itself says about sessions takes time too, and can be cancelled.
+  bool busy = false;
   /// Called when a session has begun.
   std::function<void()> on_session;
 

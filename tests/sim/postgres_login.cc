@@ -105,12 +105,7 @@ void Backend::proceed(AuthStep step) {
 }
 
 void Backend::welcome() {
-  values_ = {{"client_encoding", "UTF8"},
-             {"DateStyle", "ISO, MDY"},
-             {"TimeZone", "UTC"},
-             {"application_name", ""},
-             {"standard_conforming_strings", "on"},
-             {"server_version", "15.0"}};
+  values_ = values_at_start();
   say('R', Bytes(4, '\0'));
   for (const auto& [name, value] : values_) report(name);
   char key[8];

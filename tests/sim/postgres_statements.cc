@@ -12,6 +12,18 @@ std::string take_string(View& text) {
   return taken;
 }
 
+// No formats, so many parameters, and each behind its size.
+std::vector<std::string> take_parameters(View body) {
+  std::vector<std::string> parameters;
+  body.remove_prefix(4);
+  while (body.size() > 4) {
+    const size_t size = load_u32(body.data());
+    parameters.emplace_back(body.substr(4, size));
+    body.remove_prefix(4 + size);
+  }
+  return parameters;
+}
+
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
 }  // namespace
@@ -46,12 +58,12 @@ void Backend::bind(View body) {
   }
   bound_ = name.empty() ? *parsed_ : found->second;
   if (bound_->kind == Statement::Kind::prepared) {
-    const size_t size = load_u32(body.data() + 4);
-    const View parameter = body.substr(8, size);
-    const auto meant = run_prepared(bound_->shape, parameter);
+    const auto parameters = take_parameters(body);
+    const auto meant = run_prepared(bound_->shape, parameters);
     if (!meant) {
       host_.world().violated("server {} runs p{} under the name {} for '{}'", process_,
-                             bound_->shape, quoted(name), parameter);
+                             bound_->shape, quoted(name),
+                             parameters.empty() ? "" : parameters.back());
     }
     bound_ = *meant;
   }

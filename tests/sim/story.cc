@@ -43,6 +43,7 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
       ledger_.trouble_until = std::max(ledger_.trouble_until, world_.now() + 2 * login_retry);
     };
   }
+  postgres_->busy = world_.dice.chance(300);
   if (misfortunes_.slow_cancels) postgres_->cancel_delay = seconds(12);
   add_actors();
   add_operators();
@@ -101,6 +102,9 @@ std::string Story::choose_settings() {
   const char* mode = modes < 7 ? "transaction" : modes < 9 ? "session" : "statement";
   set("pool_mode", mode);
   allowances_.transactions = modes < 9;
+  const char* policy = choose_policy();
+  set("session_state", policy);
+  allowances_.shares = modes < 7 || modes == 9;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
   set("default_pool_size", size);
@@ -125,10 +129,19 @@ std::string Story::choose_settings() {
   set("query_wait_timeout", 0);
   set("server_connect_timeout", dice.between(2, 15));
   set("cancel_wait_timeout", dice.between(1, 10));
+  ini += choose_timeouts();
+  title_ += fmt::format("; {} mode, {}, {} workers, {} servers{}", mode, policy, workers_,
+                        limits_.pool, passwords_.describe());
+  return ini;
+}
+
+std::string Story::choose_timeouts() {
+  Dice& dice = world_.dice;
+  std::string ini;
   if (dice.chance(150)) {
-    set("query_timeout", 1);
+    ini += "query_timeout = 1\n";
     allowances_.query_timeout = seconds(1);
-    if (dice.chance(500)) set("timeout_action", "close");
+    if (dice.chance(500)) ini += "timeout_action = close\n";
   }
   if (dice.chance(150)) {
     allowances_.query_wait_timeout = seconds(2);
@@ -136,13 +149,16 @@ std::string Story::choose_settings() {
   }
   if (dice.chance(100)) {
     allowances_.closing_timeouts = true;
-    set("idle_transaction_timeout", 1);
-    set("transaction_timeout", 2);
-    set("client_idle_timeout", 3);
+    ini += "idle_transaction_timeout = 1\ntransaction_timeout = 2\nclient_idle_timeout = 3\n";
   }
-  title_ += fmt::format("; {} mode, {} workers, {} servers{}", mode, workers_, limits_.pool,
-                        passwords_.describe());
   return ini;
+}
+
+const char* Story::choose_policy() {
+  const int policies = world_.dice.between(0, 9);
+  allowances_.sessions = policies < 8;
+  allowances_.strict = policies >= 6;
+  return policies < 6 ? "track" : policies < 8 ? "strict" : "pgbouncer";
 }
 
 // In most stories those who belong here can come in, in some the files know too little.
@@ -178,6 +194,13 @@ void Story::choose_manners() {
   manners_.transactions = dice.between(0, 600);
   manners_.longest_work = dice.chance(150) ? 1500 : 20;
   manners_.largest_row = dice.chance(100) ? 3000 : 200;
+  if (!allowances_.sessions) return;
+  manners_.settings = maybe(700, dice.between(50, 700));
+  manners_.locks = maybe(300, 150);
+  manners_.things = maybe(300, 150);
+  manners_.secrets = allowances_.strict ? 60 : maybe(200, 30);
+  misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
+  manners_.discards = maybe(300, 60);
 }
 
 void Story::add_actors() {
@@ -198,10 +221,24 @@ void Story::add_actors() {
       if (passwords_.clients == AuthMethod::trust || dice.chance(500)) actor.user = "nobody";
       actor.password = "guessed";
     }
+    if (allowances_.sessions && dice.chance(150)) choose_start(actor);
     actor.application_name = dice.chance(500) ? "app" : fmt::format("app-{}", number);
+    if (manners_.settings > 0 && dice.chance(400)) actor.application_name = "";
     world_.after(dice.between(microseconds(0), milliseconds(dice.chance(500) ? 5 : 1500)),
                  [&actor] { actor.start(House::address()); });
   }
+}
+
+// What a client wants from the start; some ask for what no server has.
+void Story::choose_start(Actor& actor) {
+  Dice& dice = world_.dice;
+  if (dice.chance(700)) actor.start_settings["app.x"] = fmt::format("start of c{}", actor.number());
+  if (dice.chance(300)) actor.start_settings["search_path"] = "begin, public";
+  if (dice.chance(300)) actor.start_settings["work_mem"] = "64MB";
+  if (dice.chance(100)) actor.start_settings["role"] = "r1";
+  if (!dice.chance(200)) return;
+  actor.start_settings["work_mem"] = "plenty";
+  actor.bad_start = true;
 }
 
 void Story::add_operators() {
@@ -225,6 +262,12 @@ void Story::add_operators() {
 // --- what befalls everybody
 
 void Story::schedule_misfortunes() {
+  if (misfortunes_.role_goes) {
+    world_.after(world_.dice.between(microseconds(0), milliseconds(200)), [this] {
+      world_.note("the roles are dropped");
+      ledger_.role_exists = false;
+    });
+  }
   if (title_.starts_with("calm")) return;
   const int count = world_.dice.between(3, 25);
   for (int i = 0; i < count; ++i) {

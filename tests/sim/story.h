@@ -31,14 +31,17 @@ class Story {
   struct Misfortunes {
     bool clients_break = false, servers_die = false, servers_freeze = false, doors_close = false;
     bool threads_stall = false, operators = false, slow_cancels = false, network_holds = false;
-    bool lookups_fail = false;
+    bool lookups_fail = false, role_goes = false;
   };
 
   void choose_misfortunes();
   std::string choose_settings();
+  std::string choose_timeouts();
+  const char* choose_policy();
   void choose_passwords();
   void choose_manners();
   void add_actors();
+  void choose_start(Actor& actor);
   void add_operators();
   void schedule_misfortunes();
   void misfortune();

@@ -6,6 +6,7 @@ namespace headgate::sim {
 
 void Watch::after_event() {
   check_limits();
+  check_sessions();
   for (PoolEntry* entry : house_.pooler().registry().pools()) {
     check_waiting(*entry);
     check_fairness(*entry);
@@ -52,6 +53,37 @@ void Watch::count_sessions() {
       world_.violated("PostgreSQL sees {} sessions of user {}, the limit is {}", of_user,
                       entry->user.name, limits_.user);
     }
+  }
+}
+
+// --- what cannot go from client to client
+
+// It never comes to rest in a pool, and pins nobody longer than it is there.
+void Watch::check_sessions() {
+  for (WorkerId id = 0; id < house_.workers(); ++id) {
+    house_.pooler().worker(id).servers().for_each([&](Server& server) {
+      const bool idle = server.task() == Server::Task::idle;
+      const bool pinned = server.session().pins().any();
+      if (!idle && !pinned) return;
+      const Backend* backend = postgres_.find(server.process());
+      if (!backend) return;
+      const SessionModel& there = backend->model();
+      constexpr std::pair<Pin, View> kinds[] = {
+          {Pin::advisory_lock, "lock"}, {Pin::temporary, "temporary"}, {Pin::cursor, "cursor"},
+          {Pin::prepared, "prepared"},  {Pin::listen, "listen"},       {Pin::load, "load"}};
+      const bool settled = server.relay() && server.exchange().clean() &&
+                           !server.session().asking() && !server.session().must_ask();
+      for (const auto& [pin, kind] : kinds) {
+        const bool holds = there.has_any(kind);
+        if (idle && (holds || pinned)) {
+          world_.violated("server {} is idle and has{}{}", server.process(), there.told(),
+                          pinned ? ", pinned" : "");
+        }
+        if (settled && server.session().pins().has(pin) && !holds && pin != Pin::load) {
+          world_.violated("server {} is pinned by a {} that is not there", server.process(), kind);
+        }
+      }
+    });
   }
 }
 

@@ -47,6 +47,7 @@ class Watch {
   using Waits = std::map<uint64_t, Wait>;  // by the client's id
 
   void check_limits();
+  void check_sessions();
   void check_waiting(PoolEntry& entry);
   void check_fairness(PoolEntry& entry);
   bool is_active(WorkerId worker, uint64_t id);

@@ -26,6 +26,11 @@ def is_headgate(program=PROGRAM):
     return os.path.basename(program) != "pgbouncer"
 
 
+def as_pgbouncer(program=PROGRAM):
+    """The settings with which Headgate cares for sessions as little as PgBouncer does."""
+    return {"session_state": "pgbouncer"} if is_headgate(program) else {}
+
+
 def quick_end(program):
     """The signal that ends it at once, and the exit status that follows."""
     # PgBouncer 1.18 dies by SIGQUIT without a handler, and exits with 1 after SIGTERM.

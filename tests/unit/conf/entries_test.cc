@@ -46,7 +46,8 @@ TEST_CASE("entries: every key of a database finds its member") {
   const std::string text =
       "dbname=d host=h,i port=1 user=u password='p w' auth_user=au auth_query='select $1' "
       "auth_dbname=ad pool_size=2 min_pool_size=3 reserve_pool_size=4 max_db_connections=5 "
-      "max_db_client_connections=6 pool_mode=Statement server_lifetime=7 query_wait_timeout=8 "
+      "max_db_client_connections=6 pool_mode=Statement session_state=Strict server_lifetime=7 "
+      "query_wait_timeout=8 "
       "connect_query='set x=1' load_balance_hosts=disable client_encoding=utf8 datestyle=ISO "
       "timezone=UTC application_name=n";
   const DatabaseEntry entry = database(text);
@@ -64,6 +65,7 @@ TEST_CASE("entries: every key of a database finds its member") {
   CHECK(entry.max_db_connections == 5);
   CHECK(entry.max_db_client_connections == 6);
   CHECK(entry.pool_mode == PoolMode::statement);
+  CHECK(entry.session_state == SessionPolicy::strict);
   CHECK(entry.server_lifetime == Duration(seconds(7)));
   CHECK(entry.query_wait_timeout == Duration(seconds(8)));
   CHECK(entry.connect_query == "set x=1");
@@ -114,6 +116,7 @@ TEST_CASE("entries: the errors of a database line") {
   CHECK(database_refusal("port=abc") == "invalid port: abc");
   CHECK(database_refusal("port=65536") == "invalid port: 65536");
   CHECK(database_refusal("pool_mode=x") == "invalid pool mode: x");
+  CHECK(database_refusal("session_state=x") == "invalid session_state: x");
   CHECK(database_refusal("pool_size=abc") == "invalid pool_size: abc");
   CHECK(database_refusal("pool_size=99999999999999999999") ==
         "invalid pool_size: 99999999999999999999");
@@ -126,6 +129,8 @@ TEST_CASE("entries: the errors of a database line") {
 
 TEST_CASE("entries: a mistyped key is told its nearest") {
   CHECK(parse_database("db", "pool_sise=1", ignored).error().hint == "did you mean pool_size?");
+  CHECK(parse_database("db", "session_stat=1", ignored).error().hint ==
+        "did you mean session_state?");
   CHECK(parse_user("u", "pool_mod=session", ignored).error().hint == "did you mean pool_mode?");
 }
 
@@ -139,11 +144,13 @@ TEST_CASE("entries: names that a database cannot have") {
 
 TEST_CASE("entries: every key of a user finds its member") {
   const UserEntry entry = user(
-      "pool_mode=session pool_size=1 reserve_pool_size=2 max_user_connections=3 "
+      "pool_mode=session session_state=pgbouncer pool_size=1 reserve_pool_size=2 "
+      "max_user_connections=3 "
       "max_user_client_connections=4 query_timeout=5 idle_transaction_timeout=6 "
       "transaction_timeout=7 client_idle_timeout=8 query_wait_timeout=9");
   CHECK(entry.name == "u");
   CHECK(entry.pool_mode == PoolMode::session);
+  CHECK(entry.session_state == SessionPolicy::pgbouncer);
   CHECK(entry.pool_size == 1);
   CHECK(entry.reserve_pool_size == 2);
   CHECK(entry.max_user_connections == 3);
@@ -161,12 +168,16 @@ TEST_CASE("entries: a timeout of 0 is inherited, but for query_wait_timeout") {
   CHECK(!user("max_user_connections=0").max_user_connections);
   CHECK(user("query_wait_timeout=0").query_wait_timeout == Duration::zero());
   CHECK(!user("").pool_mode);
+  CHECK(!user("").session_state);
 }
 
 TEST_CASE("entries: the errors of a user line") {
   CHECK(refusal(parse_user("u", "session", ignored)) == "syntax error in user settings");
   CHECK(refusal(parse_user("u", "host=x", ignored)) == "unrecognized user parameter: host");
   CHECK(refusal(parse_user("u", "pool_mode=x", ignored)) == "invalid pool mode: x");
+  const auto policy = parse_user("u", "session_state=x", ignored);
+  CHECK(refusal(policy) == "invalid session_state: x");
+  CHECK(policy.error().hint == "expected one of track, strict, pgbouncer");
   CHECK(refusal(parse_user(std::string(128, 'a'), "", ignored)) ==
         "too long user name: " + std::string(128, 'a'));
 }

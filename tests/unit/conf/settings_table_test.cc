@@ -41,6 +41,7 @@ struct AnotherValue {
   std::string operator()(AuthMethod Settings::*) const { return "trust"; }
   std::string operator()(SslMode Settings::*) const { return "allow"; }
   std::string operator()(TimeoutAction Settings::*) const { return "close"; }
+  std::string operator()(SessionPolicy Settings::*) const { return "strict"; }
   std::string operator()(Octal) const { return "0700"; }
   std::string operator()(FreeText) const { return "select 1; select 2 ; -- x"; }
   std::string operator()(const Other& other) const {
@@ -68,7 +69,7 @@ TEST_CASE("settings: the names, in the order of PgBouncer's SHOW CONFIG") {
     previous = setting.name;
   }
   CHECK(names.size() == 102);     // PgBouncer's, and workers
-  CHECK(settings.size() == 103);  // and timeout_action
+  CHECK(settings.size() == 104);  // and session_state, timeout_action
   CHECK(out_of_order == 1);       // pool_mode before pool_idle_timeout
 }
 
@@ -129,6 +130,8 @@ TEST_CASE("settings: SHOW CONFIG tells what is unset and what a reload can chang
   CHECK(row("auth_type").value == "md5");
   CHECK_FALSE(row("listen_port").changeable);
   CHECK(row("pool_mode").changeable);
+  CHECK(row("session_state").value == "track");
+  CHECK(row("session_state").changeable);
   CHECK(rows.back().key == "timeout_action");
 }
 
@@ -140,6 +143,8 @@ TEST_CASE("settings: values are accepted as PgBouncer accepts them") {
       {"default_pool_size", "0x20", "32"},
       {"default_pool_size", "010", "8"},
       {"pool_mode", "TRANSACTION", "transaction"},
+      {"session_state", "STRICT", "strict"},
+      {"session_state", "pgbouncer", "pgbouncer"},
       {"server_lifetime", "0x10", "16"},
       {"query_timeout", "1.25", "1.25"},
       {"query_timeout", "30s", "30"},
@@ -190,6 +195,7 @@ TEST_CASE("settings: a value of the wrong kind is refused and told what is expec
       {"query_wait_notify", "-1x", "expected seconds" + time},
       {"log_stats", "maybe", "expected 1 or 0 (yes or no, true or false, on or off)"},
       {"pool_mode", "sesion", "expected one of session, transaction, statement"},
+      {"session_state", "on", "expected one of track, strict, pgbouncer"},
       {"pkt_buf", "big", "expected an integer"},
       {"dns_zone_check_period", "x", "expected seconds" + time},
   };

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/session_marks.h"
 #include "protocol/sql.h"
 #include "tests/unit/protocol/sql_torture.h"
 
@@ -167,8 +168,8 @@ Ours scanned_by_us(const std::string& sql) {
   return ours;
 }
 
-std::vector<Statement> split_by_us(const std::string& sql) {
-  std::vector<Statement> all;
+std::vector<SqlStatement> split_by_us(const std::string& sql) {
+  std::vector<SqlStatement> all;
   Statements statements(sql);
   while (auto statement = statements.next()) all.push_back(*statement);
   return all;
@@ -271,7 +272,7 @@ std::string row_of_node(const std::string& tree) {
   return node;
 }
 
-void check_kind(const Statement& statement, Counts& counts) {
+void check_kind(const SqlStatement& statement, Counts& counts) {
   const std::string text(statement.text);
   CAPTURE(text);
   const Parsed parsed = parsed_by_postgres(text);
@@ -295,11 +296,11 @@ void check_kind(const Statement& statement, Counts& counts) {
 }
 
 void compare_statements(const std::string& sql, const std::vector<Span>& tokens, Counts& counts) {
-  const std::vector<Statement> statements = split_by_us(sql);
-  for (const Statement& statement : statements) check_kind(statement, counts);
+  const std::vector<SqlStatement> statements = split_by_us(sql);
+  for (const SqlStatement& statement : statements) check_kind(statement, counts);
   std::vector<Span> ours(statements.size());
   std::transform(statements.begin(), statements.end(), ours.begin(),
-                 [&](const Statement& statement) { return span_in(sql, statement.text); });
+                 [&](const SqlStatement& statement) { return span_in(sql, statement.text); });
   const Split parsed = split_by(pg_query_split_with_parser, sql);
   if (parsed.failed) return;
   counts.statements += static_cast<int>(ours.size());
@@ -309,6 +310,7 @@ void compare_statements(const std::string& sql, const std::vector<Span>& tokens,
 void compare(const std::string& sql, Counts& counts) {
   CAPTURE(sql);
   ++counts.texts;
+  if (session_marks(sql).any()) CHECK(may_have_marks(sql));
   const Scanned theirs = scanned_by_postgres(sql);
   const Ours ours = scanned_by_us(sql);
   if (!theirs.error.empty()) {

@@ -186,7 +186,7 @@ TEST_CASE("sql: a reading statement that locks rows") {
 }
 
 TEST_CASE("sql: only reading statements are said to write or lock") {
-  const Statement statement = first_statement("insert into t select * from u for update");
+  const SqlStatement statement = first_statement("insert into t select * from u for update");
   CHECK_FALSE(statement.writes);
   CHECK_FALSE(statement.locks_rows);
 }

@@ -177,6 +177,22 @@ TEST_CASE("statements: DISCARD ALL leaves what was sent behind it") {
   rig.server.confirmed(&rig.client);
 }
 
+TEST_CASE("statements: what was sent behind DISCARD ALL and fails is as DISCARD ALL has left it") {
+  StatementsRig rig;
+  rig.parse("before");
+  rig.server.confirmed(&rig.client);
+  rig.close("before");
+  rig.parse("before");
+  rig.close("before");
+  rig.server.clear(&rig.client);
+  CHECK(rig.client.find("before") == nullptr);
+  rig.server.take_back(3, &rig.client);
+  CHECK(rig.client.size() == 0);
+  CHECK(rig.server.size() == 0);
+  rig.parse("before");
+  CHECK(rig.client.find("before") != nullptr);
+}
+
 TEST_CASE("statements: a client that has gone is not touched by what is still to come") {
   StatementsRig rig;
   rig.parse("s");

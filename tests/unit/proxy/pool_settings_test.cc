@@ -135,3 +135,26 @@ TEST_CASE("pool settings: a database's own limits of connections count from one"
   CHECK_FALSE(config.databases.at("shop").max_db_connections);
   CHECK_FALSE(config.databases.at("shop").max_db_client_connections);
 }
+
+TEST_CASE("pool settings: session_state of the user, then of the database, then of all") {
+  const auto policy = [](const std::string& database, const std::string& user) {
+    Lines lines{database, user, {}};
+    lines.global.session_state = SessionPolicy::strict;
+    return lines.pool().session_state;
+  };
+  CHECK(policy("", "") == SessionPolicy::strict);
+  CHECK(policy("session_state=track", "") == SessionPolicy::track);
+  CHECK(policy("session_state=track", "session_state=pgbouncer") == SessionPolicy::pgbouncer);
+  CHECK(policy("", "session_state=pgbouncer") == SessionPolicy::pgbouncer);
+  CHECK(Lines{}.pool().session_state == SessionPolicy::track);
+}
+
+TEST_CASE("pool settings: sessions are looked at where clients share servers") {
+  CHECK_FALSE(Lines{"pool_mode=session", "", {}}.pool().tracks_sessions());
+  CHECK_FALSE(Lines{"pool_mode=session session_state=strict", "", {}}.pool().tracks_sessions());
+  for (const char* mode : {"pool_mode=transaction", "pool_mode=statement"}) {
+    CHECK(Lines{mode, "", {}}.pool().tracks_sessions());
+    CHECK(Lines{mode, "session_state=strict", {}}.pool().tracks_sessions());
+    CHECK_FALSE(Lines{mode, "session_state=pgbouncer", {}}.pool().tracks_sessions());
+  }
+}

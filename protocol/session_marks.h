@@ -1,0 +1,92 @@
+// What SQL may leave behind in its session: settings, and things that cannot be carried to another
+// server. It looks at words, not at meaning, and says "may": whether something was left is for the
+// server to say. What functions do inside is hidden from it, and texts whose names are computed
+// (EXECUTE of a plpgsql function, U&"..." names) as well.
+//
+// No I/O, no state.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace headgate {
+
+/// Why a server cannot go to another client.
+enum class Pin : uint8_t {
+  advisory_lock,  // pg_advisory_lock() and its like, held by the session
+  temporary,      // a temporary table, view, sequence, type or function
+  cursor,         // a cursor WITH HOLD
+  prepared,       // a statement made by PREPARE in SQL
+  listen,         // LISTEN
+  load,           // LOAD: a library cannot be unloaded (its answer tells that it was loaded)
+  setting,        // a setting whose name cannot be known, or more of them than are remembered
+};
+constexpr size_t pin_count = 7;
+
+class Pins {
+ public:
+  constexpr Pins() = default;
+  constexpr Pins(Pin pin) : bits_(static_cast<uint8_t>(1U << static_cast<unsigned>(pin))) {}
+
+  constexpr bool any() const { return bits_ != 0; }
+  constexpr bool has(Pin pin) const { return (bits_ & Pins(pin).bits_) != 0; }
+  constexpr void add(Pins other) { bits_ |= other.bits_; }
+  constexpr void remove(Pins other) { bits_ &= static_cast<uint8_t>(~other.bits_); }
+  constexpr Pins common(Pins other) const {
+    other.bits_ &= bits_;
+    return other;
+  }
+  bool operator==(const Pins&) const = default;
+
+  static constexpr Pins all() {
+    Pins pins;
+    pins.bits_ = (1U << pin_count) - 1;
+    return pins;
+  }
+
+ private:
+  uint8_t bits_ = 0;
+};
+
+struct SessionMarks {
+  /// Settings that may have another value behind it, by name in lower case.
+  std::vector<std::string> settings;
+  /// Of these: the ones that were reset last (RESET, SET ... TO DEFAULT), and not set behind it.
+  std::vector<std::string> settings_reset;
+  /// The same, named by the values of these parameters: 1 for $1.
+  std::vector<uint16_t> named_by;
+  bool every_setting = false;       // RESET ALL
+  bool discards = false;            // DISCARD ALL
+  bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
+  bool loads = false;               // LOAD
+  Pins begins, ends;
+  /// It calls a function, or runs code, that may do any of this unseen.
+  bool opaque = false;
+
+  bool any() const {
+    return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||
+           begins.any() || ends.any();
+  }
+};
+
+using SessionMarksPtr = std::shared_ptr<const SessionMarks>;  // null: none
+
+/// A quick look: false where session_marks() would find nothing but `opaque`.
+bool may_have_marks(View sql);
+
+/// A text with a backslash is read both ways, and may do what it does in either of them. For the
+/// encodings in which the text can be read, see protocol/sql_scanner.h.
+SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
+
+/// ASCII letters in lower case, as PostgreSQL compares names of settings.
+std::string lower_case(View text);
+
+/// Whether a function of this name, in lower case, leaves nothing in a session; or it is no
+/// function, but a keyword that parentheses follow.
+bool is_harmless_function(View name);
+
+}  // namespace headgate

@@ -1,0 +1,404 @@
+#include "protocol/session_state.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/check.h"
+
+namespace headgate {
+
+namespace {
+
+constexpr View role = "role", session_authorization = "session_authorization",
+               search_path = "search_path";
+
+bool is_identity(View name) { return name == role || name == session_authorization; }
+
+/// Settings whose values are lists of names, which SET would take for one name (PostgreSQL:
+/// GUC_LIST_QUOTE).
+bool is_list_of_names(View name) {
+  constexpr View lists[] = {"local_preload_libraries",   "search_path",
+                            "session_preload_libraries", "shared_preload_libraries",
+                            "temp_tablespaces",          "unix_socket_directories"};
+  return std::ranges::find(lists, name) != std::end(lists);
+}
+
+bool is_ascii(View text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
+}
+
+/// A name with a part that is longer is cut where it is not a string (PostgreSQL: NAMEDATALEN).
+bool is_cut(View name) {
+  constexpr size_t longest = 63;
+  for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
+    if (end > longest) return true;
+    name.remove_prefix(end + 1);
+  }
+  return name.size() > longest;
+}
+
+std::string set_config(View name, const std::string& value) {
+  return "SELECT pg_catalog.set_config(" + quote_dollar(name) + "," + value + ",false);";
+}
+
+std::string set_to(View name, View value) {
+  if (is_list_of_names(name) || is_cut(name)) return set_config(name, quote_dollar(value));
+  return "SET " + quote_setting(name) + "=" + quote_dollar(value) + ";";
+}
+
+std::string reset_to_default(View name) {
+  return is_cut(name) ? set_config(name, "NULL") : "RESET " + quote_setting(name) + ";";
+}
+
+/// With these a query of ours may end before its time, or wait for all others.
+bool is_timeout(View name) { return name == "statement_timeout"; }
+constexpr View deferrable = "default_transaction_deferrable";
+
+struct PinQuestion {
+  Pin pin;
+  View exists;  // what there is while it pins
+};
+constexpr PinQuestion pin_questions[] = {
+    {Pin::advisory_lock,
+     "(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
+     "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
+    {Pin::temporary,
+     "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615 AND refobjid "
+     "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},  // 2615: pg_namespace
+    {Pin::cursor, "(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
+    {Pin::prepared, "(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
+    {Pin::listen, "(SELECT FROM pg_catalog.pg_listening_channels())"},
+};
+
+/// The server can be asked whether it still has these.
+constexpr Pins askable() {
+  Pins pins;
+  for (const PinQuestion& one : pin_questions) pins.add(one.pin);
+  return pins;
+}
+
+}  // namespace
+
+// --- the client
+
+void ClientSession::start_with(SettingValues values, const SettingValues& reported,
+                               SettingValuesPtr& known) {
+  SettingValues all = values;
+  all.insert(reported.begin(), reported.end());
+  if (all.empty()) return;
+  if (!known || *known != all) known = std::make_shared<const SettingValues>(std::move(all));
+  at_start_ = known;
+  proved_ = at_start_->size() == 1 && at_start_->contains("application_name");  // any will do
+  if (values.empty()) return;
+  values_at_start_ = std::make_shared<const SettingValues>(std::move(values));
+  take(values_at_start_);
+}
+
+void ClientSession::take(SettingValuesPtr values) {
+  values_ = std::move(values);
+  creates_temporary_ = false;
+  if (!values_) return;
+  const auto path = values_->find("search_path");
+  creates_temporary_ = path != values_->end() && path->second.find("pg_temp") != View::npos;
+}
+
+void ClientSession::note_resets(const SessionMarks& marks, SettingNames& names) const {
+  if (!at_start_) return;
+  for (const auto& [name, value] : *at_start_) {
+    const auto among = [&name = name](const std::vector<std::string>& all) {
+      return std::ranges::find(all, name) != all.end();
+    };
+    const bool resets = among(marks.settings_reset);
+    if (among(marks.settings) && !resets) {
+      names.erase(name);
+    } else if (resets || marks.discards || (marks.every_setting && !is_identity(name))) {
+      names.insert(name);
+    }
+  }
+}
+
+std::string ClientSession::restore(const SettingNames& names) const {
+  std::string sql;
+  for (const std::string& name : names) {
+    if (starts_with(name)) sql += set_to(name, at_start_->find(name)->second);
+  }
+  return sql;
+}
+
+bool ClientSession::set(SettingValues values) {
+  size_t bytes = 0;
+  for (const auto& [name, value] : values) bytes += name.size() + value.size();
+  if (values.size() > max_settings || bytes > max_bytes) return false;
+  if (values_ && *values_ == values) return true;
+  take(values.empty() ? nullptr : std::make_shared<const SettingValues>(std::move(values)));
+  return true;
+}
+
+// --- the server goes to a client
+
+// Settings first and the identity last: who takes another role may have no right to set them then.
+std::string ServerSession::adopt(const ClientSession& client) {
+  if (values_ == client.values() && unknown_.empty()) return {};
+  static const SettingValues none;
+  const SettingValues& has = values_ ? *values_ : none;
+  const SettingValues& wants = client.values() ? *client.values() : none;
+  in_time_ = !has.contains("statement_timeout") && !has.contains("transaction_timeout");
+  own_rights_ = !has.contains(role) && !has.contains(session_authorization);
+  bool other_identity = false;
+  std::string first, settings, last;  // what may disturb the rest is taken away first, given last
+  const auto differs = [&](View name, View value) {
+    const auto found = has.find(name);
+    return unknown_.contains(name) || found == has.end() || found->second != value;
+  };
+  const auto reset = [&](const std::string& name) {
+    if (wants.contains(name)) return;
+    other_identity |= is_identity(name);
+    if (!is_identity(name)) (is_timeout(name) ? first : settings) += reset_to_default(name);
+  };
+  for (const std::string& name : unknown_) reset(name);
+  for (const auto& [name, value] : has) {
+    if (!unknown_.contains(name)) reset(name);
+  }
+  for (const auto& [name, value] : wants) {
+    if (!differs(name, value)) continue;
+    other_identity |= is_identity(name);
+    if (!is_identity(name)) (is_timeout(name) ? last : settings) += set_to(name, value);
+  }
+  const bool waits = has.contains(deferrable) || unknown_.contains(deferrable);
+  if (waits && settings.find("SELECT") != View::npos) first += "SET TRANSACTION NOT DEFERRABLE;";
+  settings = first + settings + last;
+  const auto known = [&](View name) { return has.contains(name) || unknown_.contains(name); };
+  std::string sql;
+  const bool from_other = known(role) || known(session_authorization);
+  if (other_identity || (from_other && !settings.empty())) {
+    if (from_other) sql = "RESET ROLE;RESET SESSION AUTHORIZATION;";
+    sql += settings;
+    for (const View name : {session_authorization, role}) {
+      const auto wanted = wants.find(name);
+      if (wanted != wants.end()) sql += set_to(name, wanted->second);
+    }
+  } else {
+    sql = std::move(settings);
+  }
+  values_ = client.values();
+  unknown_.clear();
+  reset_.clear();
+  return sql;
+}
+
+bool ServerSession::may_refuse(const ClientSession& client) const {
+  const SettingValuesPtr& values = client.values();
+  return !client.is_proved() || !in_time_ || !own_rights_ ||
+         (values && (values->contains(role) || values->contains(session_authorization)));
+}
+
+// --- what is sent to it
+
+void ServerSession::sent(const SessionMarks& marks) {
+  for (const std::string& name : marks.settings_reset) reset_.insert(name);
+  if (marks.every_setting) every_setting_is_sent();
+  if (marks.discards) {
+    ++discards_sent_;
+    behind_discard_ = {};
+  }
+  may_load_ |= marks.loads;
+  Pins not_askable = marks.begins;
+  not_askable.remove(askable());
+  pin(not_askable);
+  may_.add(marks.begins.common(askable()));
+  Pins held = pins_;
+  held.add(asked_pins_);
+  may_.add(marks.ends.common(held));
+}
+
+// Those that are being asked for are known with the answer, which tells what they were before.
+void ServerSession::every_setting_is_sent() {
+  const auto reset = [this](const std::string& name) {
+    if (is_identity(name)) return;
+    unknown_.insert(name);
+    reset_.insert(name);
+  };
+  for (const std::string& name : unknown_) reset(name);
+  for (const std::string& name : asked_) reset(name);
+  if (!values_) return;
+  for (const auto& [name, value] : *values_) reset(name);
+}
+
+void ServerSession::touch(std::string setting) {
+  if (unknown_.size() >= max_unknown) return pin(Pin::setting);
+  if (setting == search_path) may_.add(Pin::temporary);
+  unknown_.insert(std::move(setting));
+}
+
+void ServerSession::pin(Pins reasons) {
+  pins_.add(reasons);
+  behind_discard_.add(reasons);
+}
+
+void ServerSession::encoding_changed() {
+  if (!values_) return;
+  for (const auto& [name, value] : *values_) {
+    if (!is_ascii(value)) unknown_.insert(name);
+  }
+}
+
+// --- the transaction is over
+
+std::string ServerSession::question() {
+  const bool waits = unknown_.contains(deferrable) || (values_ && values_->contains(deferrable));
+  std::string sql = waits ? "SET TRANSACTION NOT DEFERRABLE;SELECT " : "SELECT ";
+  const auto column = [&](const std::string& text) {
+    if (sql.back() != ' ') sql.push_back(',');
+    sql += text;
+  };
+  asked_.assign(unknown_.begin(), unknown_.end());
+  for (const std::string& name : asked_) {
+    column("pg_catalog.current_setting(" + quote_dollar(name) + ",true)");
+  }
+  const std::string sources = question_of_sources();
+  asked_sources_ = !sources.empty();
+  if (asked_sources_) column(sources);
+  for (const PinQuestion& one : pin_questions) {
+    if (may_.has(one.pin)) column("EXISTS" + std::string(one.exists));
+  }
+  asked_pins_ = std::exchange(may_, {});
+  discards_sent_ = 0;
+  unknown_.clear();
+  reset_.clear();
+  asking_ = true;
+  return sql;
+}
+
+// Who has set a setting that was not the client's before, or that was reset: a SET may have been
+// refused. One that this user could not set alone is marked with '!'.
+std::string ServerSession::question_of_sources() const {
+  std::string names;
+  for (const std::string& name : asked_) {
+    if (values_ && values_->contains(name) && !reset_.contains(name)) continue;
+    names += (names.empty() ? "" : ",") + quote_dollar(name);
+  }
+  if (names.empty()) return {};
+  return "(SELECT pg_catalog.string_agg(pg_catalog.concat(CASE WHEN source OPERATOR(pg_catalog.=) "
+         "'session' THEN '!' END,pg_catalog.lower(name)),',') FROM pg_catalog.pg_settings WHERE "
+         "pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY(ARRAY[" +
+         names +
+         "]) AND (source OPERATOR(pg_catalog.<>) 'session' OR context OPERATOR(pg_catalog.=) "
+         "ANY(ARRAY['superuser','superuser-backend']) AND NOT EXISTS(SELECT FROM "
+         "pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER AND rolsuper)))";
+}
+
+void ServerSession::take_sources(View list, const ClientSession& client, SettingValues& values) {
+  while (!list.empty()) {
+    const View name = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(name.size() + 1, list.size()));
+    if (name.starts_with('!')) {
+      pins_.add(Pin::setting);
+    } else if (!client.starts_with(name)) {
+      const auto found = values.find(name);
+      if (found != values.end()) values.erase(found);
+    }
+  }
+}
+
+void ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
+  if (!std::exchange(asking_, false)) return;
+  size_t columns = asked_.size() + (asked_sources_ ? 1 : 0);
+  for (const PinQuestion& one : pin_questions) columns += asked_pins_.has(one.pin) ? 1 : 0;
+  if (row.size() != columns) return question_failed();
+  auto cell = row.begin();
+  SettingValues values = client.values() ? *client.values() : SettingValues();
+  for (const std::string& name : asked_) {
+    const std::optional<View> value = *cell++;
+    if (!value || (name == role && *value == "none")) {
+      values.erase(name);
+    } else {
+      values.insert_or_assign(name, std::string(*value));
+    }
+  }
+  if (asked_sources_) take_sources((*cell++).value_or(View()), client, values);
+  const bool other_path = std::ranges::find(asked_, search_path) != asked_.end();
+  asked_.clear();
+  for (const PinQuestion& one : pin_questions) {
+    if (!asked_pins_.has(one.pin)) continue;
+    pins_.remove(one.pin);
+    if (*cell++ == View("t")) pins_.add(one.pin);
+  }
+  asked_pins_ = {};
+  if (!client.set(std::move(values))) pins_.add(Pin::setting);
+  if (other_path) request_is_sent(client);  // what was sent since counts already
+  values_ = client.values();
+}
+
+void ServerSession::question_failed() {
+  asking_ = false;
+  if (!asked_.empty()) pins_.add(Pin::setting);
+  pins_.add(std::exchange(asked_pins_, {}));
+  asked_.clear();
+}
+
+// --- the end
+
+void ServerSession::discarded(ClientSession* client, bool more) {
+  if (more) {
+    nothing_is_known();
+    reset_ = unknown_;
+    may_.add(pins_.common(askable()));
+    if (discards_sent_ == 1 && !behind_discard_.has(Pin::setting)) pins_.remove(Pin::setting);
+    return;
+  }
+  discards_sent_ = 0;
+  values_ = nullptr;
+  unknown_.clear();
+  reset_.clear();
+  may_ = {};
+  pins_ = pins_.common(Pin::load);
+  taint_ = 0;
+  if (client) client->back_to_start();
+}
+
+bool ServerSession::client_left() {
+  if (std::exchange(may_load_, false)) pin(Pin::load);
+  const bool dirty = asking_ || !unknown_.empty() || pins_.any() || may_.any();
+  unknown_.clear();
+  reset_.clear();
+  asked_.clear();
+  asking_ = false;
+  discards_sent_ = 0;
+  pins_.add(std::exchange(may_, {}));
+  pins_.add(std::exchange(asked_pins_, {}));
+  return dirty;
+}
+
+void ServerSession::nothing_is_known() {
+  if (!values_) return;
+  for (const auto& [name, value] : *values_) unknown_.insert(name);
+}
+
+// --- SQL
+
+// A tag that does not begin in the text. That it may end it with a dollar of its own does no harm:
+// what closes a string is the whole tag.
+std::string quote_dollar(View text) {
+  std::string tag = "$h";
+  while (text.find(tag) != View::npos) tag.push_back('h');
+  tag.push_back('$');
+  std::string quoted;
+  quoted.reserve(text.size() + 2 * tag.size());
+  return quoted.append(tag).append(text).append(tag);
+}
+
+std::string quote_setting(View name) {
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '.') {
+      quoted += "\".\"";
+      continue;
+    }
+    if (c == '"') quoted.push_back(c);
+    quoted.push_back(c);
+  }
+  return quoted + '"';
+}
+
+}  // namespace headgate

@@ -1,0 +1,152 @@
+// The session of a client where clients share servers: the settings that it has made, which go with
+// it from server to server, and what cannot go with it and pins it to one. What a text may have
+// changed is told by its marks (protocol/session_marks.h); whether it did is asked of the server
+// when the transaction is over, so that ROLLBACK, savepoints, functions of values and all else
+// count as they did there.
+//
+// No I/O: SQL comes out, rows go in.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "protocol/session_marks.h"
+
+namespace headgate {
+
+/// Settings by name, in lower case, as current_setting() tells them. A client and the servers that
+/// have its settings share one.
+using SettingValues = std::map<std::string, std::string, std::less<>>;
+using SettingNames = std::set<std::string, std::less<>>;
+using SettingValuesPtr = std::shared_ptr<const SettingValues>;  // null: none
+
+/// What one client has set in its session.
+class ClientSession {
+ public:
+  /// The most that a client may set and still go from server to server.
+  static constexpr size_t max_settings = 100;
+  static constexpr size_t max_bytes = size_t{64} * 1024;
+
+  const SettingValuesPtr& values() const { return values_; }
+  /// The parameters of its start-up packet: what RESET returns to. Those that servers report follow
+  /// the client by themselves. `known`: where another client has started, which may be the same.
+  void start_with(SettingValues values, const SettingValues& reported, SettingValuesPtr& known);
+  void back_to_start() { take(values_at_start_); }
+  bool has_start() const { return at_start_ != nullptr; }
+  bool starts_with(View name) const { return at_start_ && at_start_->contains(name); }
+  /// A text with these marks is sent: what it resets of all that the client has started with is
+  /// added to `names`, what it sets is taken off.
+  void note_resets(const SessionMarks& marks, SettingNames& names) const;
+  /// The SQL that makes RESET and its like return to what the client has started with.
+  std::string restore(const SettingNames& names) const;
+  /// False: they are too many, or too long, and are not remembered.
+  bool set(SettingValues values);
+  /// What it creates without a word may be temporary: pg_temp stands in its search_path.
+  bool creates_temporary() const { return creates_temporary_; }
+  /// A server has taken them all. What a start-up packet says may be refused.
+  void proved() { proved_ = true; }
+  bool is_proved() const { return proved_; }
+
+ private:
+  void take(SettingValuesPtr values);
+
+  SettingValuesPtr values_;
+  SettingValuesPtr values_at_start_;
+  SettingValuesPtr at_start_;  // with those that servers report
+  bool proved_ = true;
+  bool creates_temporary_ = false;
+};
+
+/// What one server has of that.
+class ServerSession {
+ public:
+  /// No client has this number.
+  static constexpr uint64_t nobody = UINT64_MAX;
+  /// The most settings of which one question asks.
+  static constexpr size_t max_unknown = 400;
+
+  // --- when it goes to a client
+  /// Something unseen may have been left in it by another than this client: DISCARD ALL must come
+  /// before anything else.
+  bool must_be_discarded_for(uint64_t client) const { return taint_ != 0 && taint_ != client; }
+  /// The SQL that gives it the settings of its client; empty where it has them. It counts as said.
+  std::string adopt(const ClientSession& client);
+  /// The SQL that was made last may be refused: for want of a right, since the client made it up,
+  /// or since whoever was here before has left it no time. Nothing of the client's should be sent
+  /// behind it unseen.
+  bool may_refuse(const ClientSession& client) const;
+
+  // --- what is sent to it
+  /// A text with these marks was sent. The names of settings are told one by one, by touch().
+  void sent(const SessionMarks& marks);
+  void touch(std::string setting);
+  /// A request of this client was sent, whatever it says.
+  void request_is_sent(const ClientSession& client) {
+    if (client.creates_temporary()) may_.add(Pin::temporary);
+  }
+  /// For a reason that the server cannot be asked about.
+  void pin(Pins reasons);
+  /// Code was run that may have done anything in the session of this client.
+  void taint(uint64_t client) { taint_ = client; }
+  /// Values in another encoding than the client's are of no use any more.
+  void encoding_changed();
+
+  // --- when the transaction is over
+  bool must_ask() const { return !asking_ && (!unknown_.empty() || may_.any()); }
+  /// The SQL that asks for all that is not known. Its answer is one row.
+  std::string question();
+  bool asking() const { return asking_; }
+  /// All that was sent has been answered.
+  void all_answered() { may_load_ = false; }
+  void answered(const std::vector<std::optional<View>>& row, ClientSession& client);
+  /// It was answered with an error: the client stays where it is.
+  void question_failed();
+  /// What keeps it with its client.
+  Pins pins() const { return pins_; }
+
+  // --- at the end
+  /// DISCARD ALL was carried out. `client`: whose it was; null if it was ours. `more`: it has been
+  /// sent something since.
+  void discarded(ClientSession* client, bool more);
+  /// The client has gone. True: DISCARD ALL is to be sent at once, for the sake of others.
+  bool client_left();
+  /// Nobody has looked at what was said, as in session mode.
+  void nothing_is_known();
+  /// Nothing that it has can be taken back.
+  bool cannot_be_reset() const { return pins_.has(Pin::load); }
+  /// It may differ from how it was when it logged in.
+  bool changed() const { return values_ || !unknown_.empty() || pins_.any() || taint_ != 0; }
+
+ private:
+  void every_setting_is_sent();
+  std::string question_of_sources() const;
+  void take_sources(View list, const ClientSession& client, SettingValues& values);
+
+  SettingValuesPtr values_;
+  SettingNames unknown_;  // settings whose value must be asked for
+  SettingNames reset_;    // of these: some were reset, maybe
+  std::vector<std::string> asked_;
+  bool asked_sources_ = false;  // a column tells who has set those that may be at their default
+  bool asking_ = false;
+  bool may_load_ = false;                    // a library is being loaded
+  bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
+  Pins pins_, may_, asked_pins_;
+  int discards_sent_ = 0;
+  Pins behind_discard_;  // of those that cannot be asked for
+  uint64_t taint_ = 0;
+};
+
+/// A text as an SQL string that means the same whatever is in it and whatever the session's
+/// settings are: $h$text$h$. The text is in the session's client_encoding.
+std::string quote_dollar(View text);
+
+/// A setting's name, of one or more parts, as SQL: "app"."user".
+std::string quote_setting(View name);
+
+}  // namespace headgate

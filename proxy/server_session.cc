@@ -1,0 +1,100 @@
+// How a server gets the session of the client that it is lent to, and how it is asked what that
+// client has made of it. Both travel as simple queries of ours, whose answers nobody else sees: the
+// first in front of the client's request, in the same write.
+#include "protocol/messages.h"
+#include "proxy/client.h"
+#include "proxy/pooler.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+// Parameters that servers report come first: among them is the encoding that the rest is in.
+void Server::give_values(Client& client) {
+  values_queries_ = 0;
+  values_may_fail_ = values_failed_ = settings_given_ = false;
+  values_error_.reset();
+  const auto say = [this](View sql) {
+    inject(sql);
+    ++values_queries_;
+  };
+  const bool tracks = pool_->settings().tracks_sessions();
+  if (tracks && session_.must_be_discarded_for(client.id())) {
+    // It may be the other client's, and short.
+    say("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
+    say("DISCARD ALL");
+    if (const auto& sql = pool_->settings().entry.connect_query) say(*sql);
+    session_.discarded(nullptr, false);
+    statements_.clear(nullptr);
+    values_ = welcome_->tracked;
+  }
+  const std::string reported = client.values().difference(values_, worker_->pooler().tracked());
+  if (!reported.empty()) {
+    say(reported);
+    values_may_fail_ = !client.session().is_proved();
+  }
+  if (values_.get(Tracked::client_encoding) != client.values().get(Tracked::client_encoding)) {
+    session_.encoding_changed();
+  }
+  const std::string settings = session_.adopt(client.session());
+  if (settings.empty()) return;
+  say(settings);
+  settings_given_ = true;
+  values_may_fail_ |= session_.may_refuse(client.session());
+}
+
+// One of these queries was answered.
+void Server::values_answered() {
+  values_failed_ |= injected_failed_;
+  if (--values_queries_ > 0 || values_failed_) return;
+  Client& client = relay_->client();
+  client.session().proved();
+  values_may_fail_ = settings_given_ = false;
+  // The server's spelling is the client's from now on ("ISO, MDY" for "ISO"), so that the same
+  // value is not set again and again.
+  TrackedValues agreed = values_;
+  agreed.fill_from(client.values());
+  client.values() = agreed;
+}
+
+// The client hears the server's own words.
+void Server::keep_values_error(const ErrorFields& fields) {
+  values_error_.emplace(ErrorCode::invalid_server_parameter, std::string(fields.message));
+  values_error_->sqlstate_override = fields.sqlstate;
+  values_error_->detail = std::string(fields.detail);
+  values_error_->hint = std::string(fields.hint);
+}
+
+void Server::fail_values() {
+  Client& client = relay_->client();
+  Error error(ErrorCode::invalid_server_parameter);
+  if (values_error_ && pool_->settings().session_state != SessionPolicy::pgbouncer) {
+    error = *std::exchange(values_error_, std::nullopt);
+  }
+  if (values_may_fail_) return part(error);  // no request has followed: the server can stay
+  relay_.reset();
+  client.unlinked();
+  close("var change failed");
+  client.fail(error);
+}
+
+void Server::restore_settings(View sql) {
+  statements_.unnamed_was_dropped();
+  inject(sql);
+}
+
+// The client's transaction is over; what it has left is asked for, and the client goes on at once.
+void Server::ask_session() {
+  statements_.unnamed_was_dropped();
+  inject(session_.question());
+  asked_until_ = worker_->now() + cleanup_time;
+  arm_for_relay();
+}
+
+void Server::take_session_row(View body) {
+  if (const auto row = decode<backend::DataRow>(body)) {
+    session_.answered({row->values.begin(), row->values.end()}, relay_->client().session());
+  }
+}
+
+}  // namespace headgate

@@ -1,0 +1,179 @@
+#include "tests/sim/session.h"
+
+#include <fmt/format.h>
+
+#include "tests/sim/language_settings.h"
+
+namespace headgate::sim {
+
+namespace {
+
+using Kind = Statement::Kind;
+
+struct Known {
+  const char* name;
+  const char* otherwise;  // its default
+};
+constexpr Known known[] = {{"app.x", ""},
+                           {"app.y", ""},
+                           {"log_statement", "none"},  // not to be set in another role
+                           {"role", "none"},
+                           {"search_path", "public"},
+                           {"work_mem", "4MB"}};
+
+// Made up by their clients: they exist when somebody has set them.
+bool is_custom(View name) { return name.starts_with("app."); }
+
+}  // namespace
+
+void SessionModel::start_with(Settings settings) {
+  start_ = std::move(settings);
+  now_ = kept_ = start_;
+}
+
+void SessionModel::reset(const std::string& name) {
+  local_.erase(name);
+  if (name == "session_authorization") return reset("role");
+  const auto at_start = start_.find(name);
+  if (at_start != start_.end()) {
+    now_[name] = at_start->second;
+  } else if (is_custom(name)) {
+    now_[name] = "";
+  } else {
+    now_.erase(name);
+  }
+}
+
+void SessionModel::apply(const Statement& statement) {
+  switch (statement.kind) {
+    case Kind::assign:
+      local_.erase(statement.name);
+      now_[statement.name] = statement.value;
+      return;
+    case Kind::assign_local:
+      local_[statement.name] = statement.value;
+      return;
+    case Kind::reset:
+      return reset(statement.name);
+    case Kind::reset_all:
+    case Kind::discard:
+      for (const Known& one : known) {
+        const bool identity = View(one.name) == "role";
+        if (!identity && (now_.contains(one.name) || local_.contains(one.name))) reset(one.name);
+      }
+      if (statement.kind == Kind::reset_all) return;
+      reset("role");
+      std::erase_if(things_, [](const auto& one) { return one.first != "load"; });
+      return;
+    case Kind::lock:
+      ++things_["lock"][statement.client];
+      return;
+    case Kind::unlock:
+      return lose("lock", statement.client, statement.spelling % 2 == 1);
+    case Kind::make:
+      ++things_[statement.name][statement.client];
+      return;
+    case Kind::unmake:
+      return lose(statement.name, statement.client, true);
+    default:
+      return;
+  }
+}
+
+std::string SessionModel::refusal(const Statement& statement, bool role_exists) const {
+  const bool sets = statement.kind == Kind::assign || statement.kind == Kind::assign_local;
+  if (!sets && statement.kind != Kind::reset) return "";
+  const std::string& name = statement.name;
+  if (name == "log_statement" && effective("role", "none") != "none") {
+    return "permission denied to set parameter \"log_statement\"";
+  }
+  if (!sets) return "";
+  if (name == "work_mem" && !View(statement.value).ends_with("MB")) {
+    return fmt::format("invalid value for parameter \"work_mem\": \"{}\"", statement.value);
+  }
+  if (name == "role" && statement.value != "none" && !role_exists) {
+    return fmt::format("role \"{}\" does not exist", statement.value);
+  }
+  return "";
+}
+
+void SessionModel::lose(const std::string& kind, int client, bool all) {
+  const auto of_kind = things_.find(kind);
+  if (of_kind == things_.end()) return;
+  const auto held = of_kind->second.find(client);
+  if (held != of_kind->second.end() && (all || --held->second == 0)) of_kind->second.erase(held);
+  if (of_kind->second.empty()) things_.erase(of_kind);
+}
+
+void SessionModel::commit() {
+  local_.clear();
+  kept_ = now_;
+  kept_things_ = things_;
+}
+
+void SessionModel::rollback() {
+  local_.clear();
+  now_ = kept_;
+  for (const Thing& thing : things) {
+    if (!thing.rolls_back) continue;
+    things_.erase(std::string(thing.kind));
+    const auto kept = kept_things_.find(thing.kind);
+    if (kept != kept_things_.end()) things_.insert(*kept);
+  }
+}
+
+bool SessionModel::has(View kind, int client) const {
+  const auto found = things_.find(kind);
+  return found != things_.end() && found->second.contains(client);
+}
+
+bool SessionModel::has_any(View kind) const { return things_.contains(kind); }
+
+std::string SessionModel::effective(const std::string& name, const std::string& otherwise) const {
+  if (const auto found = local_.find(name); found != local_.end()) return found->second;
+  const auto found = now_.find(name);
+  return found == now_.end() ? otherwise : found->second;
+}
+
+std::optional<std::string> SessionModel::value(const std::string& name) const {
+  const bool exists = now_.contains(name) || local_.contains(name);
+  if (is_custom(name) && !exists) return std::nullopt;
+  for (const Known& one : known) {
+    if (one.name == name) return effective(name, one.otherwise);
+  }
+  return std::nullopt;
+}
+
+// The row of pg_settings; it has none about custom settings and roles.
+bool SessionModel::is_default(const std::string& name) const {
+  for (const Known& one : known) {
+    if (one.name == name) return effective(name, one.otherwise) == one.otherwise;
+  }
+  return false;
+}
+
+std::string SessionModel::told() const {
+  std::string all;
+  for (const Known& one : known) {
+    const std::string value = effective(one.name, one.otherwise);
+    if (value != one.otherwise) all += fmt::format(" {}='{}'", one.name, value);
+  }
+  for (const auto& [kind, held] : things_) {
+    for (const auto& [client, times] : held)
+      all += fmt::format(" {} of c{}*{}", kind, client, times);
+  }
+  return all;
+}
+
+Bytes SessionModel::row(const Statement& statement, int row) const {
+  switch (statement.kind) {
+    case Kind::look:
+      return signature(statement) + " sees" + told();
+    case Kind::unlock:
+      return signature(statement) + (has("lock", statement.client) ? " t" : " f");
+    default:
+      return row_content(statement, row);
+  }
+}
+
+}  // namespace headgate::sim
