@@ -110,7 +110,7 @@ void Relay::restore_settings(bool failed) {
   if (!restore_due_ || server_.exchange().owed() > 0) return;
   restore_due_ = false;
   const SettingNames names = std::exchange(restoring_, {});
-  if (failed) return;
+  if (failed || names.empty()) return;
   server_.restore_settings(client_.session().restore(names));
   for (const std::string& name : names) touch(name);
 }
