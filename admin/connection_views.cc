@@ -76,6 +76,14 @@ constexpr std::array connection_columns = std::to_array<Column<ConnectionRow>>({
     {"id", int4, field<&ConnectionRow::id>},
 });
 
+// Headgate's own come last.
+constexpr auto own_connection_columns = [] {
+  std::array<Column<ConnectionRow>, connection_columns.size() + 1> all{};
+  *std::ranges::copy(connection_columns, all.begin()).out = {"pinned", text,
+                                                             field<&ConnectionRow::pinned>};
+  return all;
+}();
+
 // PgBouncer has one buffer for each socket, and shows how far it has been filled, read and sent.
 // Here a client's or server's bytes are held at either end: what came from it, what is for it.
 template <uint64_t BufferedBytes::*member>
@@ -145,13 +153,13 @@ bool holds_bytes(const ConnectionRow& row) {
 }  // namespace
 
 void show_clients(Bytes& out, const ShowRequest& asked) {
-  put_table<ConnectionRow>(out, connection_columns,
+  put_table<ConnectionRow>(out, own_connection_columns,
                            in_order_of_states(as_they_are(asked.snapshot.clients),
                                               &ConnectionRow::state, client_states));
 }
 
 void show_servers(Bytes& out, const ShowRequest& asked) {
-  put_table<ConnectionRow>(out, connection_columns,
+  put_table<ConnectionRow>(out, own_connection_columns,
                            in_order_of_states(as_they_are(asked.snapshot.servers),
                                               &ConnectionRow::state, server_states_shown));
 }

@@ -40,6 +40,7 @@ struct ConnectionRow {
   std::string application_name;
   int prepared_statements = 0;
   uint64_t id = 0;
+  std::string pinned;  // why the server stays with its client between transactions; empty: it does not
   BufferedBytes buffered;
 };
 

@@ -421,6 +421,18 @@ bool has_marked_letters(View sql) {
 
 }  // namespace
 
+std::string name_of(Pins pins) {
+  constexpr std::array<View, pin_count> names = {
+      "advisory lock", "temporary object", "cursor", "prepared statement", "listen",
+      "load",          "setting"};
+  std::string text;
+  for (size_t i = 0; i < pin_count; ++i) {
+    if (!pins.has(static_cast<Pin>(i))) continue;
+    text.append(text.empty() ? "" : ", ").append(names[i]);
+  }
+  return text;
+}
+
 std::string lower_case(View text) {
   std::string lowered(text);
   for (char& c : lowered) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;

@@ -52,6 +52,9 @@ class Pins {
   uint8_t bits_ = 0;
 };
 
+/// In words, for operators: "advisory lock, temporary object"; empty for none.
+std::string name_of(Pins pins);
+
 struct SessionMarks {
   /// Settings that may have another value behind it, by name in lower case.
   std::vector<std::string> settings;

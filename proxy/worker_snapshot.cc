@@ -104,6 +104,7 @@ ConnectionRow describe(Client& client, Worker& worker) {
     row.prepared_statements = static_cast<int>(client.statements().size());
   }
   row.id = client.id();
+  if (client.server()) row.pinned = name_of(client.server()->session().pins());
   row.buffered.received = client.held_bytes();
   row.buffered.remaining = client.framer().remaining();
   return row;
@@ -130,6 +131,7 @@ ConnectionRow describe(Server& server, Worker& worker) {
   }
   row.prepared_statements = static_cast<int>(server.statements().size());
   row.id = server.id();
+  row.pinned = name_of(server.session().pins());
   row.buffered.received = server.framer().held().size();
   row.buffered.remaining = server.framer().remaining();
   return row;

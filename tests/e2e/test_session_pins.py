@@ -90,6 +90,21 @@ def test_nobody_gets_what_a_client_that_has_gone_has_left(pooler, kind):
                 assert errors(other.read_until())
 
 
+def test_the_console_tells_why(pooler):
+    def told(show):
+        return [row["pinned"] for row in pooler.admin(f"SHOW {show}") if row["database"] == "app"]
+
+    with connect(pooler) as wire:
+        assert told("CLIENTS") == [""]
+        wire.query("SELECT pg_advisory_lock(7)")
+        wire.query("CREATE TEMP TABLE t (n int)")
+        wait_until(lambda: told("CLIENTS") == told("SERVERS") == ["advisory lock, temporary object"])
+        wire.query("DROP TABLE t")
+        wait_until(lambda: told("CLIENTS") == told("SERVERS") == ["advisory lock"])
+        wire.query("SELECT pg_advisory_unlock(7)")
+        wait_until(lambda: told("CLIENTS") == told("SERVERS") == [""])
+
+
 def test_what_was_rolled_back_or_ended_within_its_transaction_pins_nothing(pooler):
     stories = [
         ["BEGIN", "CREATE TEMP TABLE t (n int)", "ROLLBACK"],

@@ -19,7 +19,7 @@ namespace {
 constexpr const char* connection_heads =
     "type t, user t, database t, replication t, state t, addr t, port i, local_addr t, "
     "local_port i, connect_time t, request_time t, wait i, wait_us i, close_needed i, ptr t, "
-    "link t, remote_pid i, tls t, application_name t, prepared_statements i, id i";
+    "link t, remote_pid i, tls t, application_name t, prepared_statements i, id i, pinned t";
 
 // Puts the process into a time zone, and back at the end.
 class InZone {
@@ -61,6 +61,7 @@ ConnectionRow full_connection() {
   row.tls = "TLSv1.3/TLS_AES_256_GCM_SHA384";
   row.application_name = "psql";
   row.prepared_statements = 12;
+  row.pinned = "cursor, listen";
   return row;
 }
 
@@ -93,7 +94,8 @@ TEST_CASE("views: a client is shown with all that is known of it") {
                                  "TLSv1.3/TLS_AES_256_GCM_SHA384",
                                  "psql",
                                  "12",
-                                 "7"}});
+                                 "7",
+                                 "cursor, listen"}});
 }
 
 TEST_CASE("views: a server is shown in the same columns") {
@@ -111,8 +113,9 @@ TEST_CASE("views: what is not known of a connection has its own words") {
   Snapshot snapshot;
   snapshot.clients = {ConnectionRow{}};
   const auto answer = show("SHOW CLIENTS", snapshot);
-  CHECK(answer.rows == TextRows{{"C", "(nouser)", "(nodb)", "none", "", "",  "0", "", "0", "", "",
-                                 "0", "0",        "0",      "",     "", "0", "",  "", "0", "0"}});
+  CHECK(answer.rows ==
+        TextRows{{"C", "(nouser)", "(nodb)", "none", "", "",  "0", "", "0", "",  "",
+                  "0", "0",        "0",      "",     "", "0", "",  "", "0", "0", ""}});
 }
 
 TEST_CASE("views: times are in the zone of the process, and a log-in is the first request") {
