@@ -74,7 +74,8 @@ def run(peer, postgres, workload, options, seconds):
         postmaster = postgres.process.pid
         cpu, postgres_cpu = peer.cpu_nanoseconds(), processes.family_cpu_nanoseconds(postmaster)
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60,
-                              env={**os.environ, "PGSSLMODE": "require" if workload.tls else "disable"})
+                              env={**os.environ, "PGSSLMODE": "require" if workload.tls else "disable",
+                                   "PGOPTIONS": workload.options})
         cpu = peer.cpu_nanoseconds() - cpu
         postgres_cpu = processes.family_cpu_nanoseconds(postmaster) - postgres_cpu
         count = re.search(r"transactions actually processed: (\d+)", done.stdout)

@@ -128,9 +128,9 @@ def pgbouncer(postgres, options):
     return Pooler("pgbouncer", shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", postgres, options)
 
 
-def headgate_with(workers):
+def headgate_with(workers, name=None, **settings):
     def start(postgres, options):
-        return Pooler(f"headgate-{workers}", PROGRAM, postgres, options, workers=workers)
+        return Pooler(name or f"headgate-{workers}", PROGRAM, postgres, options, workers=workers, **settings)
 
     return start
 
@@ -143,4 +143,6 @@ ALL = {
     "relay-2": relay_with(2),
     "haproxy": haproxy,
     "direct": direct,
+    "untracked": headgate_with(1, "untracked", session_state="pgbouncer"),
 }
+USUAL = [name for name in ALL if name != "untracked"]

@@ -29,7 +29,7 @@ RESULTS = os.path.join(HERE, "RESULTS.md")
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workload", action="append", choices=list(workloads.BY_NAME), help="may be repeated")
-    parser.add_argument("--peers", default=",".join(peers.ALL), help="comma list of " + " ".join(peers.ALL))
+    parser.add_argument("--peers", default=",".join(peers.USUAL), help="comma list of " + " ".join(peers.ALL))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="length of one round of one peer")
     parser.add_argument("--clients", type=int, default=32)

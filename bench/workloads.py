@@ -17,6 +17,7 @@ class Workload:
     megabytes: float = 0  # per transaction: cost is then told per MB
     idle_clients: bool = False
     poolers_only: bool = False
+    options: str = ""  # PGOPTIONS: settings that pgbench's connections begin with
     tls: bool = False  # between pgbench and the peer; that is for poolers only
 
     @property
@@ -32,6 +33,9 @@ ALL = [
     Workload("select-simple", "select-only, simple protocol", ["-S", "-M", "simple"]),
     Workload("select-extended", "select-only, extended protocol", ["-S", "-M", "extended"]),
     Workload("select-prepared", "select-only, prepared statements", ["-S", "-M", "prepared"]),
+    Workload("select-settings", "select-only, simple protocol, by clients that have 5 settings of their own",
+             ["-S", "-M", "simple"],
+             options="-c app.a=1 -c app.b=2 -c work_mem=5MB -c lock_timeout=30s -c search_path=public"),
     Workload("tpcb", "TPC-B, simple protocol", ["-M", "simple"], sampling=1),
     Workload("connect", "a connection for each transaction (-C), select-only", ["-S", "-C"], sampling=1),
     Workload("result-5mb", "one row of 5 MB", script=FIVE_MB, clients=4, sampling=1, megabytes=5),
