@@ -1,0 +1,230 @@
+// What a server says: each message means something by what it was asked (protocol/exchange.h), and is
+// passed on, kept, answered for, or dropped.
+#include "protocol/backend.h"
+#include "protocol/messages.h"
+#include "proxy/auth_query.h"
+#include "proxy/client.h"
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+struct Server::Input {
+  Server& server;
+  View in;
+
+  static constexpr View forget_all[] = {"DISCARD ALL", "DEALLOCATE ALL"};
+  static constexpr View loaded = "LOAD";
+
+  Client* client() const { return server.relay_ ? &server.relay_->client() : nullptr; }
+  bool lent(View bytes) const {
+    return bytes.data() >= in.data() && bytes.data() < in.data() + in.size();
+  }
+
+  Treat on_header(char tag, uint32_t body_size) {
+    Exchange& exchange = server.exchange_;
+    if (server.relay_) server.relay_->answered();
+    switch (tag) {
+      case backend::ready_for_query:
+        return body_size == 1 ? Treat::gather : Treat::bad;
+      case backend::authentication:
+      case backend::backend_key_data:
+      case backend::negotiate_protocol_version:
+        return Treat::bad;
+      default:
+        break;
+    }
+    const Answer answer = server.answer_ = exchange.received(tag);
+    if (answer.unexpected && tag != backend::error_response) return Treat::bad;
+    if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
+    if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
+    if (tag == backend::command_complete) return treat_complete(body_size, answer);
+    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status ||
+                           (tag == backend::data_row && answer.fate == Fate::swallow &&
+                            server.relay_ && server.session_.asking());
+    if (looked_at && body_size <= max_gather) return Treat::gather;
+    if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
+    const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
+    return found ? Treat::gather : Treat::drop;
+  }
+
+  // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it. A library that was
+  // loaded stays.
+  Treat treat_complete(uint32_t body_size, Answer answer) const {
+    if (server.values_queries_ > 0 && answer.fate == Fate::swallow) return Treat::drop;
+    if (server.session_.changed() || server.statements_.size() > 0 ||
+        (client() && client()->has_statements())) {
+      for (const View all : forget_all) {
+        if (body_size == all.size() + 1) return Treat::gather;
+      }
+    }
+    if (answer.fate != Fate::forward || !server.relay_) return Treat::drop;
+    return body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
+  }
+
+  void on_pass(View bytes, bool is_lent) {
+    Client* to = client();
+    if (!to) return;
+    server.relay_->told();
+    server.pool_->stats().bytes_sent += bytes.size();
+    is_lent ? to->link().lend(bytes) : to->link().send(bytes);
+  }
+
+  void take_complete(View body) const {
+    const View command = body.substr(0, body.find('\0'));
+    if (command == loaded && server.relay_ && server.relay_->tracks_session())
+      server.session_.pin(Pin::load);
+    if (std::find(std::begin(forget_all), std::end(forget_all), command) == std::end(forget_all)) {
+      return;
+    }
+    Client* whose = server.answer_.fate == Fate::swallow ? nullptr : client();
+    server.statements_.clear(whose ? &whose->statements() : nullptr);
+    if (command != forget_all[0]) return;
+    server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
+  }
+
+  // The whole message is handed on, header included, which stands in front of the body.
+  void hand_on(View body) {
+    on_pass(View(body.data() - header_size, body.size() + header_size), lent(body));
+  }
+
+  bool on_message(char tag, View body, bool) {
+    Fate fate = server.answer_.fate;
+    bool rewritten = false;
+    if (tag == backend::ready_for_query) {
+      const Answer answer = server.exchange_.received_ready(body[0]);
+      if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
+      fate = answer.fate;
+      server.broken_ |= answer.unexpected;
+    } else if (tag == backend::parameter_status) {
+      server.take_parameter(body);
+    } else if (tag == backend::close_complete) {  // it stands for the client's Parse
+      Bytes complete;
+      encode(complete, backend::ParseComplete{});
+      on_pass(complete, false);
+      rewritten = true;
+    } else if (tag == backend::command_complete) {
+      take_complete(body);
+    } else if (tag == backend::data_row && server.relay_) {
+      server.take_session_row(body);
+    } else if (server.auth_query_ && tag != backend::error_response) {
+      server.auth_query_->message(tag, body);
+    } else {
+      rewritten = server.take_error(body, server.answer_);
+    }
+    // What is said to restore a parameter for the client is for it to know.
+    if (tag == backend::parameter_status && server.values_queries_ == 0) fate = Fate::forward;
+    const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
+    if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
+    if (tag == backend::ready_for_query) server.take_ready(fate);
+    server.early_ = false;
+    if (server.auth_query_) server.broken_ |= !server.auth_query_->complaint().empty();
+    return !server.broken_ && !server.values_failed_ && !refused;
+  }
+};
+
+void Server::on_link_bytes(View bytes) {
+  if (!login_ || task_ == Task::closing) return feed(bytes);
+  const size_t taken = login_->bytes(bytes);
+  login_progressed(login_->progress(), bytes.substr(taken));
+}
+
+void Server::feed(View bytes) {
+  if (task_ == Task::closing) return;  // only the end is awaited
+  Input input{*this, bytes};
+  framer_.feed(bytes, input);
+  if (values_failed_) return fail_values();
+  if (framer_.broken() || broken_ || exchange_.lost()) {
+    return lost(loss_reason());
+  }
+  if (task_ == Task::idle && dirty_) return close("idle server got dirty");
+  if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
+  if (relay_) {
+    Client& client = relay_->client();
+    worker_->outbox().flush();
+    if (client.link().slow()) link_.pause(Link::Pause::receiver_slow);
+    if (relay_->full() && relay_->room_again()) client.room_again();
+  }
+  tell_cancels();
+  advance();
+}
+
+// Messages about statements have been answered, or never will be.
+void Server::settle_statements(char tag, Answer answer) {
+  ClientStatements* client = relay_ ? &relay_->client().statements() : nullptr;
+  const bool failed = tag == backend::error_response;
+  if (failed && answer.noted) statements_.oldest_failed(client);
+  if (answer.given_up > 0) statements_.take_back(answer.given_up, client);
+  if (!failed && answer.noted) statements_.confirmed(client);
+}
+
+std::string Server::loss_reason() const {
+  if (auth_query_ && !auth_query_->complaint().empty()) return auth_query_->complaint();
+  return task_ == Task::idle ? "idle server got dirty" : "protocol violation by the server";
+}
+
+void Server::take_parameter(View body) {
+  auto status = decode<backend::ParameterStatus>(body);
+  if (!status) {
+    broken_ = true;
+    return;
+  }
+  const auto parameter = worker_->pooler().tracked().find(status->parameter);
+  if (!parameter) return;
+  values_.set(*parameter, intern(status->value));
+  if (!relay_) return;
+  relay_->client().values().set(*parameter, values_.get(*parameter));
+  const bool changed_by_client = values_queries_ == 0;
+  if (changed_by_client && *parameter == Tracked::client_encoding) session_.encoding_changed();
+}
+
+// True: the client is not told, or in other words.
+bool Server::take_error(View body, Answer answer) {
+  const auto fields = decode_error_fields(body);
+  if (!fields) {
+    broken_ = true;
+    return false;
+  }
+  if (answer.unexpected) dirty_ = true;
+  if (answer.fate == Fate::swallow) injected_failed_ = true;
+  const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
+  if (!relay_) {
+    if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
+    if (fatal || task_ == Task::connect_query)
+      log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
+    return false;
+  }
+  // An error that nobody asked for, and that came before the client was linked or when it is about
+  // to be parted: a session that is ended by an administrator, say. It is none of its business.
+  if (answer.unexpected && (early_ || relay_->complete())) return true;
+  // It ends in front of the client's settings, or while it waited for something to do (57P05).
+  if (fatal && (values_queries_ > 0 || fields->sqlstate == "57P05")) {
+    relay_->never_read();
+    if (relay_->untouched()) return true;
+  }
+  if (answer.fate == Fate::swallow) {
+    if (values_queries_ > 0) keep_values_error(*fields);
+    return false;
+  }
+  if (fatal) relay_->fatal_passed();
+  return relay_->rewrite_error(body);
+}
+
+void Server::take_ready(Fate fate) {
+  const bool of_values = values_queries_ > 0 && fate == Fate::swallow;
+  if (!of_values && (!relay_ || fate == Fate::forward)) ++ready_count_;
+  if (!relay_) {
+    if (of_values) --values_queries_;
+    return;
+  }
+  if (fate == Fate::forward) {
+    relay_->query_ended(exchange_.status());
+    return arm_for_relay();
+  }
+  if (of_values) return values_answered();
+  if (session_.asking()) session_.question_failed();  // or its row would have ended that
+}
+
+}  // namespace headgate
