@@ -377,12 +377,15 @@ void ServerSession::nothing_is_known() {
 
 // --- SQL
 
-// A tag that does not begin in the text. That it may end it with a dollar of its own does no harm:
-// what closes a string is the whole tag.
+// A tag that does not begin in the text: it has more h than any dollar there is followed by. That the
+// text may end with a dollar of its own does no harm: what closes a string is the whole tag.
 std::string quote_dollar(View text) {
-  std::string tag = "$h";
-  while (text.find(tag) != View::npos) tag.push_back('h');
-  tag.push_back('$');
+  size_t most = 0;
+  for (size_t at = text.find('$'); at != View::npos; at = text.find('$', at + 1)) {
+    const size_t end = std::min(text.find_first_not_of('h', at + 1), text.size());
+    most = std::max(most, end - at - 1);
+  }
+  const std::string tag = "$" + std::string(most + 1, 'h') + "$";
   std::string quoted;
   quoted.reserve(text.size() + 2 * tag.size());
   return quoted.append(tag).append(text).append(tag);
