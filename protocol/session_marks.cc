@@ -74,16 +74,6 @@ std::string setting_name(Tokens tokens) {
   return {};
 }
 
-/// The server would cut it, and know it by another name.
-bool has_long_part(View name) {
-  constexpr size_t longest = 63;  // PostgreSQL: NAMEDATALEN
-  for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
-    if (end > longest) return true;
-    name.remove_prefix(end + 1);
-  }
-  return name.size() > longest;
-}
-
 /// Settings of a transaction, whoever says SESSION, and the seed of random(): nothing stays.
 bool is_passing(View name) {
   return name == "transaction_isolation" || name == "transaction_read_only" ||
@@ -431,6 +421,15 @@ std::string name_of(Pins pins) {
     text.append(text.empty() ? "" : ", ").append(names[i]);
   }
   return text;
+}
+
+bool has_long_part(View name) {
+  constexpr size_t longest = 63;  // PostgreSQL: NAMEDATALEN
+  for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
+    if (end > longest) return true;
+    name.remove_prefix(end + 1);
+  }
+  return name.size() > longest;
 }
 
 std::string lower_case(View text) {

@@ -85,6 +85,10 @@ bool may_have_marks(View sql);
 /// encodings in which the text can be read, see protocol/sql_scanner.h.
 SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
 
+/// Whether a part of a setting's name is so long that the server would cut it where it is no
+/// string.
+bool has_long_part(View name);
+
 /// ASCII letters in lower case, as PostgreSQL compares names of settings.
 std::string lower_case(View text);
 

@@ -28,27 +28,17 @@ bool is_ascii(View text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
 }
 
-/// A name with a part that is longer is cut where it is not a string (PostgreSQL: NAMEDATALEN).
-bool is_cut(View name) {
-  constexpr size_t longest = 63;
-  for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
-    if (end > longest) return true;
-    name.remove_prefix(end + 1);
-  }
-  return name.size() > longest;
-}
-
 std::string set_config(View name, const std::string& value) {
   return "SELECT pg_catalog.set_config(" + quote_dollar(name) + "," + value + ",false);";
 }
 
 std::string set_to(View name, View value) {
-  if (is_list_of_names(name) || is_cut(name)) return set_config(name, quote_dollar(value));
+  if (is_list_of_names(name) || has_long_part(name)) return set_config(name, quote_dollar(value));
   return "SET " + quote_setting(name) + "=" + quote_dollar(value) + ";";
 }
 
 std::string reset_to_default(View name) {
-  return is_cut(name) ? set_config(name, "NULL") : "RESET " + quote_setting(name) + ";";
+  return has_long_part(name) ? set_config(name, "NULL") : "RESET " + quote_setting(name) + ";";
 }
 
 /// With these a query of ours may end before its time, or wait for all others.
@@ -377,8 +367,8 @@ void ServerSession::nothing_is_known() {
 
 // --- SQL
 
-// A tag that does not begin in the text: it has more h than any dollar there is followed by. That the
-// text may end with a dollar of its own does no harm: what closes a string is the whole tag.
+// A tag that does not begin in the text: it has more h than any dollar there is followed by. That
+// the text may end with a dollar of its own does no harm: what closes a string is the whole tag.
 std::string quote_dollar(View text) {
   size_t most = 0;
   for (size_t at = text.find('$'); at != View::npos; at = text.find('$', at + 1)) {
