@@ -255,7 +255,7 @@ std::string ServerSession::question() {
   asked_pins_ = std::exchange(may_, {});
   discards_sent_ = 0;
   unknown_.clear();
-  reset_.clear();
+  asked_reset_ = std::exchange(reset_, {});
   asking_ = true;
   return sql;
 }
@@ -315,15 +315,26 @@ void ServerSession::answered(const std::vector<std::optional<View>>& row, Client
     if (*cell++ == View("t")) pins_.add(one.pin);
   }
   asked_pins_ = {};
+  failures_ = 0;
   if (!client.set(std::move(values))) pins_.add(Pin::setting);
   if (other_path) request_is_sent(client);  // what was sent since counts already
   values_ = client.values();
 }
 
+// The client's own statement_timeout may have struck: it is asked once more.
 void ServerSession::question_failed() {
   asking_ = false;
-  if (!asked_.empty()) pins_.add(Pin::setting);
-  pins_.add(std::exchange(asked_pins_, {}));
+  const bool again = ++failures_ < most_failures;
+  if (again) {
+    unknown_.insert(asked_.begin(), asked_.end());
+    reset_.insert(asked_reset_.begin(), asked_reset_.end());
+    may_.add(asked_pins_);
+  } else {
+    if (!asked_.empty()) pins_.add(Pin::setting);
+    pins_.add(asked_pins_);
+    failures_ = 0;
+  }
+  asked_pins_ = {};
   asked_.clear();
 }
 
@@ -348,6 +359,7 @@ void ServerSession::discarded(ClientSession* client, bool more) {
 }
 
 bool ServerSession::client_left() {
+  failures_ = 0;
   if (std::exchange(may_load_, false)) pin(Pin::load);
   const bool dirty = asking_ || !unknown_.empty() || pins_.any() || may_.any();
   unknown_.clear();

@@ -105,7 +105,7 @@ class ServerSession {
   /// All that was sent has been answered.
   void all_answered() { may_load_ = false; }
   void answered(const std::vector<std::optional<View>>& row, ClientSession& client);
-  /// It was answered with an error: the client stays where it is.
+  /// It was answered with an error. It is to be asked again, or the client stays where it is.
   void question_failed();
   /// What keeps it with its client.
   Pins pins() const { return pins_; }
@@ -133,6 +133,9 @@ class ServerSession {
   SettingNames reset_;    // of these: some were reset, maybe
   std::vector<std::string> asked_;
   bool asked_sources_ = false;  // a column tells who has set those that may be at their default
+  static constexpr int most_failures = 5;  // of one question, until the client is pinned
+  SettingNames asked_reset_;
+  int failures_ = 0;
   bool asking_ = false;
   bool may_load_ = false;                    // a library is being loaded
   bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them

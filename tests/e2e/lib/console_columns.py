@@ -21,8 +21,8 @@ def _counts(before, prefix="", received="bytes_received", sent="bytes_sent"):
 
 
 _DECLARED = {
-    "CLIENTS": _SOCKET,
-    "SERVERS": _SOCKET,
+    "CLIENTS": _SOCKET + " pinned:t",  # the last one is Headgate's own
+    "SERVERS": _SOCKET + " pinned:t",
     "SOCKETS": _SOCKET + _BUFFERS,
     "ACTIVE_SOCKETS": _SOCKET + _BUFFERS,
     "PEERS": "peer_id:i host:t port:i pool_size:i",
