@@ -113,7 +113,9 @@ struct Relay::Input {
     }
     const bool looks = relay.tracks_session_ || relay.restores_;
     const bool forgets = looks && relay.look_at(tag, body);
+    relay.query_is_whole_ = body.find('\0') + 1 == body.size();
     relay.asked(tag);
+    relay.query_is_whole_ = true;
     relay.forgetting_ |= forgets;
     on_pass(whole, lent);
     if (!relay.restoring_.empty()) relay.request_is_sent(tag);

@@ -174,6 +174,7 @@ class Relay {
   const bool restores_;           // what the client resets
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
+  bool query_is_whole_ = true;    // one string: else the server refuses it before it drops anything
   bool forgetting_ = false;       // all statements: what follows waits until that is certain
   SettingNames restoring_;        // what a request has reset that the client has started with
   bool restore_due_ = false;      // that request was sent, and the client waits

@@ -274,7 +274,7 @@ void Relay::take_close(const StatementInput& input, View name) {
 // Other messages have a meaning for statements too: a simple query drops the unnamed one.
 void Relay::send_other_request(Asked asked) {
   const bool drops_unnamed =
-      tracks_statements_ && asked == Asked::query && client_.has_statements();
+      tracks_statements_ && asked == Asked::query && client_.has_statements() && query_is_whole_;
   const bool done = server_.exchange().sent(asked, Fate::forward, drops_unnamed);
   if (!tracks_statements_) return;
   if (asked == Asked::sync) on_server().batch_ended();

@@ -306,3 +306,18 @@ def test_the_counts_are_shown(start_headgate):
     for view in ("CLIENTS", "SERVERS"):
         rows = [row for row in pooler.admin(f"SHOW {view}") if row["database"] == "app"]
         assert [row["prepared_statements"] for row in rows] == [2]
+
+
+def test_a_query_that_cannot_be_read_does_not_open_the_statement_of_another(start_headgate):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
+    with connect(pooler) as wire, connect(pooler) as other:
+        other.send(parse("SELECT 'of another'"), sync())
+        other.read_until()
+        wire.send(parse("SELECT 'mine'", "s"), sync())  # it has prepared something
+        wire.read_until()
+        other.send(parse("SELECT 'of another'"), bind(()), execute(), sync())
+        other.read_until()
+        wire.send(b"Q\0\0\0\x0anoend!", bind(()), execute(), sync())
+        first, second = wire.read_until(), wire.read_until()
+        assert errors(first)[0]["C"] == "08P01"
+        assert [error["C"] for error in errors(second)] == ["26000"], second
