@@ -65,14 +65,18 @@ struct SessionMarks {
   bool every_setting = false;       // RESET ALL
   bool discards = false;            // DISCARD ALL
   bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
-  bool loads = false;               // LOAD
+  /// Statements that it may make or drop in SQL, by the names that PostgreSQL gives them.
+  std::vector<std::string> statements;
+  /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else.
+  bool only_prepares = false, only_deallocates = false;
+  bool loads = false;  // LOAD
   Pins begins, ends;
   /// It calls a function, or runs code, that may do any of this unseen.
   bool opaque = false;
 
   bool any() const {
     return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||
-           begins.any() || ends.any();
+           !statements.empty() || begins.any() || ends.any();
   }
 };
 
@@ -88,6 +92,8 @@ SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
 /// Whether a part of a setting's name is so long that the server would cut it where it is no
 /// string.
 bool has_long_part(View name);
+
+bool is_ascii(View text);
 
 /// ASCII letters in lower case, as PostgreSQL compares names of settings.
 std::string lower_case(View text);

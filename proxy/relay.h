@@ -138,6 +138,7 @@ class Relay {
   std::string name_on_server(View name);
   void provide(const StatementPtr& statement);
   void provide_unnamed();
+  void stand_in(const SessionMarks& marks, bool within_batch);
   void make_room_for_statement();
   void inject_parse(View name, View text);
   void inject_close(const StatementPtr& statement);

@@ -88,6 +88,7 @@ bool Relay::look_at(char tag, View body) {
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks) return false;
+  if (tag == frontend::query) stand_in(*marks, server_.exchange().batch_open());
   marks_are_sent(*marks, {});
   return marks->forgets_statements && tag == frontend::query;
 }
@@ -132,7 +133,9 @@ void Relay::bind_is_sent(View statement, View bound) {
                                 : named           ? named->marks
                                                   : nullptr;
   if (!can_read()) unread_is_sent();
-  if (marks) marks_are_sent(*marks, bound);
+  if (!marks) return;
+  stand_in(*marks, true);
+  marks_are_sent(*marks, bound);
 }
 
 // Nobody keeps a text of this size to read it.
@@ -166,6 +169,9 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
     encoding_sent_ |= name == "client_encoding";
     restoring_.erase(name);
   }
+  const bool takes_ours = std::ranges::any_of(
+      marks.statements, [](View name) { return name.starts_with(statement_prefix); });
+  if (takes_ours) session.taint(client_.id());  // other clients would miss them
   if (!strict_ || !marks.opaque) return session.sent(marks);
   session.taint(client_.id());  // which makes good for settings of unknown names as well
   SessionMarks rest = marks;

@@ -148,6 +148,31 @@ void Relay::provide_unnamed() {
                 {nullptr, OnServer::nothing, OfClient::unnamed, own, of_client().unnamed_marks()});
 }
 
+// In SQL a client speaks of statements of the protocol by its own names. Where a text drops one, or
+// makes another of that name, the server gets a stand-in to drop, or to complain about, in front of
+// it. Close comes first since nobody knows whether one was left; it cannot fail.
+void Relay::stand_in(const SessionMarks& marks, bool within_batch) {
+  if (!marks.only_deallocates && !marks.only_prepares) return;
+  if (!tracks_statements_ || !client_.has_statements() || server_.exchange().copying_in()) return;
+  const std::string& name = marks.statements.front();
+  const StatementPtr statement = of_client().find(name);
+  if (!statement || name.starts_with(statement_prefix)) return;
+  begin_request();
+  const Fate fate = within_batch ? Fate::quiet : Fate::swallow;
+  send_close(name);
+  server_.exchange().sent(Asked::close, fate);
+  inject_parse(name, Bytes(stand_in_text) + Bytes(3, '\0'));
+  asked_instead(Asked::parse, fate,
+                {statement, OnServer::nothing,
+                 marks.only_deallocates ? OfClient::forgotten : OfClient::nothing, name});
+  if (within_batch) return;
+  Bytes sync;
+  encode(sync, frontend::Sync{});
+  server_.link().send(sync);
+  server_.exchange().sent(Asked::sync, Fate::swallow);
+  on_server().batch_ended();
+}
+
 // The name on the server of what the client calls `name`.
 std::string Relay::name_on_server(View name) {
   if (server_.exchange().copying_in()) return std::string(name);  // it only fails the COPY
@@ -159,6 +184,7 @@ std::string Relay::name_on_server(View name) {
     provide(statement);
     return statement->server_name();
   }
+  if (server_.session().statements().may_have(name)) return std::string(name);  // made in SQL
   return unknown_name() + std::string(name);
 }
 
@@ -202,6 +228,12 @@ void Relay::take_parse(const StatementInput& input) {
     server_.exchange().sent(Asked::parse);
     ++server_.pool().stats().server_parse_count;
     return send_renamed(input, {}, taken->server_name(), rest);
+  }
+  if (server_.session().statements().has(*name)) {  // the same error
+    server_.session().statements().touch(std::string(*name));
+    server_.exchange().sent(Asked::parse);
+    ++server_.pool().stats().server_parse_count;
+    return send_as_it_is(input);
   }
   const StatementPtr statement = statement_for(rest);
   StatementChange naming{statement, OnServer::nothing, OfClient::named, std::string(*name)};
@@ -267,6 +299,11 @@ void Relay::take_close(const StatementInput& input, View name) {
                   {statement, OnServer::nothing, OfClient::forgotten, std::string(name)});
   } else {
     asked(input.tag);
+    ServerSqlStatements& in_sql = server_.session().statements();
+    if (in_sql.may_have(name)) {
+      in_sql.touch(std::string(name));
+      return send_as_it_is(input);
+    }
   }
   send_close(unknown_name());
 }

@@ -1,5 +1,5 @@
-// What a server says: each message means something by what it was asked (protocol/exchange.h), and is
-// passed on, kept, answered for, or dropped.
+// What a server says: each message means something by what it was asked (protocol/exchange.h), and
+// is passed on, kept, answered for, or dropped.
 #include "protocol/backend.h"
 #include "protocol/messages.h"
 #include "proxy/auth_query.h"
@@ -41,10 +41,11 @@ struct Server::Input {
     if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
-    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status ||
-                           (tag == backend::data_row && answer.fate == Fate::swallow &&
-                            server.relay_ && server.session_.asking());
+    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
+    const bool told = tag == backend::data_row && answer.fate == Fate::swallow && server.relay_ &&
+                      server.session_.asking();
+    if (told && body_size <= max_session_row) return Treat::gather;
     if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
     const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
     return found ? Treat::gather : Treat::drop;
@@ -188,7 +189,8 @@ bool Server::take_error(View body, Answer answer) {
     return false;
   }
   if (answer.unexpected) dirty_ = true;
-  if (answer.fate == Fate::swallow) injected_failed_ = true;
+  const bool was_gone = drops_ > 0 && fields->sqlstate == "26000";
+  if (answer.fate == Fate::swallow) injected_failed_ = !was_gone;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
   if (!relay_) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
@@ -216,7 +218,7 @@ void Server::take_ready(Fate fate) {
   const bool of_values = values_queries_ > 0 && fate == Fate::swallow;
   if (!of_values && (!relay_ || fate == Fate::forward)) ++ready_count_;
   if (!relay_) {
-    if (of_values) --values_queries_;
+    if (of_values) must_reset_ |= !value_was_taken();
     return;
   }
   if (fate == Fate::forward) {
