@@ -398,6 +398,7 @@ bool ServerSession::client_left() {
   unknown_.clear();
   reset_.clear();
   asked_.clear();
+  statements_.client_left();
   asking_ = false;
   discards_sent_ = 0;
   pins_.add(std::exchange(may_, {}));

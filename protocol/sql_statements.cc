@@ -177,10 +177,14 @@ void ServerSqlStatements::question_failed(bool again) {
   asked_.clear();
 }
 
-void ServerSqlStatements::clear() {
-  has_ = nullptr;
+void ServerSqlStatements::client_left() {
   unknown_.clear();
   asked_.clear();
+}
+
+void ServerSqlStatements::clear() {
+  has_ = nullptr;
+  client_left();
 }
 
 }  // namespace headgate

@@ -76,6 +76,8 @@ class ServerSqlStatements {
   /// Their values. False: there are some that cannot be carried.
   bool answered(std::span<const std::optional<View>> cells, SqlStatementsPtr& of_client);
   void question_failed(bool again);
+  /// Its client has gone, before it was asked: DISCARD ALL is to come.
+  void client_left();
   /// DISCARD ALL.
   void clear();
 

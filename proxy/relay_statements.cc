@@ -153,7 +153,8 @@ void Relay::provide_unnamed() {
 // it. Close comes first since nobody knows whether one was left; it cannot fail.
 void Relay::stand_in(const SessionMarks& marks, bool within_batch) {
   if (!marks.only_deallocates && !marks.only_prepares) return;
-  if (!tracks_statements_ || !client_.has_statements() || server_.exchange().copying_in()) return;
+  if (!tracks_statements_ || !tracks_session_) return;
+  if (!client_.has_statements() || server_.exchange().copying_in()) return;
   const std::string& name = marks.statements.front();
   const StatementPtr statement = of_client().find(name);
   if (!statement || name.starts_with(statement_prefix)) return;
