@@ -504,8 +504,10 @@ SessionMarks session_marks(View sql, bool standard_conforming_strings) {
   // The session's setting may be on its way: a request ahead of this may change it.
   const bool may_be_read_otherwise = sql.find('\\') != View::npos;
   if (may_be_read_otherwise) {
+    const SessionMarks first = marks;
     Marker(marks, !standard_conforming_strings).text(sql);
-    marks.only_prepares = marks.only_deallocates = false;
+    marks.only_prepares &= first.only_prepares;
+    marks.only_deallocates &= first.only_deallocates;
   }
   return marks;
 }

@@ -180,6 +180,11 @@ bool ServerSession::may_refuse(const ClientSession& client) const {
          (values && (values->contains(role) || values->contains(session_authorization)));
 }
 
+bool ServerSession::may_have_statement(View name) const {
+  if (name.starts_with(statement_prefix)) return false;
+  return pins_.has(Pin::prepared) || statements_.may_have(name);
+}
+
 View ServerSession::undeferred() const {
   const bool waits = unknown_.contains(deferrable) || (values_ && values_->contains(deferrable));
   return waits ? "SET TRANSACTION NOT DEFERRABLE;" : "";

@@ -91,6 +91,8 @@ class ServerSession {
   }
   /// What it has of them.
   ServerSqlStatements& statements() { return statements_; }
+  /// The client may have made one of this name here.
+  bool may_have_statement(View name) const;
   /// What comes first in a query of ours, lest it waits for all others.
   View undeferred() const;
   /// With its values a query of ours may end before its time.

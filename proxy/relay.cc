@@ -112,8 +112,8 @@ struct Relay::Input {
       return !relay.client_error_;
     }
     const bool looks = relay.tracks_session_ || relay.restores_;
-    const bool forgets = looks && relay.look_at(tag, body);
     relay.query_is_whole_ = body.find('\0') + 1 == body.size();
+    const bool forgets = looks && relay.look_at(tag, body);
     relay.asked(tag);
     relay.query_is_whole_ = true;
     relay.forgetting_ |= forgets;

@@ -112,7 +112,7 @@ class Relay {
   void request_is_sent(char tag);
   void restore_settings(bool failed);
   SessionMarksPtr unnamed_marks(View parse, bool cut);
-  void bind_is_sent(View statement, View bound);
+  void bind_is_sent(View portal, View statement, View bound);
   void marks_are_sent(const SessionMarks& marks, View bound);
   void touch(const std::string& setting);
 
@@ -138,7 +138,9 @@ class Relay {
   std::string name_on_server(View name);
   void provide(const StatementPtr& statement);
   void provide_unnamed();
-  void stand_in(const SessionMarks& marks, bool within_batch);
+  void stand_in(const SessionMarks& marks, char tag);
+  void refuse_if_made_in_sql(View name);
+  void execute_is_sent(View body);
   void make_room_for_statement();
   void inject_parse(View name, View text);
   void inject_close(const StatementPtr& statement);
@@ -175,10 +177,13 @@ class Relay {
   const bool restores_;           // what the client resets
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
-  bool query_is_whole_ = true;    // one string: else the server refuses it before it drops anything
-  bool forgetting_ = false;       // all statements: what follows waits until that is certain
-  SettingNames restoring_;        // what a request has reset that the client has started with
-  bool restore_due_ = false;      // that request was sent, and the client waits
+  SessionMarksPtr bound_;         // those of a portal that makes or drops a statement in SQL
+  std::string bound_portal_;
+  std::optional<StatementChange> deallocating_;  // what the next request forgets
+  bool query_is_whole_ = true;  // one string: else the server refuses it before it drops anything
+  bool forgetting_ = false;     // all statements: what follows waits until that is certain
+  SettingNames restoring_;      // what a request has reset that the client has started with
+  bool restore_due_ = false;    // that request was sent, and the client waits
   bool request_failed_ = false;
 };
 

@@ -80,6 +80,7 @@ bool Relay::look_at(char tag, View body) {
     const bool known = !strict_ && body.size() >= 4 && is_of_large_objects(load_u32(body.data()));
     if (!known) unread_is_sent();
   }
+  if (tag == frontend::execute && bound_) execute_is_sent(body);
   if (tag == frontend::sync) parsed_in_batch_ = false;
   if (tag == frontend::bind && !parsed_in_batch_) unread_is_sent();  // a statement of before
   parsed_in_batch_ |= tag == frontend::parse;
@@ -88,7 +89,7 @@ bool Relay::look_at(char tag, View body) {
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks) return false;
-  if (tag == frontend::query) stand_in(*marks, server_.exchange().batch_open());
+  if (tag == frontend::query && query_is_whole_) stand_in(*marks, tag);
   marks_are_sent(*marks, {});
   return marks->forgets_statements && tag == frontend::query;
 }
@@ -125,7 +126,7 @@ SessionMarksPtr Relay::unnamed_marks(View parse, bool cut) {
 
 // What a statement does it does each time that it runs. The unnamed one is the last that was
 // prepared: not one that an error has kept from that.
-void Relay::bind_is_sent(View statement, View bound) {
+void Relay::bind_is_sent(View portal, View statement, View bound) {
   const ClientStatements* statements = client_.has_statements() ? &client_.statements() : nullptr;
   const StatementPtr named =
       statement.empty() || !statements ? nullptr : statements->find(statement);
@@ -133,9 +134,18 @@ void Relay::bind_is_sent(View statement, View bound) {
                                 : named           ? named->marks
                                                   : nullptr;
   if (!can_read()) unread_is_sent();
+  if (bound_portal_ == portal) bound_.reset();
   if (!marks) return;
-  stand_in(*marks, true);
+  if (marks->only_deallocates || marks->only_prepares) {
+    bound_ = marks;
+    bound_portal_ = portal;
+  }
   marks_are_sent(*marks, bound);
+}
+
+// It is not before this that the statement of a portal does anything.
+void Relay::execute_is_sent(View body) {
+  if (body.substr(0, body.find('\0')) == bound_portal_) stand_in(*bound_, frontend::execute);
 }
 
 // Nobody keeps a text of this size to read it.

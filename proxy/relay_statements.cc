@@ -151,7 +151,7 @@ void Relay::provide_unnamed() {
 // In SQL a client speaks of statements of the protocol by its own names. Where a text drops one, or
 // makes another of that name, the server gets a stand-in to drop, or to complain about, in front of
 // it. Close comes first since nobody knows whether one was left; it cannot fail.
-void Relay::stand_in(const SessionMarks& marks, bool within_batch) {
+void Relay::stand_in(const SessionMarks& marks, char tag) {
   if (!marks.only_deallocates && !marks.only_prepares) return;
   if (!tracks_statements_ || !tracks_session_) return;
   if (!client_.has_statements() || server_.exchange().copying_in()) return;
@@ -159,19 +159,33 @@ void Relay::stand_in(const SessionMarks& marks, bool within_batch) {
   const StatementPtr statement = of_client().find(name);
   if (!statement || name.starts_with(statement_prefix)) return;
   begin_request();
+  const bool is_query = tag == frontend::query;
+  const bool within_batch = !is_query || server_.exchange().batch_open();
   const Fate fate = within_batch ? Fate::quiet : Fate::swallow;
   send_close(name);
   server_.exchange().sent(Asked::close, fate);
   inject_parse(name, Bytes(stand_in_text) + Bytes(3, '\0'));
-  asked_instead(Asked::parse, fate,
-                {statement, OnServer::nothing,
-                 marks.only_deallocates ? OfClient::forgotten : OfClient::nothing, name});
-  if (within_batch) return;
-  Bytes sync;
-  encode(sync, frontend::Sync{});
-  server_.link().send(sync);
-  server_.exchange().sent(Asked::sync, Fate::swallow);
-  on_server().batch_ended();
+  server_.exchange().sent(Asked::parse, fate);
+  if (!within_batch) {
+    Bytes sync;
+    encode(sync, frontend::Sync{});
+    server_.link().send(sync);
+    server_.exchange().sent(Asked::sync, Fate::swallow);
+    on_server().batch_ended();
+  }
+  if (!marks.only_deallocates) return;
+  const OfClient becomes = is_query ? OfClient::deallocated : OfClient::forgotten;
+  deallocating_ = {statement, OnServer::nothing, becomes, name};
+}
+
+// A Parse of a name that the client has given in SQL fails: PostgreSQL says so itself, if it has
+// that.
+void Relay::refuse_if_made_in_sql(View name) {
+  server_.session().statements().touch(std::string(name));
+  inject_parse(name, Bytes(stand_in_text) + Bytes(3, '\0'));
+  server_.exchange().sent(Asked::parse, Fate::quiet);
+  send_close(name);
+  server_.exchange().sent(Asked::close, Fate::quiet);
 }
 
 // The name on the server of what the client calls `name`.
@@ -185,7 +199,7 @@ std::string Relay::name_on_server(View name) {
     provide(statement);
     return statement->server_name();
   }
-  if (server_.session().statements().may_have(name)) return std::string(name);  // made in SQL
+  if (server_.session().may_have_statement(name)) return std::string(name);  // made in SQL
   return unknown_name() + std::string(name);
 }
 
@@ -230,12 +244,7 @@ void Relay::take_parse(const StatementInput& input) {
     ++server_.pool().stats().server_parse_count;
     return send_renamed(input, {}, taken->server_name(), rest);
   }
-  if (server_.session().statements().has(*name)) {  // the same error
-    server_.session().statements().touch(std::string(*name));
-    server_.exchange().sent(Asked::parse);
-    ++server_.pool().stats().server_parse_count;
-    return send_as_it_is(input);
-  }
+  if (server_.session().may_have_statement(*name)) refuse_if_made_in_sql(*name);
   const StatementPtr statement = statement_for(rest);
   StatementChange naming{statement, OnServer::nothing, OfClient::named, std::string(*name)};
   // In a transaction that has failed a Parse is refused, so the server has to see it.
@@ -268,7 +277,7 @@ void Relay::take_bind(const StatementInput& input) {
     return send_as_it_is(input);
   }
   const std::string renamed = name_on_server(*name);
-  if (tracks_session_) bind_is_sent(*name, rest);
+  if (tracks_session_) bind_is_sent(*portal, *name, rest);
   asked(input.tag);
   send_renamed(input, input.body.substr(0, portal->size() + 1), renamed, rest);
 }
@@ -300,9 +309,8 @@ void Relay::take_close(const StatementInput& input, View name) {
                   {statement, OnServer::nothing, OfClient::forgotten, std::string(name)});
   } else {
     asked(input.tag);
-    ServerSqlStatements& in_sql = server_.session().statements();
-    if (in_sql.may_have(name)) {
-      in_sql.touch(std::string(name));
+    if (server_.session().may_have_statement(name)) {
+      server_.session().statements().touch(std::string(name));
       return send_as_it_is(input);
     }
   }
@@ -311,13 +319,15 @@ void Relay::take_close(const StatementInput& input, View name) {
 
 // Other messages have a meaning for statements too: a simple query drops the unnamed one.
 void Relay::send_other_request(Asked asked) {
+  std::optional<StatementChange> about = std::exchange(deallocating_, std::nullopt);
   const bool drops_unnamed =
       tracks_statements_ && asked == Asked::query && client_.has_statements() && query_is_whole_;
-  const bool done = server_.exchange().sent(asked, Fate::forward, drops_unnamed);
+  if (!about && drops_unnamed) about = {nullptr, OnServer::nothing, OfClient::unnamed};
+  const bool done = server_.exchange().sent(asked, Fate::forward, about.has_value());
   if (!tracks_statements_) return;
-  if (asked == Asked::sync) on_server().batch_ended();
-  if (asked != Asked::query) return;
-  if (done && drops_unnamed) change({nullptr, OnServer::nothing, OfClient::unnamed});
+  const bool deallocates = about && about->of_client == OfClient::deallocated;
+  if (done && about) change(std::move(*about));
+  if (asked == Asked::sync || deallocates) on_server().batch_ended();
 }
 
 void Relay::send_close(View name) {

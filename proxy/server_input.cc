@@ -158,7 +158,7 @@ void Server::settle_statements(char tag, Answer answer) {
   const bool failed = tag == backend::error_response;
   if (failed && answer.noted) statements_.oldest_failed(client);
   if (answer.given_up > 0) statements_.take_back(answer.given_up, client);
-  if (!failed && answer.noted) statements_.confirmed(client);
+  if (!failed && answer.noted) statements_.confirmed(client, answer.failed);
 }
 
 std::string Server::loss_reason() const {

@@ -400,9 +400,9 @@ TEST_CASE("session marks: a text that is one PREPARE or DEALLOCATE is known as t
   CHECK(session_marks("prepare p as select 1").only_prepares);
   CHECK(session_marks("/* x */ DEALLOCATE p ;").only_deallocates);
   CHECK_FALSE(session_marks("prepare p as select 1").only_deallocates);
-  for (const View sql :
-       {"deallocate p; select 1", "select 1; deallocate p", "deallocate all",
-        "do 'begin execute $x$deallocate p$x$; end'", "deallocate", "deallocate p /* \\ */"}) {
+  for (const View sql : {"deallocate p; select 1", "select 1; deallocate p", "deallocate all",
+                         "do 'begin execute $x$deallocate p$x$; end'", "deallocate",
+                         "deallocate p; select '\\'; select '"}) {
     CHECK_FALSE(session_marks(sql).only_deallocates);
     CHECK_FALSE(session_marks(sql).only_prepares);
   }
