@@ -172,7 +172,7 @@ bool Backend::take_message() {
 }
 
 void Backend::message(char tag, View body) {
-  host_.world().note("server {} hears {} {}", process_, tag, body.substr(0, 60));
+  host_.world().note("server {} hears {} {}", process_, tag, body.substr(0, 600));
   if (tag == 'X') return close();
   if (proof_) return take_proof(tag, body);
   if (copying_) return copy_message(tag, body);
@@ -209,8 +209,11 @@ void Backend::query(View text) {
   if (!statements) host_.world().violated("server {} got a query nobody sent: {}", process_, text);
   Dice& dice = host_.world().dice;
   for (Statement& statement : *statements) {
+    statement.query = text;
     const bool ours = statement.client == 0 && (statement.kind == Statement::Kind::assign ||
-                                                statement.kind == Statement::Kind::question);
+                                                statement.kind == Statement::Kind::question ||
+                                                statement.kind == Statement::Kind::prepare ||
+                                                statement.kind == Statement::Kind::deallocate);
     if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
     steps_.push_back({Step::Kind::execute, std::move(statement), {}, true});
   }
@@ -285,6 +288,7 @@ void Backend::check_asker(const Statement& statement) {
   owner_ = statement.client;
   // Behind a RESET that fails with it there is no moment to bring back what it has begun with.
   if (statement.kind != Statement::Kind::fail) check_session(statement);
+  check_stand_ins(statement.client);
 }
 
 void Backend::execute(const Statement& statement) {
@@ -293,7 +297,12 @@ void Backend::execute(const Statement& statement) {
     return fail("25P02", "current transaction is aborted");
   }
   if (statement.client != 0) host_.ledger().executed(statement.client, statement.request);
+  if (of_protocol(statement)) return;
   const std::string refusal = model_.refusal(statement, host_.ledger().role_exists);
+  const bool by_name = statement.kind == Kind::prepare || statement.kind == Kind::deallocate;
+  if (!refusal.empty() && statement.client == 0 && by_name) {
+    host_.world().violated("server {} tells Headgate: {}", process_, refusal);
+  }
   if (!refusal.empty()) return fail("22023", refusal);
   switch (statement.kind) {
     case Kind::nothing:
@@ -331,6 +340,9 @@ void Backend::execute(const Statement& statement) {
     case Kind::reset:
     case Kind::reset_all:
     case Kind::secret:
+    case Kind::prepare:
+    case Kind::run_made:
+    case Kind::deallocate:
       return change_session(statement);
     case Kind::discard:
       return discard(statement);
