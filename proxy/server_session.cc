@@ -73,7 +73,10 @@ void Server::make_statements(const SqlStatements& statements) {
 bool Server::value_was_taken() {
   const bool failed = std::exchange(injected_failed_, false);
   const size_t left = values_queries_--;
-  if (drops_ > 0) --drops_;
+  if (drops_ > 0) {
+    --drops_;
+    settings_given_ |= failed;  // it is to be discarded
+  }
   if (left > made_.size()) return !failed;
   if (failed) session_.statements().not_made(made_[made_.size() - left]);
   return true;
