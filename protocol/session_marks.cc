@@ -506,6 +506,10 @@ SessionMarks session_marks(View sql, bool standard_conforming_strings) {
   if (may_be_read_otherwise) {
     const SessionMarks first = marks;
     Marker(marks, !standard_conforming_strings).text(sql);
+    marks.maybe_every_setting = marks.every_setting || marks.discards;
+    marks.every_setting = first.every_setting;
+    marks.discards = first.discards;
+    marks.settings_reset = first.settings_reset;
     marks.only_prepares &= first.only_prepares;
     marks.only_deallocates &= first.only_deallocates;
   }

@@ -62,9 +62,10 @@ struct SessionMarks {
   std::vector<std::string> settings_reset;
   /// The same, named by the values of these parameters: 1 for $1.
   std::vector<uint16_t> named_by;
-  bool every_setting = false;       // RESET ALL
-  bool discards = false;            // DISCARD ALL
-  bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
+  bool every_setting = false;        // RESET ALL
+  bool maybe_every_setting = false;  // or something else: it depends on the reading
+  bool discards = false;             // DISCARD ALL
+  bool forgets_statements = false;   // DISCARD ALL, DEALLOCATE ALL
   /// Statements that it may make or drop in SQL, by the names that PostgreSQL gives them.
   std::vector<std::string> statements;
   /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else.
@@ -75,8 +76,8 @@ struct SessionMarks {
   bool opaque = false;
 
   bool any() const {
-    return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||
-           !statements.empty() || begins.any() || ends.any();
+    return !settings.empty() || !named_by.empty() || every_setting || maybe_every_setting ||
+           forgets_statements || loads || !statements.empty() || begins.any() || ends.any();
   }
 };
 
@@ -85,8 +86,9 @@ using SessionMarksPtr = std::shared_ptr<const SessionMarks>;  // null: none
 /// A quick look: false where session_marks() would find nothing but `opaque`.
 bool may_have_marks(View sql);
 
-/// A text with a backslash is read both ways, and may do what it does in either of them. For the
-/// encodings in which the text can be read, see protocol/sql_scanner.h.
+/// A text with a backslash is read both ways, and may do what it does in either of them; but what
+/// is said to be reset, and has to be restored then, is so by the session's own. For the encodings
+/// in which the text can be read, see protocol/sql_scanner.h.
 SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
 
 /// Whether a part of a setting's name is so long that the server would cut it where it is no

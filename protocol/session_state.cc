@@ -194,7 +194,7 @@ View ServerSession::undeferred() const {
 
 void ServerSession::sent(const SessionMarks& marks) {
   for (const std::string& name : marks.settings_reset) reset_.insert(name);
-  if (marks.every_setting) every_setting_is_sent();
+  if (marks.every_setting || marks.maybe_every_setting) every_setting_is_sent();
   statements_are_sent(marks);
   if (marks.discards) {
     ++discards_sent_;
@@ -352,7 +352,10 @@ void ServerSession::answered(const std::vector<std::optional<View>>& row, Client
 void ServerSession::take_statements(std::span<const std::optional<View>> cells,
                                     ClientSession& client) {
   SqlStatementsPtr of_client = client.statements();
-  if (!statements_.answered(cells, of_client)) pins_.add(Pin::prepared);
+  if (!statements_.answered(cells, of_client)) {
+    pins_.add(Pin::prepared);
+    if (statements_.must_ask()) may_.add(Pin::prepared);  // it may have gone meanwhile
+  }
   client.set_statements(std::move(of_client));
 }
 
