@@ -114,7 +114,8 @@ def test_what_was_made_stays_when_its_transaction_is_rolled_back(pooler):
 
 def test_texts_of_several_statements(pooler):
     with connect(pooler) as wire:
-        wire.query("PREPARE a AS SELECT 'a;b'; PREPARE \"B c\"(int, text) AS SELECT $1 || $2 /* ; */; EXECUTE a; SELECT 1")
+        both = "PREPARE a AS SELECT 'a;b'; PREPARE \"B c\"(int, text) AS SELECT $1 || $2 /* ; */"
+        wire.query(f"{both}; EXECUTE a; SELECT 1")
         look = "EXECUTE \"B c\"(1, 'x')"
         assert everywhere(pooler, lambda: (wire.value("EXECUTE a"), wire.value(look))) == [("a;b", "1x")] * SERVERS
         assert error_of(wire, "PREPARE c AS SELECT 'c'; SELECT 1/0; PREPARE d AS SELECT 'd'") == "22012"

@@ -91,6 +91,9 @@ void Actor::choose_statement(Statement& statement, bool alone) {
     statement.kind = Kind::deallocate;
   }
   if (statement.kind == Kind::prepare) statement.value = new_value("app.x");
+  // A cancel may strike it.
+  const bool slow = statement.kind == Kind::deallocate && dice.chance(300);
+  if (slow) statement.milliseconds = dice.between(1, manners_.longest_work);
 }
 
 std::string Actor::new_value(const std::string& name) {

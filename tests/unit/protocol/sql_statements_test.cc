@@ -182,6 +182,18 @@ TEST_CASE("sql statements: one that cannot be carried keeps its client until it 
   }
 }
 
+TEST_CASE("sql statements: one that is dropped before it is known does not keep its client") {
+  Together both;
+  both.send("prepare p as select '\\'");
+  both.server.question();
+  both.send("deallocate p");  // behind the question
+  both.server.answered(Row{"prepare p as select '\\'"}, both.client);
+  CHECK(both.server.pins() == Pin::prepared);
+  both.server.question();
+  both.server.answered(Row{std::nullopt, "f"}, both.client);
+  CHECK_FALSE(both.server.pins().any());
+}
+
 TEST_CASE("sql statements: more than a client may carry keep it where it is") {
   Together both;
   std::vector<std::string> texts;
