@@ -115,7 +115,8 @@ struct Server::Input {
       rewritten = server.take_error(body, server.answer_);
     }
     // What is said to restore a parameter for the client is for it to know.
-    if (tag == backend::parameter_status && server.values_queries_ == 0) fate = Fate::forward;
+    const bool of_values = server.values_queries_ > 0 && !server.restoring_;
+    if (tag == backend::parameter_status && !of_values) fate = Fate::forward;
     const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
     if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);
