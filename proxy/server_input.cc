@@ -1,5 +1,5 @@
-// What a server says: each message means something by what it was asked (protocol/exchange.h), and is
-// passed on, kept, answered for, or dropped.
+// What a server says: each message means something by what it was asked (protocol/exchange.h), and
+// is passed on, kept, answered for, or dropped.
 #include "protocol/backend.h"
 #include "protocol/messages.h"
 #include "proxy/auth_query.h"
@@ -85,6 +85,14 @@ struct Server::Input {
     server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
   }
 
+  void tell_parsed() const {
+    Bytes complete;
+    encode(complete, backend::ParseComplete{});
+    server.relay_->told_parsed();
+    server.pool_->stats().bytes_sent += complete.size();
+    client()->link().send(complete);
+  }
+
   // The whole message is handed on, header included, which stands in front of the body.
   void hand_on(View body) {
     on_pass(View(body.data() - header_size, body.size() + header_size), lent(body));
@@ -101,9 +109,7 @@ struct Server::Input {
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
     } else if (tag == backend::close_complete) {  // it stands for the client's Parse
-      Bytes complete;
-      encode(complete, backend::ParseComplete{});
-      on_pass(complete, false);
+      tell_parsed();
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);
