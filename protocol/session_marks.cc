@@ -472,10 +472,6 @@ bool has_long_part(View name) {
   return name.size() > longest;
 }
 
-bool is_ascii(View text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
-}
-
 std::string lower_case(View text) {
   std::string lowered(text);
   for (char& c : lowered) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
@@ -502,18 +498,13 @@ SessionMarks session_marks(View sql, bool standard_conforming_strings) {
   SessionMarks marks;
   Marker(marks, standard_conforming_strings).text(sql);
   // The session's setting may be on its way: a request ahead of this may change it.
-  const bool may_be_read_otherwise = sql.find('\\') != View::npos;
-  if (may_be_read_otherwise) {
-    const SessionMarks first = marks;
-    Marker(marks, !standard_conforming_strings).text(sql);
-    marks.maybe_every_setting = marks.every_setting || marks.discards;
-    marks.every_setting = first.every_setting;
-    marks.discards = first.discards;
-    marks.settings_reset = first.settings_reset;
-    marks.only_prepares &= first.only_prepares;
-    marks.only_deallocates &= first.only_deallocates;
-  }
-  return marks;
+  if (sql.find('\\') == View::npos) return marks;
+  SessionMarks both = marks;
+  Marker(both, !standard_conforming_strings).text(sql);
+  both.only_prepares &= marks.only_prepares;
+  both.only_deallocates &= marks.only_deallocates;
+  both.first_reading = std::make_shared<const SessionMarks>(std::move(marks));
+  return both;
 }
 
 }  // namespace headgate

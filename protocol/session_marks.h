@@ -62,10 +62,9 @@ struct SessionMarks {
   std::vector<std::string> settings_reset;
   /// The same, named by the values of these parameters: 1 for $1.
   std::vector<uint16_t> named_by;
-  bool every_setting = false;        // RESET ALL
-  bool maybe_every_setting = false;  // or something else: it depends on the reading
-  bool discards = false;             // DISCARD ALL
-  bool forgets_statements = false;   // DISCARD ALL, DEALLOCATE ALL
+  bool every_setting = false;       // RESET ALL
+  bool discards = false;            // DISCARD ALL
+  bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
   /// Statements that it may make or drop in SQL, by the names that PostgreSQL gives them.
   std::vector<std::string> statements;
   /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else.
@@ -74,10 +73,13 @@ struct SessionMarks {
   Pins begins, ends;
   /// It calls a function, or runs code, that may do any of this unseen.
   bool opaque = false;
+  /// Where the text can be read in two ways: what it does if standard_conforming_strings is as was
+  /// said. Null: there is but one.
+  std::shared_ptr<const SessionMarks> first_reading;
 
   bool any() const {
-    return !settings.empty() || !named_by.empty() || every_setting || maybe_every_setting ||
-           forgets_statements || loads || !statements.empty() || begins.any() || ends.any();
+    return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||
+           !statements.empty() || begins.any() || ends.any();
   }
 };
 
@@ -86,16 +88,13 @@ using SessionMarksPtr = std::shared_ptr<const SessionMarks>;  // null: none
 /// A quick look: false where session_marks() would find nothing but `opaque`.
 bool may_have_marks(View sql);
 
-/// A text with a backslash is read both ways, and may do what it does in either of them; but what
-/// is said to be reset, and has to be restored then, is so by the session's own. For the encodings
-/// in which the text can be read, see protocol/sql_scanner.h.
+/// A text with a backslash is read both ways, and may do what it does in either of them. For the
+/// encodings in which the text can be read, see protocol/sql_scanner.h.
 SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
 
 /// Whether a part of a setting's name is so long that the server would cut it where it is no
 /// string.
 bool has_long_part(View name);
-
-bool is_ascii(View text);
 
 /// ASCII letters in lower case, as PostgreSQL compares names of settings.
 std::string lower_case(View text);

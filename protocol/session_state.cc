@@ -92,25 +92,30 @@ void ClientSession::take(SettingValuesPtr values) {
 
 void ClientSession::note_resets(const SessionMarks& marks, SettingNames& names) const {
   if (!at_start_) return;
+  const SessionMarks& read = marks.first_reading ? *marks.first_reading : marks;
   for (const auto& [name, value] : *at_start_) {
     const auto among = [&name = name](const std::vector<std::string>& all) {
       return std::ranges::find(all, name) != all.end();
     };
-    const bool resets = among(marks.settings_reset);
-    if (among(marks.settings) && !resets) {
+    const bool resets = among(read.settings_reset);
+    if (among(read.settings) && !resets) {
       names.erase(name);
-    } else if (resets || marks.discards || (marks.every_setting && !is_identity(name))) {
+    } else if (resets || read.discards || (read.every_setting && !is_identity(name))) {
       names.insert(name);
     }
   }
 }
 
-std::string ClientSession::restore(const SettingNames& names) const {
-  std::string sql;
-  for (const std::string& name : names) {
-    if (starts_with(name)) sql += set_to(name, at_start_->find(name)->second);
+// The identity last: who takes another role may have no right to set the rest then.
+std::vector<std::string> ClientSession::restore(const SettingNames& names) const {
+  std::vector<std::string> statements;
+  for (const bool identity : {false, true}) {
+    for (const std::string& name : names) {
+      if (is_identity(name) != identity || !starts_with(name)) continue;
+      statements.push_back(set_to(name, at_start_->find(name)->second));
+    }
   }
-  return sql;
+  return statements;
 }
 
 bool ClientSession::set(SettingValues values) {
@@ -194,7 +199,7 @@ View ServerSession::undeferred() const {
 
 void ServerSession::sent(const SessionMarks& marks) {
   for (const std::string& name : marks.settings_reset) reset_.insert(name);
-  if (marks.every_setting || marks.maybe_every_setting) every_setting_is_sent();
+  if (marks.every_setting) every_setting_is_sent();
   statements_are_sent(marks);
   if (marks.discards) {
     ++discards_sent_;

@@ -89,7 +89,7 @@ bool Relay::look_at(char tag, View body) {
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks) return false;
-  if (tag == frontend::query && query_is_whole_) stand_in(*marks, tag);
+  if (tag == frontend::query && is_surely_read(body)) stand_in(*marks, tag);
   marks_are_sent(*marks, {});
   return marks->forgets_statements && tag == frontend::query;
 }
@@ -174,6 +174,8 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
       session.pin(Pin::setting);
       continue;
     }
+    const bool is_text = bound_name->find('\0') == View::npos;
+    if (!is_text || (speaks_utf8() && !is_utf8(*bound_name))) continue;  // the server refuses it
     const std::string name = lower_case(*bound_name);
     touch(name);
     encoding_sent_ |= name == "client_encoding";

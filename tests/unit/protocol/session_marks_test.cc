@@ -440,16 +440,6 @@ TEST_CASE("session marks: a text with a backslash is read both ways") {
   }
 }
 
-TEST_CASE("session marks: what only another reading of a backslash resets is not restored") {
-  const View sql = "set a = '\\'; set a = ';reset all; reset b; discard all'";
-  const SessionMarks marks = session_marks(sql);
-  CHECK_FALSE(marks.every_setting);
-  CHECK_FALSE(marks.discards);
-  CHECK(marks.settings_reset.empty());
-  CHECK(marks.maybe_every_setting);
-  CHECK(session_marks(sql, false).every_setting);
-}
-
 TEST_CASE("session marks: a function that is not known to be harmless is opaque") {
   CHECK(opaque("select f(1)"));
   CHECK(opaque("select U&\"set\\005fconfig\"('app.x', 'y', false)"));
