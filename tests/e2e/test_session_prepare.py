@@ -286,6 +286,26 @@ def test_in_strict(start_headgate):
             assert one.value("EXECUTE p") == "one" and two.value("EXECUTE p") == "two"
 
 
+def test_where_statements_of_the_protocol_are_not_tracked(start_headgate):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=SERVERS, max_prepared_statements=0)
+    with connect(pooler) as wire:
+        wire.query("PREPARE p AS SELECT 'own'")
+        assert everywhere(pooler, lambda: wire.value("EXECUTE p")) == ["own"] * SERVERS
+        assert everywhere(pooler, lambda: first_value(run(wire, extended("EXECUTE p")))) == ["own"] * SERVERS
+        wire.query("DEALLOCATE p")
+        assert everywhere(pooler, lambda: error_of(wire, "EXECUTE p")) == ["26000"] * SERVERS
+
+
+def test_a_statement_outlives_the_servers_that_had_it(start_headgate, postgres):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=2)
+    with connect(pooler) as wire:
+        wire.query("PREPARE p AS SELECT 'own'")
+        assert wire.value("EXECUTE p") == "own"
+        postgres.end_backends("single")
+        wait_until(lambda: pooler.pool()["sv_idle"] == 0, 5, "its servers have gone")
+        assert wire.value("EXECUTE p") == "own"  # a connection of its own would have ended
+
+
 # --- DEALLOCATE of a statement of the protocol
 
 
