@@ -27,6 +27,8 @@ enum class TimeoutAction : uint8_t { cancel, close };
 /// pins them; besides, code that cannot be looked into is assumed to have left something; or
 /// nothing but the parameters that servers report is cared for.
 enum class SessionPolicy : uint8_t { track, strict, pgbouncer };
+/// The SQLSTATEs of Headgate's own errors: PostgreSQL's for the like, or PgBouncer's 08P01.
+enum class ErrorCodes : uint8_t { postgres, pgbouncer };
 
 /// How many names track_extra_parameters may have.
 constexpr size_t most_extra_parameters = 27;
@@ -110,6 +112,7 @@ struct Settings {
   Duration pool_idle_timeout{};
   Duration suspend_timeout = seconds(10);
   TimeoutAction timeout_action = TimeoutAction::cancel;  // Headgate's own
+  ErrorCodes error_codes = ErrorCodes::postgres;         // Headgate's own
   // protocol
   bool application_name_add_host = false;
   std::string ignore_startup_parameters;

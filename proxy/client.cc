@@ -362,8 +362,12 @@ void Client::fail_waiting(const Error& error) {
 void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
+  Error told = error;
+  if (worker_.config().settings.error_codes == ErrorCodes::pgbouncer) {
+    told.sqlstate_override = error.sqlstate_in_pgbouncer();
+  }
   Bytes out;
-  encode_error(out, error, Severity::fatal);
+  encode_error(out, told, Severity::fatal);
   link_.send(out);
   if (worker_.config().settings.log_pooler_errors) {
     log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);

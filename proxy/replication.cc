@@ -77,13 +77,18 @@ void Server::owner_left() {
   close(linked ? "replication client disconnected" : "replication client was closed");
 }
 
-// The log-in has failed, or was given up: why is in the log, and no business of the client's.
+// The log-in has failed, or was given up.
 void Server::disown() {
   Client* owner = std::exchange(owner_, nullptr);
   if (!owner) return;
+  Error error(close_needed() ? ErrorCode::configuration_changed
+                             : ErrorCode::replication_login_failed);
+  if (login_ && login_->progress() == ServerLogin::Progress::failed) {
+    error.detail = login_->error().message;
+    error.sqlstate_override = login_->error().sqlstate();
+  }
   owner->unlinked();
-  owner->fail(Error(close_needed() ? ErrorCode::configuration_changed
-                                   : ErrorCode::replication_login_failed));
+  owner->fail(error);
 }
 
 void Server::end_replication() {

@@ -245,6 +245,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int32_t process_ = 0;
   Bytes secret_;
   Bytes replay_memory_;
+  Bytes last_words_;  // the error with which it ends its connection, while it is linked
   uint64_t ready_count_ = 0;
   int64_t connect_wall_ = 0;
   Instant started_{};

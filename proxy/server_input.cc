@@ -1,5 +1,5 @@
-// What a server says: each message means something by what it was asked (protocol/exchange.h), and is
-// passed on, kept, answered for, or dropped.
+// What a server says: each message means something by what it was asked (protocol/exchange.h), and
+// is passed on, kept, answered for, or dropped.
 #include "protocol/backend.h"
 #include "protocol/messages.h"
 #include "proxy/auth_query.h"
@@ -190,6 +190,7 @@ bool Server::take_error(View body, Answer answer) {
   if (answer.unexpected) dirty_ = true;
   if (answer.fate == Fate::swallow) injected_failed_ = true;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
+  if (fatal && relay_) last_words_.assign(body.data() - header_size, body.size() + header_size);
   if (!relay_) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
     if (fatal || task_ == Task::connect_query)

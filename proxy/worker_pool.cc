@@ -270,10 +270,12 @@ void WorkerPool::arm_tend() {
 
 namespace {
 
+constexpr std::string_view starting_up = "57P03";
+
 // The server will be there soon, or nobody knows: no reason to send away those who wait.
 bool may_pass(const Error& failure) {
-  constexpr std::string_view starting_up = "57P03";
-  return failure.code == ErrorCode::server_connect_failed || failure.sqlstate() == starting_up;
+  return failure.code == ErrorCode::server_connect_failed ||
+         failure.sqlstate_override == starting_up;
 }
 
 }  // namespace
@@ -284,11 +286,13 @@ std::optional<Error> WorkerPool::fast_failure() const {
     return std::nullopt;
   }
   const auto failure = entry_.last_failure();
-  if (!failure || failure->sqlstate() == "57P03") return std::nullopt;
+  if (!failure || failure->sqlstate_override == starting_up) return std::nullopt;
   constexpr size_t longest = 99;
-  return Error(ErrorCode::login_failing,
-               fmt::format("server login has been failing, cached error: {} (server_login_retry)",
-                           failure->message.substr(0, longest)));
+  Error error(ErrorCode::login_failing,
+              fmt::format("server login has been failing, cached error: {} (server_login_retry)",
+                          failure->message.substr(0, longest)));
+  error.sqlstate_override = failure->sqlstate();
+  return error;
 }
 
 // Those who wait hear the server's own words.
