@@ -77,6 +77,7 @@ struct Settings {
   // pools
   PoolMode pool_mode = PoolMode::session;
   SessionPolicy session_state = SessionPolicy::track;
+  bool link_at_login = false;  // Headgate's own
   int default_pool_size = 20;
   int min_pool_size = 0;
   int reserve_pool_size = 0;

@@ -226,6 +226,8 @@ constexpr Setting table[] = {
      "When a timeout hits a running query: cancel it, or close the client's connection."},
     {"error_codes", &S::error_codes, "postgres", reload, now,
      "SQLSTATEs of Headgate's own errors: those of postgres for the like, or 08P01 as pgbouncer."},
+    {"link_at_login", &S::link_at_login, "0", reload, now,
+     "Session mode: a client has its server, and that one's process number, from its log-in on."},
     // clang-format on
 };
 

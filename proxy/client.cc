@@ -304,8 +304,10 @@ void Client::on_link_drained() {
 
 void Client::serve(Server& server) {
   count_wait();
-  if (state_ == ClientState::login_waiting) {  // it only wanted to know that the server is there
+  if (state_ == ClientState::login_waiting) {
     pool_->login_worked(server.welcome());
+    if (pool_->settings().link_at_login) return enter_linked(server);
+    // It only wanted to know that the server is there.
     server.not_wanted();
     return welcome_known();
   }

@@ -53,7 +53,8 @@ void Server::close(std::string_view reason) {
 void Server::lost(std::string_view reason) {
   if (!relay_) return close(reason);
   Client& client = relay_->client();
-  const bool untouched = ended_ && !owner_ && relay_->untouched();
+  const bool replaceable = ended_ && !owner_ && !client.knows_server();
+  const bool untouched = replaceable && relay_->untouched();
   const bool told = relay_->fatal_was_passed() || mid_answer();
   const Bytes request(relay_->replay());
   const Bytes last_words = std::move(last_words_);

@@ -70,7 +70,7 @@ TEST_CASE("settings: the names, in the order of PgBouncer's SHOW CONFIG") {
     previous = setting.name;
   }
   CHECK(names.size() == 102);     // PgBouncer's, and workers
-  CHECK(settings.size() == 105);  // and the others of Headgate's own
+  CHECK(settings.size() == 106);  // and the others of Headgate's own
   CHECK(out_of_order == 1);       // pool_mode before pool_idle_timeout
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("settings: SHOW CONFIG tells what is unset and what a reload can chang
   CHECK(row("pool_mode").changeable);
   CHECK(row("session_state").value == "track");
   CHECK(row("session_state").changeable);
-  CHECK(rows.back().key == "error_codes");
+  CHECK(rows.back().key == "link_at_login");
 }
 
 TEST_CASE("settings: values are accepted as PgBouncer accepts them") {
