@@ -164,6 +164,9 @@ struct DatabaseEntry {
   /// The connection string as written, to notice a changed `*` entry.
   std::string text;
   bool made_from_fallback = false;
+
+  /// Its name in PostgreSQL.
+  const std::string& real_name() const { return dbname.empty() ? name : dbname; }
 };
 
 /// One line of [users]. Unset optionals inherit.

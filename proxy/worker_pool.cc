@@ -227,6 +227,26 @@ bool WorkerPool::evict_one() {
   return true;
 }
 
+bool WorkerPool::vacate(const std::string& database) {
+  const DatabaseEntry& mine = settings_->entry;
+  const auto is_in_it = [&](const PoolEntry& pool) {
+    const auto other = worker_.config().find_database(pool.database.name);
+    return other && other->host == mine.host && other->port == mine.port &&
+           other->real_name() == database;
+  };
+  bool found = false;
+  for (PoolEntry* pool : worker_.pooler().registry().pools()) {
+    if (!pool->shared.any_idle() || !is_in_it(*pool)) continue;
+    found = true;
+    worker_.pooler().post_to_all([id = pool->shared.id](Worker& worker) {
+      WorkerPool* there = worker.find_pool(id);
+      while (there && there->evict_one()) {
+      }
+    });
+  }
+  return found;
+}
+
 // --- what becomes of a free server
 
 void WorkerPool::settle(Server& server, Grant grant) {
