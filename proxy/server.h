@@ -174,6 +174,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void tell_cancels();
   void give_values(Client& client);
   void values_answered();
+  void tell_values(Client& client, const TrackedValues& agreed);
   void keep_values_error(const ErrorFields& fields);
   void fail_values();
   void ask_session();

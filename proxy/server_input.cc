@@ -174,10 +174,9 @@ void Server::take_parameter(View body) {
   const auto parameter = worker_->pooler().tracked().find(status->parameter);
   if (!parameter) return;
   values_.set(*parameter, intern(status->value));
-  if (!relay_) return;
+  if (!relay_ || values_queries_ > 0) return;  // what the client has is taken over at their end
   relay_->client().values().set(*parameter, values_.get(*parameter));
-  const bool changed_by_client = values_queries_ == 0;
-  if (changed_by_client && *parameter == Tracked::client_encoding) session_.encoding_changed();
+  if (*parameter == Tracked::client_encoding) session_.encoding_changed();
 }
 
 // True: the client is not told, or in other words.
