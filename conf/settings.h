@@ -27,6 +27,8 @@ enum class TimeoutAction : uint8_t { cancel, close };
 /// pins them; besides, code that cannot be looked into is assumed to have left something; or
 /// nothing but the parameters that servers report is cared for.
 enum class SessionPolicy : uint8_t { track, strict, pgbouncer };
+/// The SQLSTATEs of Headgate's own errors: PostgreSQL's for the like, or PgBouncer's 08P01.
+enum class ErrorCodes : uint8_t { postgres, pgbouncer };
 
 /// How many names track_extra_parameters may have.
 constexpr size_t most_extra_parameters = 27;
@@ -75,6 +77,7 @@ struct Settings {
   // pools
   PoolMode pool_mode = PoolMode::session;
   SessionPolicy session_state = SessionPolicy::track;
+  bool link_at_login = false;  // Headgate's own
   int default_pool_size = 20;
   int min_pool_size = 0;
   int reserve_pool_size = 0;
@@ -110,6 +113,7 @@ struct Settings {
   Duration pool_idle_timeout{};
   Duration suspend_timeout = seconds(10);
   TimeoutAction timeout_action = TimeoutAction::cancel;  // Headgate's own
+  ErrorCodes error_codes = ErrorCodes::postgres;         // Headgate's own
   // protocol
   bool application_name_add_host = false;
   std::string ignore_startup_parameters;
@@ -161,6 +165,9 @@ struct DatabaseEntry {
   /// The connection string as written, to notice a changed `*` entry.
   std::string text;
   bool made_from_fallback = false;
+
+  /// Its name in PostgreSQL.
+  const std::string& real_name() const { return dbname.empty() ? name : dbname; }
 };
 
 /// One line of [users]. Unset optionals inherit.

@@ -304,8 +304,10 @@ void Client::on_link_drained() {
 
 void Client::serve(Server& server) {
   count_wait();
-  if (state_ == ClientState::login_waiting) {  // it only wanted to know that the server is there
+  if (state_ == ClientState::login_waiting) {
     pool_->login_worked(server.welcome());
+    if (pool_->settings().link_at_login) return enter_linked(server);
+    // It only wanted to know that the server is there.
     server.not_wanted();
     return welcome_known();
   }
@@ -362,8 +364,12 @@ void Client::fail_waiting(const Error& error) {
 void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
+  Error told = error;
+  if (worker_.config().settings.error_codes == ErrorCodes::pgbouncer) {
+    told.sqlstate_override = error.sqlstate_in_pgbouncer();
+  }
   Bytes out;
-  encode_error(out, error, Severity::fatal);
+  encode_error(out, told, Severity::fatal);
   link_.send(out);
   if (worker_.config().settings.log_pooler_errors) {
     log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);

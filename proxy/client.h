@@ -36,7 +36,8 @@ struct UserState;
 
 enum class ClientState : uint8_t {
   login,           // start-up and authentication
-  login_waiting,   // authenticated; the pool must learn its welcome from a first server
+  login_waiting,   // authenticated; the pool must learn its welcome from a first server, or
+                   // it is to be linked to one before it hears that it is in
   idle,            // no transaction, no server
   waiting,         // in the queue of its pool
   active,          // linked
@@ -120,6 +121,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   /// From where it came: "127.0.0.1:40000", "[::1]:40000", "unix(4711):6432".
   std::string peer_name() const;
   CancelKey cancel_key() const { return cancel_key_; }
+  /// It has its server's process number, so no other server will do.
+  bool knows_server() const { return knows_server_; }
   /// While it logs in, else null.
   const ClientLogin* login() const { return login_.get(); }
   /// What it has said and nobody has heard yet.
@@ -165,11 +168,13 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void join_for_replication();
   bool awaits_own_server() const;
   void enter(const Welcome& welcome);
+  void enter_linked(Server& server);
+  void greet(const Welcome& welcome, int32_t process);
   void become_admin();
   void become_cancel_request();
   void login_over();
   void take_permits();
-  std::pair<int32_t, int32_t> make_cancel_key();
+  void make_cancel_key(int32_t process = 0);
   void end(std::string_view reason, bool linger);
   void leave_queue();
   void give_back_permits();
@@ -187,6 +192,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool notified_ = false;    // query_wait_notify was sent for this wait
   bool discarding_ = false;  // after a batch was cancelled while it waited: all up to Sync
   bool said_goodbye_ = false;
+  bool knows_server_ = false;
   WorkerPool* pool_ = nullptr;
   Server* server_ = nullptr;
   Hold<DatabaseState> counted_database_;

@@ -75,6 +75,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.reset_query = settings.server_reset_query;
   pool.reset_always = settings.server_reset_query_always;
   pool.fast_close = settings.server_fast_close && pool.mode == PoolMode::session;
+  pool.link_at_login = settings.link_at_login && pool.mode == PoolMode::session;
   pool.disable_pqexec = settings.disable_pqexec;
   pool.socket = socket_options(settings);
   pool.unix_socket_dir = settings.unix_socket_dir;

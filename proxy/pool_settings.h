@@ -30,6 +30,7 @@ struct PoolSettings {
   bool reset_always = false;
   bool fast_close = false;  // server_fast_close, in session mode
   bool disable_pqexec = false;
+  bool link_at_login = false;  // in session mode
   SocketOptions socket;
   TlsContextPtr tls;  // null: none
   std::string unix_socket_dir;

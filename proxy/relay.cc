@@ -92,6 +92,7 @@ struct Relay::Input {
         tag == frontend::function_call) {
       relay.unread_is_sent();
     }
+    relay.database_request_.reset();
     relay.asked(tag);
     return Treat::pass;
   }
@@ -105,6 +106,7 @@ struct Relay::Input {
   bool on_message(char tag, View body, bool) {
     const View whole(body.data() - header_size, body.size() + header_size);
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
+    relay.note_database_request(tag, body);
     if (relay.tracks_statements_ && is_about_statements(tag)) {
       relay.keep_for_replay(whole);
       const uint32_t missing = load_u32(whole.data() + 1) - length_size - body.size();
@@ -240,6 +242,7 @@ bool Relay::rewrite_error(View body) {
   request_failed_ = true;
   const auto fields = decode_error_fields(body);
   if (!fields) return false;
+  if (makes_room(*fields)) return true;
   if (!overdue_error_ || fields->sqlstate != "57014") {
     return tracks_statements_ && (renew_statements(*fields) || restore_names(*fields, body));
   }
@@ -270,6 +273,8 @@ View Relay::replay() const { return server_.replay_memory(); }
 
 void Relay::repeat() {
   repeats_ = false;
+  request_failed_ = false;
+  if (database_request_ && database_request_->again) return repeat_database_request();
   repeated_ = true;
   restore_due_ = false;
   restoring_.clear();

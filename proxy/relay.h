@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "protocol/database_command.h"
 #include "protocol/error_fields.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
@@ -75,7 +76,7 @@ class Relay {
   /// the client need not know of it, since its request is going to be repeated.
   bool rewrite_error(View body);
   /// The request is to be repeated when the exchange is over, because a prepared statement was out
-  /// of date and nothing has run.
+  /// of date, or idle servers stood in the way; nothing has run.
   bool repeats() const { return repeats_; }
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
@@ -118,6 +119,24 @@ class Relay {
   void bind_is_sent(View statement, View bound);
   void marks_are_sent(const SessionMarks& marks, View bound);
   void touch(const std::string& setting);
+
+  // --- databases that must be left for a statement: relay_databases.cc
+  /// A statement that wants a database to itself, and is all that the client has asked for.
+  struct DatabaseRequest {
+    std::string sql;
+    std::optional<std::string> prepared_as;  // where it came in a Parse
+    DatabaseCommand command;
+    int repetitions = 0;
+    bool executed = false;
+    bool ended = false;  // nothing of it is still to come
+    bool again = false;
+  };
+  /// How often such a statement is repeated: PostgreSQL itself waits five seconds each time.
+  static constexpr int max_repetitions = 3;
+  void note_database_request(char tag, View body);
+  bool goes_on_with_it(char tag);
+  bool makes_room(const ErrorFields& fields);
+  void repeat_database_request();
 
   // --- prepared statements: relay_statements.cc
   /// A message of the client about statements. `missing`: so many bytes of it are still to come.
@@ -189,6 +208,7 @@ class Relay {
   SettingNames restoring_;        // what a request has reset that the client has started with
   bool restore_due_ = false;      // that request was sent, and the client waits
   bool request_failed_ = false;
+  std::optional<DatabaseRequest> database_request_;
 };
 
 }  // namespace headgate

@@ -141,6 +141,7 @@ Relay& Server::lend_to(Client& client) {
   used_ = true;
   ++pool_->stats().server_assignment_count;
   early_ = !framer_.at_boundary();
+  last_words_.clear();
   statements_.begin_lease();
   relay_.emplace(client, *this, worker_->now());
   give_values(client);

@@ -174,6 +174,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void tell_cancels();
   void give_values(Client& client);
   void values_answered();
+  void tell_values(Client& client, const TrackedValues& agreed);
   void keep_values_error(const ErrorFields& fields);
   void fail_values();
   void ask_session();
@@ -247,6 +248,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int32_t process_ = 0;
   Bytes secret_;
   Bytes replay_memory_;
+  Bytes last_words_;  // the error with which it ends its connection, while it is linked
   uint64_t ready_count_ = 0;
   int64_t connect_wall_ = 0;
   Instant started_{};

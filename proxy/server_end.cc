@@ -53,9 +53,11 @@ void Server::close(std::string_view reason) {
 void Server::lost(std::string_view reason) {
   if (!relay_) return close(reason);
   Client& client = relay_->client();
-  const bool untouched = ended_ && !owner_ && relay_->untouched();
+  const bool replaceable = ended_ && !owner_ && !client.knows_server();
+  const bool untouched = replaceable && relay_->untouched();
   const bool told = relay_->fatal_was_passed() || mid_answer();
   const Bytes request(relay_->replay());
+  const Bytes last_words = std::move(last_words_);
   if (untouched) statements_.take_back_all(client.statements());
   relay_.reset();
   owner_ = nullptr;
@@ -63,6 +65,10 @@ void Server::lost(std::string_view reason) {
   close(reason);
   if (untouched) return client.serve_again(request);
   if (told) return client.close_behind_answer(reason);
+  if (!last_words.empty()) {
+    client.link().send(last_words);
+    return client.close_behind_answer(reason);
+  }
   client.fail(Error(ErrorCode::server_crashed));
 }
 

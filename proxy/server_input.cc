@@ -181,10 +181,9 @@ void Server::take_parameter(View body) {
   const auto parameter = worker_->pooler().tracked().find(status->parameter);
   if (!parameter) return;
   values_.set(*parameter, intern(status->value));
-  if (!relay_) return;
+  if (!relay_ || values_queries_ > 0) return;  // what the client has is taken over at their end
   relay_->client().values().set(*parameter, values_.get(*parameter));
-  const bool changed_by_client = values_queries_ == 0;
-  if (changed_by_client && *parameter == Tracked::client_encoding) session_.encoding_changed();
+  if (*parameter == Tracked::client_encoding) session_.encoding_changed();
 }
 
 // True: the client is not told, or in other words.
@@ -197,6 +196,7 @@ bool Server::take_error(View body, Answer answer) {
   if (answer.unexpected) dirty_ = true;
   if (answer.fate == Fate::swallow) injected_failed_ = true;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
+  if (fatal && relay_) last_words_.assign(body.data() - header_size, body.size() + header_size);
   if (!relay_) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
     if (fatal || task_ == Task::connect_query)

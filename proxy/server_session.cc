@@ -55,7 +55,22 @@ void Server::values_answered() {
   // value is not set again and again.
   TrackedValues agreed = values_;
   agreed.fill_from(client.values());
+  tell_values(client, agreed);
   client.values() = agreed;
+}
+
+// A server of its own would have told the client when it logged in.
+void Server::tell_values(Client& client, const TrackedValues& agreed) {
+  const TrackedNames& names = worker_->pooler().tracked();
+  Bytes told;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto parameter = static_cast<Tracked>(i);
+    const Text &before = client.values().get(parameter), &now = agreed.get(parameter);
+    if (before && now && *before != *now) {
+      encode(told, backend::ParameterStatus{names.name(parameter), *now});
+    }
+  }
+  if (!told.empty()) client.link().send(told);
 }
 
 // The client hears the server's own words.

@@ -227,6 +227,26 @@ bool WorkerPool::evict_one() {
   return true;
 }
 
+bool WorkerPool::vacate(const std::string& database) {
+  const DatabaseEntry& mine = settings_->entry;
+  const auto is_in_it = [&](const PoolEntry& pool) {
+    const auto other = worker_.config().find_database(pool.database.name);
+    return other && other->host == mine.host && other->port == mine.port &&
+           other->real_name() == database;
+  };
+  bool found = false;
+  for (PoolEntry* pool : worker_.pooler().registry().pools()) {
+    if (!pool->shared.any_idle() || !is_in_it(*pool)) continue;
+    found = true;
+    worker_.pooler().post_to_all([id = pool->shared.id](Worker& worker) {
+      WorkerPool* there = worker.find_pool(id);
+      while (there && there->evict_one()) {
+      }
+    });
+  }
+  return found;
+}
+
 // --- what becomes of a free server
 
 void WorkerPool::settle(Server& server, Grant grant) {
@@ -270,10 +290,12 @@ void WorkerPool::arm_tend() {
 
 namespace {
 
+constexpr std::string_view starting_up = "57P03";
+
 // The server will be there soon, or nobody knows: no reason to send away those who wait.
 bool may_pass(const Error& failure) {
-  constexpr std::string_view starting_up = "57P03";
-  return failure.code == ErrorCode::server_connect_failed || failure.sqlstate() == starting_up;
+  return failure.code == ErrorCode::server_connect_failed ||
+         failure.sqlstate_override == starting_up;
 }
 
 }  // namespace
@@ -284,11 +306,13 @@ std::optional<Error> WorkerPool::fast_failure() const {
     return std::nullopt;
   }
   const auto failure = entry_.last_failure();
-  if (!failure || failure->sqlstate() == "57P03") return std::nullopt;
+  if (!failure || failure->sqlstate_override == starting_up) return std::nullopt;
   constexpr size_t longest = 99;
-  return Error(ErrorCode::login_failing,
-               fmt::format("server login has been failing, cached error: {} (server_login_retry)",
-                           failure->message.substr(0, longest)));
+  Error error(ErrorCode::login_failing,
+              fmt::format("server login has been failing, cached error: {} (server_login_retry)",
+                          failure->message.substr(0, longest)));
+  error.sqlstate_override = failure->sqlstate();
+  return error;
 }
 
 // Those who wait hear the server's own words.

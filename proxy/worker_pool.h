@@ -71,6 +71,9 @@ class WorkerPool {
   void fetch_failed();
   /// Closes the server that has been idle longest, to make room under a shared limit.
   bool evict_one();
+  /// Somebody who is linked to a server of this pool wants a database of the same PostgreSQL to
+  /// himself: the idle servers in it, of whatever pool, are closed. False: there is none.
+  bool vacate(const std::string& database);
   /// Nobody here will be served: the last log-in failed and no server is left.
   void fail_waiters();
   /// A first server has told how it introduces itself: those who log in may go on.
