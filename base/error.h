@@ -81,6 +81,8 @@ enum class ErrorCode : uint8_t {
   statement_mode_transaction,
   database_removed,
   configuration_changed,
+  state_refused,
+  too_many_pinned,
   replication_login_failed,
   // configuration and the outside
   config,

@@ -14,6 +14,7 @@
 #include "auth/method.h"
 #include "auth/userlist.h"
 #include "base/time.h"
+#include "conf/state_policies.h"
 
 namespace headgate {
 
@@ -77,6 +78,8 @@ struct Settings {
   // pools
   PoolMode pool_mode = PoolMode::session;
   SessionPolicy session_state = SessionPolicy::track;
+  StatePolicies session_policy;
+  int max_pinned_servers = 0;
   bool link_at_login = false;  // Headgate's own
   int default_pool_size = 20;
   int min_pool_size = 0;
@@ -157,6 +160,8 @@ struct DatabaseEntry {
   std::optional<int> max_db_connections, max_db_client_connections;
   std::optional<PoolMode> pool_mode;
   std::optional<SessionPolicy> session_state;
+  std::optional<StatePolicies> session_policy;
+  std::optional<int> max_pinned_servers;
   std::optional<Duration> server_lifetime, query_wait_timeout;
   std::optional<std::string> connect_query;
   LoadBalance load_balance_hosts = LoadBalance::round_robin;
@@ -175,6 +180,8 @@ struct UserEntry {
   std::string name;
   std::optional<PoolMode> pool_mode;
   std::optional<SessionPolicy> session_state;
+  std::optional<StatePolicies> session_policy;
+  std::optional<int> max_pinned_servers;
   std::optional<int> pool_size, reserve_pool_size;
   std::optional<int> max_user_connections, max_user_client_connections;
   std::optional<Duration> query_timeout, idle_transaction_timeout, transaction_timeout,

@@ -197,7 +197,7 @@ void ServerSession::sent(const SessionMarks& marks) {
   Pins not_askable = marks.begins;
   not_askable.remove(askable());
   pin(not_askable);
-  may_.add(marks.begins.common(askable()));
+  may_begin(marks.begins.common(askable()));
   Pins held = pins_;
   held.add(asked_pins_);
   may_.add(marks.ends.common(held));
@@ -217,12 +217,14 @@ void ServerSession::every_setting_is_sent() {
 }
 
 void ServerSession::touch(std::string setting) {
+  if (ignored_.has(Pin::setting)) return;
   if (unknown_.size() >= max_unknown) return pin(Pin::setting);
-  if (setting == search_path) may_.add(Pin::temporary);
+  if (setting == search_path) may_begin(Pin::temporary);
   unknown_.insert(std::move(setting));
 }
 
 void ServerSession::pin(Pins reasons) {
+  reasons.remove(ignored_);
   pins_.add(reasons);
   behind_discard_.add(reasons);
 }

@@ -83,12 +83,14 @@ class ServerSession {
   bool may_refuse(const ClientSession& client) const;
 
   // --- what is sent to it
+  /// Nobody cares for what is left of these kinds.
+  void ignore(Pins kinds) { ignored_ = kinds; }
   /// A text with these marks was sent. The names of settings are told one by one, by touch().
   void sent(const SessionMarks& marks);
   void touch(std::string setting);
   /// A request of this client was sent, whatever it says.
   void request_is_sent(const ClientSession& client) {
-    if (client.creates_temporary()) may_.add(Pin::temporary);
+    if (client.creates_temporary()) may_begin(Pin::temporary);
   }
   /// For a reason that the server cannot be asked about.
   void pin(Pins reasons);
@@ -124,6 +126,10 @@ class ServerSession {
   bool changed() const { return values_ || !unknown_.empty() || pins_.any() || taint_ != 0; }
 
  private:
+  void may_begin(Pins kinds) {
+    kinds.remove(ignored_);
+    may_.add(kinds);
+  }
   void every_setting_is_sent();
   std::string question_of_sources() const;
   void take_sources(View list, const ClientSession& client, SettingValues& values);
@@ -139,7 +145,7 @@ class ServerSession {
   bool asking_ = false;
   bool may_load_ = false;                    // a library is being loaded
   bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
-  Pins pins_, may_, asked_pins_;
+  Pins pins_, may_, asked_pins_, ignored_;
   int discards_sent_ = 0;
   Pins behind_discard_;  // of those that cannot be asked for
   uint64_t taint_ = 0;

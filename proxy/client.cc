@@ -377,6 +377,14 @@ void Client::fail(const Error& error) {
   end(error.message, true);
 }
 
+bool Client::warns_first_of(uint64_t shape) {
+  if (!warned_of_) warned_of_ = std::make_unique<std::vector<uint64_t>>();
+  const bool known = std::ranges::find(*warned_of_, shape) != warned_of_->end();
+  if (known || warned_of_->size() >= most_warnings) return false;
+  warned_of_->push_back(shape);
+  return true;
+}
+
 void Client::close(std::string_view reason) {
   if (state_ != ClientState::closed) end(reason, false);
 }

@@ -110,6 +110,9 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool has_statements() const { return statements_ != nullptr; }
   /// What it has set in its session.
   ClientSession& session() { return session_; }
+  /// The first time that it is to be warned of a statement of this shape; false as well if there
+  /// were very many.
+  bool warns_first_of(uint64_t shape);
   /// The name it logged in with; empty before.
   View user() const { return user_name_ ? View(*user_name_) : View(); }
   /// The server has ended the relay: it is linked to nobody.
@@ -203,6 +206,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::unique_ptr<ClientStatements> statements_;
   TrackedValues values_;
   ClientSession session_;
+  static constexpr size_t most_warnings = 100;
+  std::unique_ptr<std::vector<uint64_t>> warned_of_;  // shapes of statements; few have any
   ClientTimeouts timeouts_;
   Deadline deadline_;
   CancelKey cancel_key_;

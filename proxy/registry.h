@@ -72,6 +72,7 @@ class PoolEntry : public Holdable {
   UserState& user;  // the one that logs in to the server
   SharedPool shared;
   std::atomic<int> clients{0};  // logged in to this pool, on all workers
+  Permits pinned;               // max_pinned_servers
 
   WelcomePtr welcome() const;
   void set_welcome(WelcomePtr welcome);

@@ -104,6 +104,11 @@ struct Relay::Input {
   }
 
   bool on_message(char tag, View body, bool) {
+    const auto other = relay.governed_ ? relay.instead_of(tag, body) : std::nullopt;
+    return take(tag, other ? View(*other).substr(header_size) : body);
+  }
+
+  bool take(char tag, View body) {
     const View whole(body.data() - header_size, body.size() + header_size);
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
     relay.note_database_request(tag, body);
@@ -154,7 +159,9 @@ Relay::Relay(Client& client, Server& server, Instant now)
       tracks_session_(server.replication() == Replication::none &&
                       server.pool().settings().tracks_sessions()),
       strict_(server.pool().settings().session_state == SessionPolicy::strict),
-      restores_(server.replication() == Replication::none && client.session().has_start()) {
+      restores_(server.replication() == Replication::none && client.session().has_start()),
+      governed_(tracks_session_ && is_governed()) {
+  server.session().ignore(settings().policies.with(StatePolicy::ignore));
   server.replay_memory().clear();
 }
 
@@ -243,6 +250,7 @@ bool Relay::rewrite_error(View body) {
   const auto fields = decode_error_fields(body);
   if (!fields) return false;
   if (makes_room(*fields)) return true;
+  if (governed_ && tell_refusal(*fields)) return true;
   if (!overdue_error_ || fields->sqlstate != "57014") {
     return tracks_statements_ && (renew_statements(*fields) || restore_names(*fields, body));
   }

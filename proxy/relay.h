@@ -39,6 +39,9 @@ class Relay {
   static constexpr size_t max_replay = 16 * 1024;
 
   Relay(Client& client, Server& server, Instant now);
+  ~Relay();
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
 
   /// Whether a client may say this at all once it is logged in.
   static bool is_request(char tag);
@@ -72,6 +75,8 @@ class Relay {
   /// The server has ended before it came to the request.
   void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
+  /// The client is about to be told that its query has ended.
+  void tell_notices();
   /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours), or if
   /// the client need not know of it, since its request is going to be repeated.
   bool rewrite_error(View body);
@@ -137,6 +142,14 @@ class Relay {
   bool goes_on_with_it(char tag);
   bool makes_room(const ErrorFields& fields);
   void repeat_database_request();
+
+  // --- what it may leave there: relay_policy.cc
+  bool is_governed() const;
+  Pins kinds_of(const SessionMarks& marks) const;
+  std::optional<Bytes> instead_of(char tag, View body);
+  bool may_pin(Pins kinds, Pins begins);
+  void warn(Pins kinds, View sql);
+  bool tell_refusal(const ErrorFields& fields);
 
   // --- prepared statements: relay_statements.cc
   /// A message of the client about statements. `missing`: so many bytes of it are still to come.
@@ -205,6 +218,9 @@ class Relay {
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
   bool forgetting_ = false;       // all statements: what follows waits until that is certain
+  const bool governed_;           // somebody has said what it may leave
+  bool pinned_ = false;           // a place under max_pinned_servers is taken
+  Bytes notices_;                 // for the client, when it is told the end of something
   SettingNames restoring_;        // what a request has reset that the client has started with
   bool restore_due_ = false;      // that request was sent, and the client waits
   bool request_failed_ = false;

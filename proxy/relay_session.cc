@@ -151,6 +151,8 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   client_.session().note_resets(marks, restoring_);
   if (!tracks_session_) return;
   ServerSession& session = server_.session();
+  const bool stays = settings().policies.of(Pin::setting) == StatePolicy::pin;
+  if (stays && kinds_of(marks).has(Pin::setting)) session.pin(Pin::setting);
   for (const std::string& name : marks.settings) {
     touch(name);
     encoding_sent_ |= name == "client_encoding";

@@ -124,7 +124,10 @@ struct Server::Input {
     const bool of_values = server.values_queries_ > 0 && !server.restoring_;
     if (tag == backend::parameter_status && !of_values) fate = Fate::forward;
     const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
-    if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
+    if (fate == Fate::forward && server.relay_ && !rewritten && !refused) {
+      if (tag == backend::ready_for_query) server.relay_->tell_notices();
+      hand_on(body);
+    }
     if (tag == backend::ready_for_query) server.take_ready(fate);
     server.early_ = false;
     if (server.auth_query_) server.broken_ |= !server.auth_query_->complaint().empty();

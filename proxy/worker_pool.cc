@@ -29,6 +29,7 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
       own_retry_(
           worker.deadlines(),
           [](void* self, Instant) { static_cast<WorkerPool*>(self)->open_own(); }, this) {
+  entry_.pinned.set_limit(settings_->max_pinned_servers);
   apply_pause();
 }
 
@@ -56,6 +57,7 @@ bool WorkerPool::unused() const {
 void WorkerPool::change_settings(PoolSettingsPtr settings) {
   const bool dirty = settings->dirties(*settings_);
   settings_ = std::move(settings);
+  entry_.pinned.set_limit(settings_->max_pinned_servers);
   share_.set_rules(settings_->rules);
   if (dirty) reconnect();
   tend();
