@@ -224,6 +224,8 @@ constexpr Setting table[] = {
      "Clients that share servers: track their settings, strict, or only what pgbouncer does."},
     {"timeout_action", &S::timeout_action, "cancel", reload, now,
      "When a timeout hits a running query: cancel it, or close the client's connection."},
+    {"prepare_unnamed", &S::prepare_unnamed, "0", reload, now,
+     "Keep the plans of unnamed statements that come again and again on the servers."},
     {"error_codes", &S::error_codes, "postgres", reload, now,
      "SQLSTATEs of Headgate's own errors: those of postgres for the like, or 08P01 as pgbouncer."},
     {"link_at_login", &S::link_at_login, "0", reload, now,
