@@ -66,8 +66,11 @@ bool may_be_database_command(View sql) {
   if (sql.size() > DatabaseCommand::max_text) return false;
   const size_t begin = sql.find_first_not_of(" \t\r\n");
   if (begin == View::npos || begin + 1 == sql.size()) return false;
-  const std::string start = lower_case(sql.substr(begin, 2));
-  return start == "dr" || start == "al" || start == "cr" || start == "/*" || start == "--";
+  const auto starts = [&](const char* two) {
+    constexpr char lower = 0x20;  // sets letters to lower case, and leaves / * - as they are
+    return (sql[begin] | lower) == two[0] && (sql[begin + 1] | lower) == two[1];
+  };
+  return starts("dr") || starts("al") || starts("cr") || starts("/*") || starts("--");
 }
 
 std::optional<DatabaseCommand> find_database_command(View sql, bool standard_conforming_strings) {

@@ -21,8 +21,9 @@ void Relay::note_database_request(char tag, View body) {
   if (!is_first || (tag != frontend::query && tag != frontend::parse)) return;
   const bool prepares = tag == frontend::parse;
   const size_t name = prepares ? std::min(body.find('\0') + 1, body.size()) : 0;
-  const View sql = body.substr(name, body.find('\0', name) - name);
+  View sql = body.substr(name);
   if (!may_be_database_command(sql) || !can_read()) return;
+  sql = sql.substr(0, sql.find('\0'));
   const auto command = find_database_command(sql, standard_strings());
   if (!command) return;
   database_request_.emplace();
