@@ -6,6 +6,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -32,6 +33,8 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
   apply_pause();
 }
 
+WorkerPool::~WorkerPool() = default;
+
 void WorkerPool::client_came() {
   entry_.clients.fetch_add(1, std::memory_order_relaxed);
   forgotten_ = false;
@@ -50,7 +53,8 @@ void WorkerPool::forget(const Error& why) {
 
 // A server that is on its way here from another worker is open.
 bool WorkerPool::unused() const {
-  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_;
+  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_ &&
+         (!listener_ || listener_->unused());
 }
 
 void WorkerPool::change_settings(PoolSettingsPtr settings) {
@@ -58,6 +62,7 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
   settings_ = std::move(settings);
   share_.set_rules(settings_->rules);
   if (dirty) reconnect();
+  if (subscribers_ && !shares_listening()) subscribers_->end_sharing();
   tend();
 }
 
@@ -67,6 +72,7 @@ void WorkerPool::apply_pause() {
     fail_all_waiters(Error(ErrorCode::server_shutting_down));
     fail_own(Error(ErrorCode::server_shutting_down));
   }
+  if (listener_) listener_->pool_changed();
   tend();
 }
 
@@ -81,6 +87,7 @@ void WorkerPool::reconnect() {
 
 // With server_fast_close those that are lent for a session go as soon as they are at rest.
 void WorkerPool::close_unwanted() {
+  if (listener_) listener_->pool_changed();
   tend();
   if (!settings_->fast_close) return;
   std::vector<Server*> lent;
@@ -88,6 +95,31 @@ void WorkerPool::close_unwanted() {
     if (server.close_needed() && as_server(server).relay()) lent.push_back(&as_server(server));
   });
   for (Server* server : lent) server->advance();
+}
+
+// --- clients that listen
+
+Subscribers& WorkerPool::subscribers() {
+  if (!subscribers_) subscribers_ = std::make_unique<Subscribers>(*this);
+  return *subscribers_;
+}
+
+SharedListener& WorkerPool::listener() {
+  if (!listener_) listener_ = std::make_unique<SharedListener>(*this);
+  return *listener_;
+}
+
+bool WorkerPool::shares_listening() const {
+  return settings_->tracks_sessions() && settings_->rules.pool_size != 1 &&
+         entry_.database.servers.limit() != 1 && entry_.user.servers.limit() != 1;
+}
+
+void WorkerPool::client_forgotten(Client& client) {
+  if (subscribers_) subscribers_->forget(client);
+}
+
+void WorkerPool::drop_listener() {
+  if (listener_) listener_->drop();
 }
 
 // --- finding servers for those who wait
