@@ -112,8 +112,10 @@ std::vector<SharedChannels::News> SharedChannels::answered(bool failed) {
       channel.state = State::unheard;
       channel.alone = true;
       drop(name);
+    } else if (channel.was_heard) {
+      forgets_ = true;
+      channel.state = State::unheard;
     } else {
-      forgets_ |= channel.was_heard;
       news.push_back({name, channel.askers, false});
       if (channel.workers != 0) --wanted_;
       channels_.erase(name);

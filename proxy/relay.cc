@@ -111,9 +111,10 @@ struct Relay::Input {
       relay.keep_for_replay(whole);
       const uint32_t missing = load_u32(whole.data() + 1) - length_size - body.size();
       relay.statement_message({tag, body, lent, missing});
-      if (relay.holds_) relay.server_.replay_memory().resize(kept);
-      if (relay.holds_) relay.hold(whole);
-      return !relay.client_error_ && !relay.holds_;
+      if (!relay.holds_) return !relay.client_error_;
+      relay.server_.replay_memory().resize(kept);
+      relay.hold(whole);
+      return false;
     }
     const bool looks = relay.tracks_session_ || relay.restores_;
     const bool forgets = looks && relay.look_at(tag, body);

@@ -47,6 +47,12 @@ def wait_unpinned(pooler):
     wait_until(lambda: not pinned(pooler), 5, "nobody is pinned")
 
 
+def wait_idle(pooler):
+    """No client has a server."""
+    wait_until(lambda: {row["state"] for row in pooler.admin("SHOW CLIENTS") if row["database"] == "app"} == {"idle"},
+               5, "all are idle")  # fmt: skip
+
+
 def listener_of(postgres):
     """The listening connection's process, as PostgreSQL knows it."""
     pids = [row["pid"] for row in postgres.backends("single") if row["application_name"] == LISTENING]
@@ -539,7 +545,7 @@ def test_postgres_restarts(start_headgate, postgres):
     pooler = start_headgate(pool_mode="transaction", default_pool_size=3, workers=2, server_login_retry=1)
     with connect(pooler) as wire, connect(pooler) as other:
         wire.query("LISTEN a")
-        wire.query("SELECT 1")
+        wait_idle(pooler)
         postgres.stop()
         postgres.start()
         warning(wire, 20)

@@ -359,6 +359,43 @@ TEST_CASE("session state: pins are asked for and end when the server says so") {
   }
 }
 
+TEST_CASE("session state: a server need not listen when somebody else does") {
+  ClientSession client;
+  ServerSession server;
+  send(server, "listen x; listen y");
+  server.question();
+  CHECK(server.asks_channels());
+  CHECK(server.answered(Row{"\"x\",\"y\"\",z\""}, client));
+  CHECK(server.channels() == std::vector<std::string>{"x", "y\",z"});
+  CHECK_FALSE(server.must_unlisten());
+  server.need_not_listen();
+  CHECK(server.must_unlisten());
+  CHECK(server.pins() == Pin::listen);  // until it is done
+  server.begin_unlisten();
+  CHECK_FALSE(server.must_unlisten());
+  CHECK(server.unlistening());
+  server.unlistened(true);
+  CHECK(server.pins() == Pin::listen);
+  server.begin_unlisten();
+  server.unlistened(false);
+  CHECK_FALSE(server.pins().any());
+}
+
+TEST_CASE("session state: what is listened to since is told by the next answer") {
+  ClientSession client;
+  ServerSession server;
+  send(server, "listen x");
+  server.question();
+  server.answered(Row{"\"x\""}, client);
+  server.need_not_listen();
+  send(server, "listen u&\"y\"");
+  server.question();
+  CHECK_FALSE(server.must_unlisten());  // not while that is on its way
+  server.answered(Row{"\"x\",\"y\""}, client);
+  CHECK_FALSE(server.must_unlisten());
+  CHECK(server.pins() == Pin::listen);
+}
+
 TEST_CASE("session state: of some pins the server cannot be asked") {
   ServerSession server;
   server.pin(Pin::load);
