@@ -39,6 +39,32 @@ WorkerId SharedListener::home(WorkerPool& pool) {
   return static_cast<WorkerId>(pool.entry().shared.id % pool.worker().pooler().workers());
 }
 
+bool SharedListener::has_room(const PoolEntry& entry) {
+  const auto has = [](const Permits& permits, int listening) {
+    return permits.limit() == 0 || listening < permits.limit();
+  };
+  return has(entry.database.servers, entry.database.listening.load()) &&
+         has(entry.user.servers, entry.user.listening.load());
+}
+
+// Those that listen must not be all that a limit allows, or nobody else would ever be served.
+bool SharedListener::take_place() {
+  if (placed_) return true;
+  PoolEntry& entry = pool_.entry();
+  entry.database.listening.fetch_add(1);
+  entry.user.listening.fetch_add(1);
+  placed_ = true;
+  if (has_room(entry)) return true;
+  leave_place();
+  return false;
+}
+
+void SharedListener::leave_place() {
+  if (!std::exchange(placed_, false)) return;
+  pool_.entry().database.listening.fetch_sub(1);
+  pool_.entry().user.listening.fetch_sub(1);
+}
+
 // --- who wants what
 
 void SharedListener::want(const std::string& channel, SharedChannels::Asker asker,
@@ -98,6 +124,7 @@ void SharedListener::step() {
     if (server_ && !tidy_.armed()) tidy_.arm(pool_.worker().now() + unwanted_time);
     retry_.disarm();
     lost_ = false;
+    if (!server_) leave_place();
     return;
   }
   if (!server_) return ask_for_server();
@@ -114,8 +141,8 @@ void SharedListener::step() {
 // In front of the others: clients wait for this who have given their turn away, or hold servers.
 void SharedListener::ask_for_server() {
   if (waiting() || retry_.armed()) return;
-  const bool in_vain =
-      pool_.worker().pooler().waits_for_servers() || (!lost_ && pool_.fast_failure().has_value());
+  const bool in_vain = pool_.worker().pooler().waits_for_servers() ||
+                       (!lost_ && pool_.fast_failure().has_value()) || !take_place();
   if (in_vain) return tell(channels_.refuse());
   const Instant now = pool_.worker().now();
   Server* server = static_cast<Server*>(pool_.share().ask(*this, now));
@@ -183,6 +210,7 @@ void SharedListener::give_back() {
   channels_ = SharedChannels();
   ready_ = tidies_ = false;
   tidy_.disarm();
+  leave_place();
   std::exchange(server_, nullptr)->listener_left();
 }
 
@@ -196,6 +224,7 @@ bool SharedListener::unused() const { return !server_ && !waiting() && !channels
 
 void SharedListener::drop() {
   server_ = nullptr;
+  leave_place();
   if (waiting()) pool_.share().withdraw(*this, pool_.worker().now());
 }
 

@@ -25,6 +25,7 @@
 
 namespace headgate {
 
+class PoolEntry;
 class Server;
 class WorkerPool;
 
@@ -44,6 +45,8 @@ class SharedListener final : public Borrower {
   explicit SharedListener(WorkerPool& pool);
   ~SharedListener();
 
+  /// The limits of its database and user leave room for others beside those that listen.
+  static bool has_room(const PoolEntry& entry);
   /// The worker that the listening connection of a pool is on.
   static WorkerId home(WorkerPool& pool);
 
@@ -73,6 +76,8 @@ class SharedListener final : public Borrower {
  private:
   void step();
   void ask_for_server();
+  bool take_place();
+  void leave_place();
   void give_back();
   void say(const std::string& sql);
   void tell(std::vector<SharedChannels::News> news);
@@ -83,6 +88,7 @@ class SharedListener final : public Borrower {
   WorkerPool& pool_;
   SharedChannels channels_;
   Server* server_ = nullptr;  // lent
+  bool placed_ = false;       // counted among those of its database and user
   bool busy_ = false;         // an answer is owed
   bool ready_ = false;        // it is set up
   bool lost_ = false;         // clients miss something until it is back

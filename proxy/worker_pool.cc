@@ -62,7 +62,8 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
   settings_ = std::move(settings);
   share_.set_rules(settings_->rules);
   if (dirty) reconnect();
-  if (subscribers_ && !shares_listening()) subscribers_->end_sharing();
+  const bool shares = shares_listening() && SharedListener::has_room(entry_);
+  if (subscribers_ && !shares) subscribers_->end_sharing();
   tend();
 }
 

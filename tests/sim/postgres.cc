@@ -338,6 +338,10 @@ void Backend::execute(const Statement& statement) {
       return answer_question(statement);
     case Kind::check:
       return complete("SELECT 1");
+    case Kind::hear:
+    case Kind::unhear:
+      model_.apply(statement);
+      return complete(statement.kind == Kind::hear ? "LISTEN" : "UNLISTEN");
     case Kind::stray:
       return fail("34000", "portal does not exist");
     case Kind::prepared:

@@ -126,6 +126,12 @@ void Backend::answer_question(const Statement& statement) {
     const std::string name = column.substr(1);
     if (column[0] == '=') {
       append_cell(row, model_.value(name));
+    } else if (column[0] == '&') {
+      std::string channels;
+      for (const int client : model_.heard()) {
+        channels += fmt::format("{}\"n{}\"", channels.empty() ? "" : ",", client);
+      }
+      append_cell(row, channels.empty() ? std::nullopt : std::optional(channels));
     } else if (column[0] == '?') {
       append_cell(row, not_set_by_session(name));
     } else {
