@@ -150,7 +150,8 @@ void SharedListener::ask_for_server() {
   if (server) server->start_check();
   if (!waiting()) return;
   pool_.share().withdraw(*this, now);
-  pool_.share().ask_again(*this, now, now);
+  const auto& others = pool_.share().waiters();
+  pool_.share().ask_again(*this, others.empty() ? now : others.front().waiting_since(), now);
   pool_.look_again();
 }
 

@@ -61,6 +61,7 @@ class SharedListener final : public Borrower {
   /// The database was paused or resumed, or its servers are to be replaced.
   void pool_changed();
   bool unused() const;
+  bool in_queue() const { return waiting(); }
   /// The worker is at its end.
   void drop();
 

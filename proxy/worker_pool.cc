@@ -119,6 +119,11 @@ void WorkerPool::client_forgotten(Client& client) {
   if (subscribers_) subscribers_->forget(client);
 }
 
+size_t WorkerPool::clients_waiting() const {
+  const size_t others = listener_ && listener_->in_queue() ? 1 : 0;
+  return share_.waiters().size() + want_own_.size() - others;
+}
+
 void WorkerPool::drop_listener() {
   if (listener_) listener_->drop();
 }

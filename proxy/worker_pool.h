@@ -87,7 +87,6 @@ class WorkerPool {
   void ask_own(Client& client);
   void withdraw_own(Client& client);
   void opened_own(Server& server);
-  size_t wanting_own() const { return want_own_.size(); }
   /// How often room is looked for, beside what others tell.
   static constexpr Duration own_retry = milliseconds(100);
 
@@ -100,6 +99,8 @@ class WorkerPool {
   bool shares_listening() const;
   void client_forgotten(Client& client);
   void drop_listener();
+  /// Clients that wait for a server.
+  size_t clients_waiting() const;
 
   // --- told by servers
   /// A server has introduced itself.

@@ -152,6 +152,7 @@ void Backend::settings_settle(bool committed) {
   if (owner_ == 0) return;
   SessionModel& session = host_.ledger().session_of(owner_);
   committed ? session.commit() : session.rollback();
+  if (!session.keeps("listen", owner_)) host_.ledger().notified.erase(owner_);
 }
 
 }  // namespace headgate::sim

@@ -137,6 +137,11 @@ bool SessionModel::has(View kind, int client) const {
   return found != things_.end() && found->second.contains(client);
 }
 
+bool SessionModel::keeps(View kind, int client) const {
+  const auto found = kept_things_.find(kind);
+  return found != kept_things_.end() && found->second.contains(client);
+}
+
 bool SessionModel::has_any(View kind) const { return things_.contains(kind); }
 
 std::vector<int> SessionModel::heard() const {
