@@ -13,14 +13,14 @@ namespace headgate {
 
 namespace {
 
-/// The text of the Query or Parse that these bytes begin with; empty where they begin otherwise.
-View first_text(View said) {
-  if (said.size() < header_size) return {};
-  View body = said.substr(header_size);
-  if (said[0] == frontend::parse)
-    body.remove_prefix(std::min(body.find('\0'), body.size() - 1) + 1);
-  const bool has_text = said[0] == frontend::query || said[0] == frontend::parse;
-  return has_text ? body.substr(0, body.find('\0')) : View();
+/// The text of the Query or Parse that these bytes begin with, and what stands behind it; empty
+/// where they begin otherwise.
+View from_first_text(View said) {
+  const bool has_text =
+      said.size() > header_size && (said[0] == frontend::query || said[0] == frontend::parse);
+  if (!has_text) return {};
+  const View body = said.substr(header_size);
+  return said[0] == frontend::query ? body : body.substr(body.find('\0') + 1);
 }
 
 bool is_ascii(View text) {
@@ -39,8 +39,9 @@ bool Client::awaits_channels() const {
 // might hold all the servers, and there would be none left to listen.
 bool Client::awaits_channels_first(View request) {
   if (!pool_->settings().tracks_sessions() || !framer_.held().empty()) return false;
-  const View text = first_text(request);
+  View text = from_first_text(request);
   if (!begins_with_listen(text)) return false;
+  text = text.substr(0, text.find('\0'));
   if (pool_->subscribers().prepare(*this, session_marks(text).listens)) return false;
   request_since_ = worker_.now();
   notified_ = false;
@@ -82,8 +83,7 @@ void Client::hear(const NotificationPtr& notification) {
   const std::string& channel = notification->channel;
   if (!channel.empty() && channels_->hears(channel) == ClientChannels::Hears::no) return;
   const View behind_numbers = View(notification->message).substr(header_size + 4);
-  const bool readable =
-      is_ascii(behind_numbers) || pool_->subscribers().same_encoding(*this);
+  const bool readable = is_ascii(behind_numbers) || pool_->subscribers().same_encoding(*this);
   if (!channels_->keep(readable ? notification : Subscribers::unreadable())) {
     return fail(Error(ErrorCode::notifications_unread));
   }

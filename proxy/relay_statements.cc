@@ -237,7 +237,8 @@ void Relay::take_bind(const StatementInput& input) {
   const std::string renamed = name_on_server(*name);
   if (tracks_session_) {
     const SessionMarksPtr marks = marks_of_bound(*name);
-    if (marks && listens_first(*marks)) return;  // it comes here once more
+    const bool whole = input.missing == 0;  // else its rest would not wait
+    if (whole && marks && listens_first(*marks)) return;  // it comes here once more
     bind_is_sent(marks, rest);
   }
   asked(input.tag);

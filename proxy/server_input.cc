@@ -42,10 +42,9 @@ struct Server::Input {
     if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
-    const bool may_be_heard_twice = client() && client()->has_channels();
-    if (tag == backend::notification_response && (server.listener_ || may_be_heard_twice)) {
-      return body_size <= max_gather ? Treat::gather : Treat::drop;
-    }
+    const bool may_be_heard_twice = tag == backend::notification_response &&
+                                    (server.listener_ || (client() && client()->has_channels()));
+    if (may_be_heard_twice) return body_size <= max_gather ? Treat::gather : Treat::drop;
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status ||
                            (tag == backend::data_row && answer.fate == Fate::swallow &&
                             server.relay_ && server.session_.asking());

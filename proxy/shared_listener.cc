@@ -141,6 +141,8 @@ void SharedListener::step() {
 // In front of the others: clients wait for this who have given their turn away, or hold servers.
 void SharedListener::ask_for_server() {
   if (waiting() || retry_.armed()) return;
+  const bool suspended = pool_.worker().suspended();  // nothing is opened then
+  if (suspended) return retry_.arm(pool_.worker().now() + retry_time);
   const bool in_vain = pool_.worker().pooler().waits_for_servers() ||
                        (!lost_ && pool_.fast_failure().has_value()) || !take_place();
   if (in_vain) return tell(channels_.refuse());
