@@ -75,6 +75,9 @@ constexpr ErrorRow error_table[] = {
      "client_login_timeout (server down)"},
     {ErrorCode::login_failing, "57P03", "08P01", fatal, "server login has been failing"},
     {ErrorCode::query_canceled, "57014", "57014", error, "canceling statement due to user request"},
+    {ErrorCode::notifications_unread, "54000", "54000", fatal,
+     "too many notifications wait for this client: it does not read them, or its transaction is "
+     "too long"},
     {ErrorCode::server_crashed, "08006", "08P01", fatal, "server conn crashed?"},
     {ErrorCode::server_shutting_down, "57P01", "08P01", fatal, "server shutting down"},
     {ErrorCode::server_connect_failed, "57P03", "08P01", fatal, "connect failed"},

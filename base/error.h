@@ -67,6 +67,7 @@ enum class ErrorCode : uint8_t {
   client_login_timeout_server_down,
   login_failing,
   query_canceled,
+  notifications_unread,
   // server trouble
   server_crashed,
   server_shutting_down,

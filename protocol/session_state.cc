@@ -54,8 +54,30 @@ constexpr PinQuestion pin_questions[] = {
      "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},  // 2615: pg_namespace
     {Pin::cursor, "(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
     {Pin::prepared, "(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
-    {Pin::listen, "(SELECT FROM pg_catalog.pg_listening_channels())"},
+    {Pin::listen, {}},  // see question_of_channels
 };
+
+/// All names at once, each in quotes, and no more than are of interest.
+constexpr View question_of_channels =
+    "(SELECT pg_catalog.string_agg(pg_catalog.concat('\"',pg_catalog.replace(c,'\"','\"\"'),"
+    "'\"'),',') FROM (SELECT c FROM pg_catalog.pg_listening_channels() AS c LIMIT 101) AS "
+    "channels)";
+
+/// The names of that answer; none where it is something else.
+std::vector<std::string> names_in(View list) {
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    if (list[0] != '"') return {};
+    std::string& name = names.emplace_back();
+    size_t at = 1;
+    for (; at < list.size(); ++at) {
+      if (list[at] == '"' && list.substr(++at, 1) != "\"") break;
+      name.push_back(list[at]);
+    }
+    list.remove_prefix(std::min(at + 1, list.size()));  // a comma follows
+  }
+  return names;
+}
 
 /// The server can be asked whether it still has these.
 constexpr Pins askable() {
@@ -253,7 +275,9 @@ std::string ServerSession::question() {
   asked_sources_ = !sources.empty();
   if (asked_sources_) column(sources);
   for (const PinQuestion& one : pin_questions) {
-    if (may_.has(one.pin)) column("EXISTS" + std::string(one.exists));
+    if (!may_.has(one.pin)) continue;
+    column(one.pin == Pin::listen ? std::string(question_of_channels)
+                                  : "EXISTS" + std::string(one.exists));
   }
   asked_pins_ = std::exchange(may_, {});
   discards_sent_ = 0;
@@ -261,6 +285,11 @@ std::string ServerSession::question() {
   asked_reset_ = std::exchange(reset_, {});
   asking_ = true;
   return sql;
+}
+
+void ServerSession::unlistened(bool failed) {
+  unlistening_ = false;
+  if (!failed) pins_.remove(Pin::listen);
 }
 
 // Who has set a setting that was not the client's before, or that was reset: a SET may have been
@@ -294,11 +323,14 @@ void ServerSession::take_sources(View list, const ClientSession& client, Setting
   }
 }
 
-void ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
-  if (!std::exchange(asking_, false)) return;
+bool ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
+  if (!std::exchange(asking_, false)) return false;
   size_t columns = asked_.size() + (asked_sources_ ? 1 : 0);
   for (const PinQuestion& one : pin_questions) columns += asked_pins_.has(one.pin) ? 1 : 0;
-  if (row.size() != columns) return question_failed();
+  if (row.size() != columns) {
+    question_failed();
+    return false;
+  }
   auto cell = row.begin();
   SettingValues values = client.values() ? *client.values() : SettingValues();
   for (const std::string& name : asked_) {
@@ -315,13 +347,21 @@ void ServerSession::answered(const std::vector<std::optional<View>>& row, Client
   for (const PinQuestion& one : pin_questions) {
     if (!asked_pins_.has(one.pin)) continue;
     pins_.remove(one.pin);
-    if (*cell++ == View("t")) pins_.add(one.pin);
+    const std::optional<View> value = *cell++;
+    if (one.pin == Pin::listen) {
+      channels_ = names_in(value.value_or(View()));
+      if (value) pins_.add(one.pin);
+    } else if (value == View("t")) {
+      pins_.add(one.pin);
+    }
   }
   asked_pins_ = {};
   failures_ = 0;
+  unlisten_due_ = false;
   if (!client.set(std::move(values))) pins_.add(Pin::setting);
   if (other_path) request_is_sent(client);  // what was sent since counts already
   values_ = client.values();
+  return true;
 }
 
 // The client's own statement_timeout may have struck: it is asked once more.
@@ -352,6 +392,7 @@ void ServerSession::discarded(ClientSession* client, bool more) {
     return;
   }
   discards_sent_ = 0;
+  unlisten_due_ = false;
   values_ = nullptr;
   unknown_.clear();
   reset_.clear();
@@ -368,7 +409,7 @@ bool ServerSession::client_left() {
   unknown_.clear();
   reset_.clear();
   asked_.clear();
-  asking_ = false;
+  asking_ = unlisten_due_ = unlistening_ = false;
   discards_sent_ = 0;
   pins_.add(std::exchange(may_, {}));
   pins_.add(std::exchange(asked_pins_, {}));

@@ -8,6 +8,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -230,8 +231,7 @@ void Client::send_ready() {
 }
 
 void Client::ask_for_server(View request) {
-  if (worker_.pooler().waits_for_servers()) return fail(Error(ErrorCode::server_shutting_down));
-  if (const auto failure = pool_->fast_failure()) return fail(*failure);
+  if (is_refused() || awaits_channels_first(request)) return;
   request_since_ = worker_.now();
   Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) {
@@ -243,6 +243,16 @@ void Client::ask_for_server(View request) {
   hold(request);
   if (server) server->start_check();
   pool_->look_soon();
+}
+
+bool Client::is_refused() {
+  if (worker_.pooler().waits_for_servers()) {
+    fail(Error(ErrorCode::server_shutting_down));
+    return true;
+  }
+  const auto failure = pool_->fast_failure();
+  if (failure) fail(*failure);
+  return failure.has_value();
 }
 
 void Client::link_to(Server& server) {
@@ -324,6 +334,7 @@ void Client::relay_over() {
   if (!framer_.at_boundary()) unread_held();
   link_.resume(Link::Pause::receiver_slow);
   move_to(ClientState::idle);
+  tell_notifications();
 }
 
 // The beginning of the next request, gathered for the server that is gone, is to be seen afresh.
@@ -408,6 +419,7 @@ void Client::end(std::string_view reason, bool linger) {
         std::chrono::duration_cast<seconds>(worker_.now() - connected_).count());
   }
   if (waiting()) leave_queue();
+  if (WorkerPool* pool = pool_) pool->client_forgotten(*this);
   if (awaits_own_server()) pool_->withdraw_own(*this);
   if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
   state_ = ClientState::closed;
@@ -432,7 +444,11 @@ void Client::abandon() {
 }
 
 void Client::leave_queue() {
-  pool_->share().withdraw(*this, worker_.now());
+  if (waiting()) {
+    pool_->share().withdraw(*this, worker_.now());
+  } else {
+    pool_->subscribers().give_up(*this);
+  }
   count_wait();
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "pool/pool.h"
 #include "protocol/cancel_key.h"
+#include "protocol/client_channels.h"
 #include "protocol/framer.h"
 #include "protocol/session_state.h"
 #include "protocol/startup.h"
@@ -102,12 +103,29 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   WorkerPool* pool() { return pool_; }
   Server* server() { return server_; }
   TrackedValues& values() { return values_; }
+  const TrackedValues& values() const { return values_; }
   /// Its prepared statements; made on first use.
   ClientStatements& statements() {
     if (!statements_) statements_ = std::make_unique<ClientStatements>();
     return *statements_;
   }
   bool has_statements() const { return statements_ != nullptr; }
+  /// What it listens to where clients share servers; made on first use.
+  ClientChannels& channels() {
+    if (!channels_) channels_ = std::make_unique<ClientChannels>();
+    return *channels_;
+  }
+  const ClientChannels& channels() const { return *channels_; }
+  bool has_channels() const { return channels_ != nullptr; }
+  /// It waits for somebody to listen for it.
+  bool awaits_channels() const;
+  /// What has become of that it can go on with.
+  void channels_ready();
+  /// Something was notified that it listens to, maybe: it is told when it may be.
+  void hear(const NotificationPtr& notification);
+  /// Tells it what it may be told now. False: it is closed, it has not read what it was told
+  /// before.
+  bool tell_notifications();
   /// What it has set in its session.
   ClientSession& session() { return session_; }
   /// The first time that it is to be warned of a statement of this shape; false as well if there
@@ -159,6 +177,9 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void while_idle(View in);
   void send_ready();
   void ask_for_server(View request);
+  bool awaits_channels_first(View request);
+  bool is_refused();
+  bool may_be_told() const;
   void link_to(Server& server);
   void to_relay(View in);
   void take_pending();
@@ -204,6 +225,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::unique_ptr<ClientLogin> login_;
   std::unique_ptr<AdminSession> admin_;
   std::unique_ptr<ClientStatements> statements_;
+  std::unique_ptr<ClientChannels> channels_;
   TrackedValues values_;
   ClientSession session_;
   static constexpr size_t most_warnings = 100;

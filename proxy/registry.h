@@ -30,8 +30,9 @@ namespace headgate {
 struct DatabaseState : Holdable {
   explicit DatabaseState(std::string n) : name(std::move(n)) {}
   const std::string name;
-  Permits servers;  // max_db_connections
-  Permits clients;  // max_db_client_connections
+  Permits servers;                // max_db_connections
+  std::atomic<int> listening{0};  // connections that listen for others
+  Permits clients;                // max_db_client_connections
   std::atomic<bool> paused{false};
   std::atomic<bool> disabled{false};
   HostTurns hosts;
@@ -54,6 +55,7 @@ struct UserState : Holdable {
   explicit UserState(std::string n) : name(std::move(n)) {}
   const std::string name;
   Permits servers;  // max_user_connections
+  std::atomic<int> listening{0};
   Permits clients;  // max_user_client_connections
 };
 

@@ -7,6 +7,7 @@
 #include "protocol/frontend.h"
 #include "proxy/client.h"
 #include "proxy/server.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -113,13 +114,21 @@ struct Relay::Input {
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
     relay.note_database_request(tag, body);
     if (relay.tracks_statements_ && is_about_statements(tag)) {
+      const size_t kept = relay.server_.replay_memory().size();
       relay.keep_for_replay(whole);
       const uint32_t missing = load_u32(whole.data() + 1) - length_size - body.size();
       relay.statement_message({tag, body, lent, missing});
-      return !relay.client_error_;
+      if (!relay.holds_) return !relay.client_error_;
+      relay.server_.replay_memory().resize(kept);
+      relay.hold(whole);
+      return false;
     }
     const bool looks = relay.tracks_session_ || relay.restores_;
     const bool forgets = looks && relay.look_at(tag, body);
+    if (relay.holds_) {
+      relay.hold(whole);
+      return false;
+    }
     relay.asked(tag, body);
     relay.forgetting_ |= forgets;
     on_pass(whole, lent);
@@ -170,10 +179,23 @@ const PoolSettings& Relay::settings() const { return server_.pool().settings(); 
 size_t Relay::from_client(View in) {
   full_ = false;
   Input input{*this, in};
+  if (!held_.empty() && !send_held(input)) return 0;
   const size_t taken = client_.framer().feed(in, input);
   if (client_.framer().broken() && !client_error_) client_error_.emplace(ErrorCode::bad_packet);
   client_.worker().outbox().flush();
   return taken;
+}
+
+// False: not yet.
+bool Relay::send_held(Input& input) {
+  full_ = !room_again();
+  if (full_) return false;
+  const Bytes held = std::exchange(held_, {});
+  prepared_ = true;
+  input.on_message(held[0], View(held).substr(header_size), false);
+  prepared_ = false;
+  client_.worker().outbox().flush();  // it was lent, maybe
+  return true;
 }
 
 // The message is about to be sent; `body` is empty where it is not kept.
@@ -202,7 +224,7 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
-  if (server_.may_refuse_values() || awaits_end()) return true;
+  if (server_.may_refuse_values() || awaits_end() || server_.session().unlistening()) return true;
   if (!tracks_statements_ || !is_about_statements(tag)) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
@@ -220,7 +242,8 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !awaits_end() && !server_.statements().unsettled() &&
+         !server_.may_refuse_values() && !awaits_end() && !server_.session().unlistening() &&
+         !client_.awaits_channels() && !server_.statements().unsettled() &&
          !server_.statements().unnamed_is_unsettled();
 }
 
@@ -267,7 +290,7 @@ bool Relay::complete() const {
 bool Relay::between_transactions() const {
   // A message that the client has sent in part belongs to this server.
   return settings().mode != PoolMode::session && !server_.owner() && server_.exchange().clean() &&
-         client_.framer().remaining() == 0;
+         client_.framer().remaining() == 0 && held_.empty();
 }
 
 bool Relay::untouched() const {
@@ -296,6 +319,7 @@ void Relay::repeat() {
 std::optional<Instant> Relay::deadline() const {
   if (grace_until_) return grace_until_;
   std::optional<Instant> first;
+  if (!held_.empty() && client_.awaits_channels()) first = held_until_;
   const auto consider = [&](std::optional<Instant> since, Duration limit) {
     if (since && limit.count() > 0 && (!first || *since + limit < *first)) first = *since + limit;
   };

@@ -35,6 +35,9 @@ class Relay {
   static constexpr uint32_t max_text = 256 * 1024;
   /// The longest Parse in which a name can be replaced.
   static constexpr uint32_t max_statement = 4 * 1024 * 1024;
+  /// How long a request in a transaction is held for the sake of its channels; then it is sent, and
+  /// the server listens for its client alone.
+  static constexpr Duration channels_patience = seconds(1);
   /// Requests up to this size can be sent again to another server when the first turns out dead.
   static constexpr size_t max_replay = 16 * 1024;
 
@@ -62,6 +65,8 @@ class Relay {
   /// settled yet which statements the server has, or whether it takes the client's settings: the
   /// client is not heard until room_again().
   bool full() const { return full_; }
+  /// It was held for too long.
+  bool held_too_long(Instant now) const { return !held_.empty() && held_until_ <= now; }
   bool room_again() const;
 
   // --- told by the server, which reads its messages
@@ -94,6 +99,8 @@ class Relay {
   /// replay() holds it.
   bool untouched() const;
   View replay() const;
+  /// A message that has not been sent yet, because the client is to listen to something.
+  View held() const { return held_; }
   bool fatal_was_passed() const { return fatal_passed_; }
 
   /// Time is up for something: what to do about it.
@@ -121,7 +128,11 @@ class Relay {
   void request_is_sent(char tag);
   void restore_settings(bool failed);
   SessionMarksPtr unnamed_marks(View parse, bool cut);
-  void bind_is_sent(View statement, View bound);
+  SessionMarksPtr marks_of_bound(View statement) const;
+  void bind_is_sent(const SessionMarksPtr& marks, View bound);
+  bool listens_first(const SessionMarks& marks);
+  void hold(View message);
+  bool send_held(Input& input);
   void marks_are_sent(const SessionMarks& marks, View bound);
   void touch(const std::string& setting);
 
@@ -214,7 +225,11 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
-  const bool restores_;           // what the client resets
+  const bool restores_;  // what the client resets
+  Bytes held_;
+  Instant held_until_{};
+  bool holds_ = false;            // the message that is being looked at is to be held
+  bool prepared_ = false;         // what was held is being sent
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
   bool forgetting_ = false;       // all statements: what follows waits until that is certain

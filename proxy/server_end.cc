@@ -10,6 +10,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -34,6 +35,7 @@ void Server::close(std::string_view reason) {
   task_ = Task::closing;
   pool_->share().close(*this, worker_->now());
   if (auth_query_) std::exchange(auth_query_, nullptr)->server_lost();
+  if (listener_) std::exchange(listener_, nullptr)->server_lost();
   if (awaited) pool_->look_again();  // somebody may have counted on it
   if (ended_ || !connected_) return gone();
   arm(worker_->now() + goodbye_time);
@@ -56,7 +58,7 @@ void Server::lost(std::string_view reason) {
   const bool replaceable = ended_ && !owner_ && !client.knows_server();
   const bool untouched = replaceable && relay_->untouched();
   const bool told = relay_->fatal_was_passed() || mid_answer();
-  const Bytes request(relay_->replay());
+  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
   const Bytes last_words = std::move(last_words_);
   if (untouched) statements_.take_back_all(client.statements());
   relay_.reset();
@@ -105,6 +107,7 @@ void Server::abandon() {
   relay_.reset();
   owner_ = nullptr;
   auth_query_ = nullptr;
+  listener_ = nullptr;
   pool_->share().close(*this, worker_->now());
   pool_->share().gone(*this);
   link_.close(false);

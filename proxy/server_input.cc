@@ -7,6 +7,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -16,7 +17,7 @@ struct Server::Input {
   View in;
 
   static constexpr View forget_all[] = {"DISCARD ALL", "DEALLOCATE ALL"};
-  static constexpr View loaded = "LOAD";
+  static constexpr View loaded = "LOAD", rolled_back = "ROLLBACK";
 
   Client* client() const { return server.relay_ ? &server.relay_->client() : nullptr; }
   bool lent(View bytes) const {
@@ -41,6 +42,9 @@ struct Server::Input {
     if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
+    const bool may_be_heard_twice = tag == backend::notification_response &&
+                                    (server.listener_ || (client() && client()->has_channels()));
+    if (may_be_heard_twice) return body_size <= max_gather ? Treat::gather : Treat::drop;
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status ||
                            (tag == backend::data_row && answer.fate == Fate::swallow &&
                             server.relay_ && server.session_.asking());
@@ -55,13 +59,14 @@ struct Server::Input {
   Treat treat_complete(uint32_t body_size, Answer answer) const {
     if (server.values_queries_ > 0 && answer.fate == Fate::swallow) return Treat::drop;
     if (server.session_.changed() || server.statements_.size() > 0 ||
-        (client() && client()->has_statements())) {
+        (client() && (client()->has_statements() || client()->has_channels()))) {
       for (const View all : forget_all) {
         if (body_size == all.size() + 1) return Treat::gather;
       }
     }
     if (answer.fate != Fate::forward || !server.relay_) return Treat::drop;
-    return body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
+    const bool undoes = client()->has_channels() && body_size == rolled_back.size() + 1;
+    return undoes || body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
   }
 
   void on_pass(View bytes, bool is_lent) {
@@ -76,6 +81,8 @@ struct Server::Input {
     const View command = body.substr(0, body.find('\0'));
     if (command == loaded && server.relay_ && server.relay_->tracks_session())
       server.session_.pin(Pin::load);
+    const bool undoes = command == rolled_back && client() && client()->has_channels();
+    if (undoes) client()->channels().doubt();
     if (std::find(std::begin(forget_all), std::end(forget_all), command) == std::end(forget_all)) {
       return;
     }
@@ -83,6 +90,8 @@ struct Server::Input {
     server.statements_.clear(whose ? &whose->statements() : nullptr);
     if (command != forget_all[0]) return;
     server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
+    if (!whose || !whose->has_channels()) return;
+    server.pool_->subscribers().release(*whose, whose->channels().discarded());
   }
 
   void tell_parsed() const {
@@ -93,10 +102,9 @@ struct Server::Input {
     client()->link().send(complete);
   }
 
-  // The whole message is handed on, header included, which stands in front of the body.
-  void hand_on(View body) {
-    on_pass(View(body.data() - header_size, body.size() + header_size), lent(body));
-  }
+  // The header stands in front of the body.
+  static View whole(View body) { return {body.data() - header_size, body.size() + header_size}; }
+  void hand_on(View body) { on_pass(whole(body), lent(body)); }
 
   bool on_message(char tag, View body, bool) {
     Fate fate = server.answer_.fate;
@@ -113,6 +121,9 @@ struct Server::Input {
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);
+    } else if (tag == backend::notification_response) {
+      if (server.listener_) server.listener_->notified(whole(body));
+      rewritten = server.relay_ && server.heard_elsewhere(body);
     } else if (tag == backend::data_row && server.relay_) {
       server.take_session_row(body);
     } else if (server.auth_query_ && tag != backend::error_response) {
@@ -145,11 +156,13 @@ void Server::feed(View bytes) {
   if (task_ == Task::closing) return;  // only the end is awaited
   Input input{*this, bytes};
   framer_.feed(bytes, input);
+  if (listener_) listener_->flush();
   if (values_failed_) return fail_values();
   if (framer_.broken() || broken_ || exchange_.lost()) {
     return lost(loss_reason());
   }
-  if (task_ == Task::idle && dirty_) return close("idle server got dirty");
+  const bool unasked = dirty_ && (task_ == Task::idle || task_ == Task::listening);
+  if (unasked) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
   if (relay_) {
     Client& client = relay_->client();
@@ -219,6 +232,7 @@ bool Server::take_error(View body, Answer answer) {
     return false;
   }
   if (fatal) relay_->fatal_passed();
+  if (relay_->client().has_channels()) relay_->client().channels().doubt();
   return relay_->rewrite_error(body);
 }
 
@@ -234,7 +248,8 @@ void Server::take_ready(Fate fate) {
     return arm_for_relay();
   }
   if (of_values) return values_answered();
-  if (session_.asking()) session_.question_failed();  // or its row would have ended that
+  if (session_.unlistening()) return session_.unlistened(injected_failed_);
+  if (session_.asking()) question_failed();
 }
 
 }  // namespace headgate

@@ -127,14 +127,26 @@ void Server::inject_batch(const std::vector<std::string>& statements) {
 void Server::ask_session() {
   statements_.unnamed_was_dropped();
   inject(session_.question());
+  Client& client = relay_->client();
+  if (session_.asks_channels() && client.has_channels()) client.channels().asked();
   asked_until_ = worker_->now() + cleanup_time;
   arm_for_relay();
 }
 
 void Server::take_session_row(View body) {
-  if (const auto row = decode<backend::DataRow>(body)) {
-    session_.answered({row->values.begin(), row->values.end()}, relay_->client().session());
-  }
+  const auto row = decode<backend::DataRow>(body);
+  if (!row) return;
+  const bool of_channels = session_.asks_channels();
+  ClientSession& session = relay_->client().session();
+  const bool understood = session_.answered({row->values.begin(), row->values.end()}, session);
+  if (of_channels) take_channels(understood);
+}
+
+// Or its row would have ended that.
+void Server::question_failed() {
+  session_.question_failed();
+  Client& client = relay_->client();
+  if (client.has_channels()) client.channels().question_failed();
 }
 
 }  // namespace headgate

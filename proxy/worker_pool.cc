@@ -6,6 +6,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -33,6 +34,8 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
   apply_pause();
 }
 
+WorkerPool::~WorkerPool() = default;
+
 void WorkerPool::client_came() {
   entry_.clients.fetch_add(1, std::memory_order_relaxed);
   forgotten_ = false;
@@ -51,7 +54,8 @@ void WorkerPool::forget(const Error& why) {
 
 // A server that is on its way here from another worker is open.
 bool WorkerPool::unused() const {
-  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_;
+  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_ &&
+         (!listener_ || listener_->unused());
 }
 
 void WorkerPool::change_settings(PoolSettingsPtr settings) {
@@ -60,6 +64,8 @@ void WorkerPool::change_settings(PoolSettingsPtr settings) {
   entry_.pinned.set_limit(settings_->max_pinned_servers);
   share_.set_rules(settings_->rules);
   if (dirty) reconnect();
+  const bool shares = shares_listening() && SharedListener::has_room(entry_);
+  if (subscribers_ && !shares) subscribers_->end_sharing();
   tend();
 }
 
@@ -69,6 +75,7 @@ void WorkerPool::apply_pause() {
     fail_all_waiters(Error(ErrorCode::server_shutting_down));
     fail_own(Error(ErrorCode::server_shutting_down));
   }
+  if (listener_) listener_->pool_changed();
   tend();
 }
 
@@ -83,6 +90,7 @@ void WorkerPool::reconnect() {
 
 // With server_fast_close those that are lent for a session go as soon as they are at rest.
 void WorkerPool::close_unwanted() {
+  if (listener_) listener_->pool_changed();
   tend();
   if (!settings_->fast_close) return;
   std::vector<Server*> lent;
@@ -90,6 +98,36 @@ void WorkerPool::close_unwanted() {
     if (server.close_needed() && as_server(server).relay()) lent.push_back(&as_server(server));
   });
   for (Server* server : lent) server->advance();
+}
+
+// --- clients that listen
+
+Subscribers& WorkerPool::subscribers() {
+  if (!subscribers_) subscribers_ = std::make_unique<Subscribers>(*this);
+  return *subscribers_;
+}
+
+SharedListener& WorkerPool::listener() {
+  if (!listener_) listener_ = std::make_unique<SharedListener>(*this);
+  return *listener_;
+}
+
+bool WorkerPool::shares_listening() const {
+  return settings_->tracks_sessions() && settings_->rules.pool_size != 1 &&
+         entry_.database.servers.limit() != 1 && entry_.user.servers.limit() != 1;
+}
+
+void WorkerPool::client_forgotten(Client& client) {
+  if (subscribers_) subscribers_->forget(client);
+}
+
+size_t WorkerPool::clients_waiting() const {
+  const size_t others = listener_ && listener_->in_queue() ? 1 : 0;
+  return share_.waiters().size() + want_own_.size() - others;
+}
+
+void WorkerPool::drop_listener() {
+  if (listener_) listener_->drop();
 }
 
 // --- finding servers for those who wait

@@ -36,6 +36,8 @@ struct Statement {
     secret,    // a function that leaves something in its session, which its text does not tell
     question,  // Headgate's own: what its client has made of the session
     check,     // Headgate's own: server_check_query
+    hear,      // Headgate's own LISTEN, for the client whose number is the size
+    unhear,    // Headgate's own UNLISTEN; size 0: *
     stray,     // Execute of a portal that nobody has
     prepared,  // one of several shapes, the same for all; what to run comes with the Bind
   };
@@ -47,7 +49,8 @@ struct Statement {
   int spelling = 0;             // one of several that mean the same
   std::string name{}, value{};  // of a setting; or what to make
   /// What a question asks, in the order of its columns: "=name" for a setting's value, "?name"
-  /// whether it is at its default, "!name" whether there is anything of a kind that pins.
+  /// whether it is at its default, "!name" whether there is anything of a kind that pins, "&" what
+  /// is listened to.
   std::vector<std::string> columns{};
 };
 /// How many spellings a statement that sets something has.

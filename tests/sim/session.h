@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/sim/language.h"
 
@@ -32,6 +33,10 @@ class SessionModel {
   /// A thing of a kind, or a lock, of this client; of anybody.
   bool has(View kind, int client) const;
   bool has_any(View kind) const;
+  /// The same, once its transaction is committed.
+  bool keeps(View kind, int client) const;
+  /// The clients for which it listens.
+  std::vector<int> heard() const;
   /// Everything, in words: equal for sessions that nobody can tell from one another.
   std::string told() const;
   /// The content of a row that a statement answers in this session.
