@@ -23,10 +23,6 @@ View from_first_text(View said) {
   return said[0] == frontend::query ? body : body.substr(body.find('\0') + 1);
 }
 
-bool is_ascii(View text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
-}
-
 }  // namespace
 
 // --- before it listens
