@@ -141,6 +141,7 @@ uint32_t Exchange::fail() {
   copy_ = Copy::none;
   if (front().asked == Asked::sync) return 0;
   stray_readies_ = 0;  // they would have come before this
+  ring_[first_].failed = true;
   return has(of_a_batch, front().asked) ? skip_to_sync() : 0;
 }
 
@@ -217,6 +218,7 @@ Answer Exchange::received_ready(char status) {
   status_ = static_cast<TransactionStatus>(status);
   Answer answer{at(answered - 1).fate};
   answer.noted = at(answered - 1).noted;
+  answer.failed = at(answered - 1).failed;
   answer.given_up = noted_among(answered - 1);
   copy_ = Copy::none;
   doubt_early_syncs();  // those of a simple query; a COPY that worked has left none

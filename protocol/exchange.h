@@ -47,6 +47,8 @@ struct Answer {
   bool unexpected = false;
   /// It is the success of a message that was sent as `noted`; or the failure of such a Parse.
   bool noted = false;
+  /// The simple query that it ends has failed.
+  bool failed = false;
   /// So many `noted` messages, the oldest that are owed, have failed or were skipped.
   uint32_t given_up = 0;
 };
@@ -101,6 +103,7 @@ class Exchange {
     Asked asked;
     Fate fate;
     bool noted;
+    bool failed = false;
   };
   enum class Copy : uint8_t { none, in, both };  // COPY OUT needs no state
 

@@ -38,6 +38,15 @@ std::optional<std::string> name_of(const Token& token) {
   return without_doubled(between_quotes(token.text), '"');
 }
 
+/// The same of a statement, cut as PostgreSQL does; nothing where that depends on the encoding.
+std::optional<std::string> statement_name(const Token& token) {
+  constexpr size_t longest = 63;  // PostgreSQL: NAMEDATALEN
+  auto name = name_of(token);
+  if (!name || name->empty() || !is_ascii(*name)) return std::nullopt;
+  name->resize(std::min(name->size(), longest));
+  return name;
+}
+
 /// The value of a string, where it can be read without knowing more.
 std::optional<std::string> string_of(const Token& token) {
   if (token.kind != TokenKind::string) return std::nullopt;
@@ -109,7 +118,8 @@ const SpecialForm special_forms[] = {
 
 /// Whether a statement of a routine that begins with this may leave something, calls left out.
 bool leaves_something(const Token& first) {
-  constexpr View words[] = {"set", "reset", "create", "listen", "load", "select", "execute", "do"};
+  constexpr View words[] = {"set",    "reset",   "create", "listen",  "load",
+                            "select", "execute", "do",     "prepare", "deallocate"};
   return std::ranges::any_of(words, [&](View word) { return first.is(word); });
 }
 
@@ -126,7 +136,15 @@ class Marker {
 
   void text(View sql) {
     Statements statements(sql, standard_strings_);
-    while (const auto statement = statements.next()) one(*statement);
+    size_t count = 0;
+    StatementKind kind = StatementKind::empty;
+    for (; const auto statement = statements.next(); ++count) {
+      kind = statement->kind;
+      one(*statement);
+    }
+    const bool alone = depth_ == 0 && count == 1 && marks_.statements.size() == 1;
+    marks_.only_prepares = alone && kind == StatementKind::prepare;
+    marks_.only_deallocates = alone && kind == StatementKind::deallocate;
   }
 
  private:
@@ -140,6 +158,8 @@ class Marker {
   void set_or_reset(Tokens tokens, bool is_reset);
   void setting(std::string name, bool to_default = false);
   void prepare(Tokens tokens);
+  void deallocate(Tokens tokens);
+  void statement(std::string name);
   void discard(Tokens tokens);
   void listen(Tokens tokens, std::vector<std::string>& channels);
   void calls(Tokens tokens);
@@ -181,8 +201,30 @@ void Marker::one(const SqlStatement& statement) {
 void Marker::prepare(Tokens tokens) {
   SessionMarks of_body;
   Marker(of_body, standard_strings_).calls(tokens);
-  marks_.begins.add(Pin::prepared);
+  marks_.prepares = true;
+  auto name = tokens.size() > 1 ? statement_name(tokens[1]) : std::nullopt;
+  name ? statement(std::move(*name)) : marks_.begins.add(Pin::prepared);
   if (of_body.any()) marks_.begins.add(Pin::setting);
+}
+
+// DEALLOCATE [PREPARE] name, or ALL. Where the name cannot be told it may be any.
+void Marker::deallocate(Tokens tokens) {
+  marks_.ends.add(Pin::prepared);
+  tokens = tokens.subspan(tokens.size() > 2 && tokens[1].is("prepare") ? 2 : 1);
+  if (tokens.empty()) return;
+  auto name = tokens[0].is("all") ? std::nullopt : statement_name(tokens[0]);
+  if (!name) {
+    marks_.forgets_statements = true;
+    return;
+  }
+  statement(std::move(*name));
+}
+
+void Marker::statement(std::string name) {
+  if (marks_.statements.size() >= most_settings) return marks_.begins.add(Pin::setting);
+  if (std::ranges::find(marks_.statements, name) == marks_.statements.end()) {
+    marks_.statements.push_back(std::move(name));
+  }
 }
 
 void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
@@ -216,8 +258,7 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
     case StatementKind::close:
       return marks_.ends.add(Pin::cursor);
     case StatementKind::deallocate:
-      marks_.forgets_statements |= contains_word(tokens, "all");
-      return marks_.ends.add(Pin::prepared);
+      return deallocate(tokens);
     case StatementKind::listen:
       return listen(tokens, marks_.listens);
     case StatementKind::load:
@@ -483,6 +524,8 @@ SessionMarks session_marks(View sql, bool standard_conforming_strings) {
   if (sql.find('\\') == View::npos) return marks;
   SessionMarks both = marks;
   Marker(both, !standard_conforming_strings).text(sql);
+  both.only_prepares &= marks.only_prepares;
+  both.only_deallocates &= marks.only_deallocates;
   both.first_reading = std::make_shared<const SessionMarks>(std::move(marks));
   return both;
 }

@@ -65,7 +65,12 @@ struct SessionMarks {
   bool every_setting = false;       // RESET ALL
   bool discards = false;            // DISCARD ALL
   bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
-  bool loads = false;               // LOAD
+  /// Statements that it may make or drop in SQL, by the names that PostgreSQL gives them.
+  std::vector<std::string> statements;
+  bool prepares = false;  // PREPARE
+  /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else.
+  bool only_prepares = false, only_deallocates = false;
+  bool loads = false;  // LOAD
   Pins begins, ends;
   /// Channels that it may begin or cease to listen to, as the server knows them; but for those
   /// whose names it does not tell (U&"...").
@@ -79,7 +84,7 @@ struct SessionMarks {
 
   bool any() const {
     return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||
-           begins.any() || ends.any();
+           !statements.empty() || begins.any() || ends.any();
   }
 };
 

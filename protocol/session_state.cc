@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "protocol/statements.h"
 
 namespace headgate {
 
@@ -47,13 +48,13 @@ struct PinQuestion {
 };
 constexpr PinQuestion pin_questions[] = {
     {Pin::advisory_lock,
-     "(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
-     "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
+     "SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
+     "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"},
     {Pin::temporary,
-     "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615 AND refobjid "
-     "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},  // 2615: pg_namespace
-    {Pin::cursor, "(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
-    {Pin::prepared, "(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
+     "SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615 AND refobjid "
+     "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"},  // 2615: pg_namespace
+    {Pin::cursor, "SELECT FROM pg_catalog.pg_cursors WHERE is_holdable"},
+    {Pin::prepared, "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
     {Pin::listen, {}},  // see question_of_channels
 };
 
@@ -206,11 +207,22 @@ bool ServerSession::may_refuse(const ClientSession& client) const {
          (values && (values->contains(role) || values->contains(session_authorization)));
 }
 
+bool ServerSession::may_have_statement(View name) const {
+  if (name.starts_with(statement_prefix)) return false;
+  return pins_.has(Pin::prepared) || statements_.may_have(name);
+}
+
+View ServerSession::undeferred() const {
+  const bool waits = unknown_.contains(deferrable) || (values_ && values_->contains(deferrable));
+  return waits ? "SET TRANSACTION NOT DEFERRABLE;" : "";
+}
+
 // --- what is sent to it
 
 void ServerSession::sent(const SessionMarks& marks) {
   for (const std::string& name : marks.settings_reset) reset_.insert(name);
   if (marks.every_setting) every_setting_is_sent();
+  statements_are_sent(marks);
   if (marks.discards) {
     ++discards_sent_;
     behind_discard_ = {};
@@ -223,6 +235,19 @@ void ServerSession::sent(const SessionMarks& marks) {
   Pins held = pins_;
   held.add(asked_pins_);
   may_.add(marks.ends.common(held));
+}
+
+// Names of Headgate's own are for nobody else: whoever takes one stays where that is.
+void ServerSession::statements_are_sent(const SessionMarks& marks) {
+  if (ignored_.has(Pin::prepared)) return;
+  if (marks.forgets_statements) statements_.touch_all();
+  for (const std::string& name : marks.statements) {
+    if (name.starts_with(statement_prefix)) {
+      may_.add(Pin::prepared);
+    } else if (!statements_.touch(name)) {
+      pin(Pin::setting);
+    }
+  }
 }
 
 // Those that are being asked for are known with the answer, which tells what they were before.
@@ -252,6 +277,7 @@ void ServerSession::pin(Pins reasons) {
 }
 
 void ServerSession::encoding_changed() {
+  statements_.encoding_changed();
   if (!values_) return;
   for (const auto& [name, value] : *values_) {
     if (!is_ascii(value)) unknown_.insert(name);
@@ -261,8 +287,8 @@ void ServerSession::encoding_changed() {
 // --- the transaction is over
 
 std::string ServerSession::question() {
-  const bool waits = unknown_.contains(deferrable) || (values_ && values_->contains(deferrable));
-  std::string sql = waits ? "SET TRANSACTION NOT DEFERRABLE;SELECT " : "SELECT ";
+  std::string sql(undeferred());
+  sql += "SELECT ";
   const auto column = [&](const std::string& text) {
     if (sql.back() != ' ') sql.push_back(',');
     sql += text;
@@ -274,10 +300,15 @@ std::string ServerSession::question() {
   const std::string sources = question_of_sources();
   asked_sources_ = !sources.empty();
   if (asked_sources_) column(sources);
+  for (const std::string& statement : statements_.question()) column(statement);
   for (const PinQuestion& one : pin_questions) {
     if (!may_.has(one.pin)) continue;
-    column(one.pin == Pin::listen ? std::string(question_of_channels)
-                                  : "EXISTS" + std::string(one.exists));
+    if (one.pin == Pin::listen) {
+      column(std::string(question_of_channels));
+      continue;
+    }
+    const std::string others = one.pin == Pin::prepared ? statements_.all_others() : "";
+    column("EXISTS(" + std::string(one.exists) + others + ")");
   }
   asked_pins_ = std::exchange(may_, {});
   discards_sent_ = 0;
@@ -325,7 +356,7 @@ void ServerSession::take_sources(View list, const ClientSession& client, Setting
 
 bool ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
   if (!std::exchange(asking_, false)) return false;
-  size_t columns = asked_.size() + (asked_sources_ ? 1 : 0);
+  size_t columns = asked_.size() + (asked_sources_ ? 1 : 0) + statements_.asked();
   for (const PinQuestion& one : pin_questions) columns += asked_pins_.has(one.pin) ? 1 : 0;
   if (row.size() != columns) {
     question_failed();
@@ -344,6 +375,8 @@ bool ServerSession::answered(const std::vector<std::optional<View>>& row, Client
   if (asked_sources_) take_sources((*cell++).value_or(View()), client, values);
   const bool other_path = std::ranges::find(asked_, search_path) != asked_.end();
   asked_.clear();
+  const std::span<const std::optional<View>> of_statements(cell, statements_.asked());
+  cell += static_cast<std::ptrdiff_t>(of_statements.size());
   for (const PinQuestion& one : pin_questions) {
     if (!asked_pins_.has(one.pin)) continue;
     pins_.remove(one.pin);
@@ -355,6 +388,7 @@ bool ServerSession::answered(const std::vector<std::optional<View>>& row, Client
       pins_.add(one.pin);
     }
   }
+  if (!of_statements.empty()) take_statements(of_statements, client);
   asked_pins_ = {};
   failures_ = 0;
   unlisten_due_ = false;
@@ -362,6 +396,17 @@ bool ServerSession::answered(const std::vector<std::optional<View>>& row, Client
   if (other_path) request_is_sent(client);  // what was sent since counts already
   values_ = client.values();
   return true;
+}
+
+// What cannot be carried keeps the client where it is.
+void ServerSession::take_statements(std::span<const std::optional<View>> cells,
+                                    ClientSession& client) {
+  SqlStatementsPtr of_client = client.statements();
+  if (!statements_.answered(cells, of_client)) {
+    pins_.add(Pin::prepared);
+    if (statements_.must_ask()) may_.add(Pin::prepared);  // it may have gone meanwhile
+  }
+  client.set_statements(std::move(of_client));
 }
 
 // The client's own statement_timeout may have struck: it is asked once more.
@@ -374,9 +419,11 @@ void ServerSession::question_failed() {
     may_.add(asked_pins_);
   } else {
     if (!asked_.empty()) pins_.add(Pin::setting);
+    if (statements_.asked() > 0) pins_.add(Pin::prepared);
     pins_.add(asked_pins_);
     failures_ = 0;
   }
+  statements_.question_failed(again);
   asked_pins_ = {};
   asked_.clear();
 }
@@ -393,6 +440,7 @@ void ServerSession::discarded(ClientSession* client, bool more) {
   }
   discards_sent_ = 0;
   unlisten_due_ = false;
+  statements_.clear();
   values_ = nullptr;
   unknown_.clear();
   reset_.clear();
@@ -405,10 +453,11 @@ void ServerSession::discarded(ClientSession* client, bool more) {
 bool ServerSession::client_left() {
   failures_ = 0;
   if (std::exchange(may_load_, false)) pin(Pin::load);
-  const bool dirty = asking_ || !unknown_.empty() || pins_.any() || may_.any();
+  const bool dirty = asking_ || must_ask() || pins_.any();
   unknown_.clear();
   reset_.clear();
   asked_.clear();
+  statements_.client_left();
   asking_ = unlisten_due_ = unlistening_ = false;
   discards_sent_ = 0;
   pins_.add(std::exchange(may_, {}));
@@ -417,6 +466,7 @@ bool ServerSession::client_left() {
 }
 
 void ServerSession::nothing_is_known() {
+  statements_.touch_all();
   if (!values_) return;
   for (const auto& [name, value] : *values_) unknown_.insert(name);
 }

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "protocol/session_marks.h"
+#include "protocol/sql_statements.h"
 
 namespace headgate {
 
@@ -37,7 +38,10 @@ class ClientSession {
   /// The parameters of its start-up packet: what RESET returns to. Those that servers report follow
   /// the client by themselves. `known`: where another client has started, which may be the same.
   void start_with(SettingValues values, const SettingValues& reported, SettingValuesPtr& known);
-  void back_to_start() { take(values_at_start_); }
+  void back_to_start() {
+    take(values_at_start_);
+    statements_ = nullptr;
+  }
   bool has_start() const { return at_start_ != nullptr; }
   bool starts_with(View name) const { return at_start_ && at_start_->contains(name); }
   /// A text with these marks is sent: what it resets of all that the client has started with is
@@ -47,6 +51,9 @@ class ClientSession {
   std::vector<std::string> restore(const SettingNames& names) const;
   /// False: they are too many, or too long, and are not remembered.
   bool set(SettingValues values);
+  /// The statements that it has made by PREPARE.
+  const SqlStatementsPtr& statements() const { return statements_; }
+  void set_statements(SqlStatementsPtr statements) { statements_ = std::move(statements); }
   /// What it creates without a word may be temporary: pg_temp stands in its search_path.
   bool creates_temporary() const { return creates_temporary_; }
   /// A server has taken them all. What a start-up packet says may be refused.
@@ -59,6 +66,7 @@ class ClientSession {
   SettingValuesPtr values_;
   SettingValuesPtr values_at_start_;
   SettingValuesPtr at_start_;  // with those that servers report
+  SqlStatementsPtr statements_;
   bool proved_ = true;
   bool creates_temporary_ = false;
 };
@@ -77,6 +85,18 @@ class ServerSession {
   bool must_be_discarded_for(uint64_t client) const { return taint_ != 0 && taint_ != client; }
   /// The SQL that gives it the settings of its client; empty where it has them. It counts as said.
   std::string adopt(const ClientSession& client);
+  /// The same of its statements.
+  ServerSqlStatements::Difference adopt_statements(const ClientSession& client) {
+    return statements_.adopt(client.statements());
+  }
+  /// What it has of them.
+  ServerSqlStatements& statements() { return statements_; }
+  /// The client may have made one of this name here.
+  bool may_have_statement(View name) const;
+  /// What comes first in a query of ours, lest it waits for all others.
+  View undeferred() const;
+  /// With its values a query of ours may end before its time.
+  bool has_time_limit() const { return values_ && values_->contains("statement_timeout"); }
   /// The SQL that was made last may be refused: for want of a right, since the client made it up,
   /// or since whoever was here before has left it no time. Nothing of the client's should be sent
   /// behind it unseen.
@@ -100,7 +120,9 @@ class ServerSession {
   void encoding_changed();
 
   // --- when the transaction is over
-  bool must_ask() const { return !asking_ && (!unknown_.empty() || may_.any()); }
+  bool must_ask() const {
+    return !asking_ && (!unknown_.empty() || may_.any() || statements_.must_ask());
+  }
   /// The SQL that asks for all that is not known. Its answer is one row.
   std::string question();
   bool asking() const { return asking_; }
@@ -134,7 +156,9 @@ class ServerSession {
   /// Nothing that it has can be taken back.
   bool cannot_be_reset() const { return pins_.has(Pin::load); }
   /// It may differ from how it was when it logged in.
-  bool changed() const { return values_ || !unknown_.empty() || pins_.any() || taint_ != 0; }
+  bool changed() const {
+    return values_ || !unknown_.empty() || pins_.any() || taint_ != 0 || statements_.any();
+  }
 
  private:
   void may_begin(Pins kinds) {
@@ -142,8 +166,10 @@ class ServerSession {
     may_.add(kinds);
   }
   void every_setting_is_sent();
+  void statements_are_sent(const SessionMarks& marks);
   std::string question_of_sources() const;
   void take_sources(View list, const ClientSession& client, SettingValues& values);
+  void take_statements(std::span<const std::optional<View>> cells, ClientSession& client);
 
   SettingValuesPtr values_;
   SettingNames unknown_;  // settings whose value must be asked for
@@ -159,6 +185,7 @@ class ServerSession {
   Pins pins_, may_, asked_pins_, ignored_;
   std::vector<std::string> channels_;
   bool unlisten_due_ = false, unlistening_ = false;
+  ServerSqlStatements statements_;
   int discards_sent_ = 0;
   Pins behind_discard_;  // of those that cannot be asked for
   uint64_t taint_ = 0;

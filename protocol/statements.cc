@@ -61,6 +61,10 @@ View ClientStatements::name_of(uint64_t id) const {
 
 namespace {
 
+bool forgets(const StatementChange& change) {
+  return change.of_client == OfClient::forgotten || change.of_client == OfClient::deallocated;
+}
+
 /// It is about more than the unnamed statement.
 bool is_of_statements(const StatementChange& change) {
   return change.of_client != OfClient::unnamed || change.on_server != OnServer::nothing;
@@ -121,7 +125,7 @@ void ServerStatements::change(StatementChange change, ClientStatements* client) 
   if (change.on_server == OnServer::added) add(change.statement, edition);
   if (change.on_server == OnServer::removed) edition = remove(*change.statement);
   if (change.of_client == OfClient::named) client->set(change.name, change.statement);
-  if (change.of_client == OfClient::forgotten) client->forget(change.name);
+  if (forgets(change)) client->forget(change.name);
   changes_.push_back({std::move(change), batch_, edition});
 }
 
@@ -169,9 +173,14 @@ void ServerStatements::drop_changes(size_t count) {
   }
 }
 
-void ServerStatements::confirmed(ClientStatements* client) {
+void ServerStatements::confirmed(ClientStatements* client, bool failed) {
   MUST(!changes_.empty());
   StatementChange& change = changes_.front().change;
+  if (change.of_client == OfClient::deallocated) {
+    unnamed_known_ = true;
+    if (client) client->set_unnamed({}, nullptr);
+    if (client && failed) client->set(change.name, change.statement);
+  }
   if (change.of_client == OfClient::unnamed) {
     unnamed_known_ = !change.statement;
     if (client) {
@@ -199,7 +208,7 @@ void ServerStatements::take_back(size_t count, ClientStatements* client) {
     }
     if (!client) continue;
     if (change.of_client == OfClient::named) client->forget(change.name);
-    if (change.of_client == OfClient::forgotten) client->set(change.name, change.statement);
+    if (forgets(change)) client->set(change.name, change.statement);
   }
   drop_changes(count);
 }
@@ -207,7 +216,7 @@ void ServerStatements::take_back(size_t count, ClientStatements* client) {
 View ServerStatements::name_being_closed(uint64_t id) const {
   for (const Sent& sent : changes_) {
     const StatementChange& change = sent.change;
-    if (change.of_client == OfClient::forgotten && change.statement->id == id) return change.name;
+    if (forgets(change) && change.statement->id == id) return change.name;
   }
   return {};
 }
@@ -233,7 +242,7 @@ void ServerStatements::clear(ClientStatements* client) {
     if (change.of_client == OfClient::named) {
       client->forget(change.name);
       client->set(change.name, change.statement);
-    } else if (change.of_client == OfClient::forgotten) {
+    } else if (forgets(change)) {
       if (!client->find(change.name)) change.of_client = OfClient::nothing;
       client->forget(change.name);
     }

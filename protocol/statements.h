@@ -97,7 +97,13 @@ class ClientStatements {
 /// What a message that was sent to a server changes, if the server carries it out.
 struct StatementChange {
   enum class OnServer : uint8_t { nothing, added, removed };
-  enum class OfClient : uint8_t { nothing, named, forgotten, unnamed };
+  enum class OfClient : uint8_t {
+    nothing,
+    named,
+    forgotten,
+    unnamed,
+    deallocated,  // forgotten, by a simple query: that drops the unnamed one in any case
+  };
   StatementPtr statement;  // of the unnamed one: which the server has in its place, if any
   OnServer on_server = OnServer::nothing;
   OfClient of_client = OfClient::nothing;
@@ -143,8 +149,8 @@ class ServerStatements {
   bool was_unnamed(uint64_t id, const ClientStatements& client) const;
   /// Whether it is here cannot be told yet: an earlier batch was about it and may still fail.
   bool unnamed_is_unsettled() const { return unnamed_unsettled_ > 0 && !unnamed_in_batch_; }
-  /// The oldest change was confirmed.
-  void confirmed(ClientStatements* client);
+  /// The oldest change was confirmed; or its simple query has failed.
+  void confirmed(ClientStatements* client, bool failed = false);
   /// The `count` oldest changes did not take place: they are taken back.
   void take_back(size_t count, ClientStatements* client);
   void take_back_all(ClientStatements& client) { take_back(changes_.size(), &client); }

@@ -225,7 +225,8 @@ void Relay::begin_request() {
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
   if (server_.may_refuse_values() || awaits_end() || server_.session().unlistening()) return true;
-  if (!tracks_statements_ || !is_about_statements(tag)) return false;
+  const bool by_name = is_about_statements(tag) || (tag == frontend::query && tracks_session_);
+  if (!tracks_statements_ || !by_name) return false;
   const ServerStatements& statements = server_.statements();
   if (statements.unsettled()) return true;
   const bool uses = tag == frontend::bind || tag == frontend::describe;

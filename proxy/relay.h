@@ -129,7 +129,7 @@ class Relay {
   void restore_settings(bool failed);
   SessionMarksPtr unnamed_marks(View parse, bool cut);
   SessionMarksPtr marks_of_bound(View statement) const;
-  void bind_is_sent(const SessionMarksPtr& marks, View bound);
+  void bind_is_sent(View portal, const SessionMarksPtr& marks, View bound);
   bool listens_first(const SessionMarks& marks);
   void hold(View message);
   bool send_held(Input& input);
@@ -189,6 +189,9 @@ class Relay {
   std::string name_on_server(View name);
   void provide(const StatementPtr& statement);
   void provide_unnamed();
+  void stand_in(const SessionMarks& marks, char tag);
+  void refuse_if_made_in_sql(View name);
+  void execute_is_sent(View body);
   void make_room_for_statement();
   void inject_parse(View name, View text);
   void inject_close(const StatementPtr& statement);
@@ -238,6 +241,9 @@ class Relay {
   Bytes notices_;                 // for the client, when it is told the end of something
   SettingNames restoring_;        // what a request has reset that the client has started with
   bool restore_due_ = false;      // that request was sent, and the client waits
+  SessionMarksPtr bound_;         // those of a portal that makes or drops a statement in SQL
+  std::string bound_portal_;
+  std::optional<StatementChange> deallocating_;  // what the next request forgets
   bool request_failed_ = false;
   std::optional<DatabaseRequest> database_request_;
 };

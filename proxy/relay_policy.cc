@@ -65,6 +65,7 @@ bool Relay::is_governed() const {
 Pins Relay::kinds_of(const SessionMarks& marks) const {
   Pins kinds = marks.begins;
   if (marks.loads) kinds.add(Pin::load);
+  if (marks.prepares) kinds.add(Pin::prepared);
   const auto leaves = [&](const std::string& name) {
     const bool resets = std::ranges::find(marks.settings_reset, name) != marks.settings_reset.end();
     return !resets && !client_.worker().pooler().tracked().find(name);

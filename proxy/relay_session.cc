@@ -81,6 +81,7 @@ bool Relay::look_at(char tag, View body) {
     const bool known = !strict_ && body.size() >= 4 && is_of_large_objects(load_u32(body.data()));
     if (!known) unread_is_sent();
   }
+  if (tag == frontend::execute && bound_) execute_is_sent(body);
   if (tag == frontend::sync) parsed_in_batch_ = false;
   if (tag == frontend::bind && !parsed_in_batch_) unread_is_sent();  // a statement of before
   parsed_in_batch_ |= tag == frontend::parse;
@@ -89,6 +90,7 @@ bool Relay::look_at(char tag, View body) {
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks || listens_first(*marks)) return false;
+  if (tag == frontend::query && is_surely_read(body)) stand_in(*marks, tag);
   marks_are_sent(*marks, {});
   return marks->forgets_statements && tag == frontend::query;
 }
@@ -133,9 +135,20 @@ SessionMarksPtr Relay::marks_of_bound(View statement) const {
 }
 
 // What a statement does it does each time that it runs.
-void Relay::bind_is_sent(const SessionMarksPtr& marks, View bound) {
+void Relay::bind_is_sent(View portal, const SessionMarksPtr& marks, View bound) {
   if (!can_read()) unread_is_sent();
-  if (marks) marks_are_sent(*marks, bound);
+  if (bound_portal_ == portal) bound_.reset();
+  if (!marks) return;
+  if (marks->only_deallocates || marks->only_prepares) {
+    bound_ = marks;
+    bound_portal_ = portal;
+  }
+  marks_are_sent(*marks, bound);
+}
+
+// It is not before this that the statement of a portal does anything.
+void Relay::execute_is_sent(View body) {
+  if (body.substr(0, body.find('\0')) == bound_portal_) stand_in(*bound_, frontend::execute);
 }
 
 // Nobody keeps a text of this size to read it.
@@ -173,8 +186,10 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   client_.session().note_resets(marks, restoring_);
   if (!tracks_session_) return;
   ServerSession& session = server_.session();
-  const bool stays = settings().policies.of(Pin::setting) == StatePolicy::pin;
-  if (stays && kinds_of(marks).has(Pin::setting)) session.pin(Pin::setting);
+  Pins staying = settings().policies.with(StatePolicy::pin);
+  staying.remove(StatePolicies().with(StatePolicy::pin));  // of those the server can be asked
+  staying.remove(Pin::listen);
+  if (staying.any()) session.pin(kinds_of(marks).common(staying));
   if (client_.has_channels()) {
     client_.channels().listen_sent(marks.listens);
     const bool ends = marks.unlistens_all || !marks.unlistens.empty();
@@ -197,6 +212,9 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
     encoding_sent_ |= name == "client_encoding";
     restoring_.erase(name);
   }
+  const bool takes_ours = std::ranges::any_of(
+      marks.statements, [](View name) { return name.starts_with(statement_prefix); });
+  if (takes_ours) session.taint(client_.id());  // other clients would miss them
   if (!strict_ || !marks.opaque) return session.sent(marks);
   session.taint(client_.id());  // which makes good for settings of unknown names as well
   SessionMarks rest = marks;

@@ -148,6 +148,46 @@ void Relay::provide_unnamed() {
                 {nullptr, OnServer::nothing, OfClient::unnamed, own, of_client().unnamed_marks()});
 }
 
+// In SQL a client speaks of statements of the protocol by its own names. Where a text drops one, or
+// makes another of that name, the server gets a stand-in to drop, or to complain about, in front of
+// it. Close comes first since nobody knows whether one was left; it cannot fail.
+void Relay::stand_in(const SessionMarks& marks, char tag) {
+  if (!marks.only_deallocates && !marks.only_prepares) return;
+  if (!tracks_statements_ || !tracks_session_) return;
+  if (!client_.has_statements() || server_.exchange().copying_in()) return;
+  const std::string& name = marks.statements.front();
+  const StatementPtr statement = of_client().find(name);
+  if (!statement || name.starts_with(statement_prefix)) return;
+  begin_request();
+  const bool is_query = tag == frontend::query;
+  const bool within_batch = !is_query || server_.exchange().batch_open();
+  const Fate fate = within_batch ? Fate::quiet : Fate::swallow;
+  send_close(name);
+  server_.exchange().sent(Asked::close, fate);
+  inject_parse(name, Bytes(stand_in_text) + Bytes(3, '\0'));
+  server_.exchange().sent(Asked::parse, fate);
+  if (!within_batch) {
+    Bytes sync;
+    encode(sync, frontend::Sync{});
+    server_.link().send(sync);
+    server_.exchange().sent(Asked::sync, Fate::swallow);
+    on_server().batch_ended();
+  }
+  if (!marks.only_deallocates) return;
+  const OfClient becomes = is_query ? OfClient::deallocated : OfClient::forgotten;
+  deallocating_ = {statement, OnServer::nothing, becomes, name};
+}
+
+// A Parse of a name that the client has given in SQL fails: PostgreSQL says so itself, if it has
+// that.
+void Relay::refuse_if_made_in_sql(View name) {
+  server_.session().statements().touch(std::string(name));
+  inject_parse(name, Bytes(stand_in_text) + Bytes(3, '\0'));
+  server_.exchange().sent(Asked::parse, Fate::quiet);
+  send_close(name);
+  server_.exchange().sent(Asked::close, Fate::quiet);
+}
+
 // The name on the server of what the client calls `name`.
 std::string Relay::name_on_server(View name) {
   if (server_.exchange().copying_in()) return std::string(name);  // it only fails the COPY
@@ -161,6 +201,7 @@ std::string Relay::name_on_server(View name) {
     provide(statement);
     return statement->server_name();
   }
+  if (server_.session().may_have_statement(name)) return std::string(name);  // made in SQL
   return unknown_name() + std::string(name);
 }
 
@@ -198,6 +239,7 @@ void Relay::take_parse(const StatementInput& input) {
     ++server_.pool().stats().server_parse_count;
     return send_renamed(input, {}, taken->server_name(), rest);
   }
+  if (server_.session().may_have_statement(*name)) refuse_if_made_in_sql(*name);
   take_shared_parse(input, rest,
                     {statement_for(rest), OnServer::nothing, OfClient::named, std::string(*name)});
 }
@@ -274,9 +316,9 @@ void Relay::take_bind(const StatementInput& input) {
   const std::string renamed = name_on_server(*name);
   if (tracks_session_) {
     const SessionMarksPtr marks = marks_of_bound(*name);
-    const bool whole = input.missing == 0;  // else its rest would not wait
+    const bool whole = input.missing == 0;                // else its rest would not wait
     if (whole && marks && listens_first(*marks)) return;  // it comes here once more
-    bind_is_sent(marks, rest);
+    bind_is_sent(*portal, marks, rest);
   }
   asked(input.tag);
   send_renamed(input, input.body.substr(0, portal->size() + 1), renamed, rest);
@@ -309,6 +351,10 @@ void Relay::take_close(const StatementInput& input, View name) {
                   {statement, OnServer::nothing, OfClient::forgotten, std::string(name)});
   } else {
     asked(input.tag);
+    if (server_.session().may_have_statement(name)) {
+      server_.session().statements().touch(std::string(name));
+      return send_as_it_is(input);
+    }
   }
   send_close(unknown_name());
 }
@@ -332,13 +378,15 @@ bool Relay::speaks_utf8() const {
 
 // Other messages have a meaning for statements too: a simple query drops the unnamed one.
 void Relay::send_other_request(Asked asked, View body) {
+  std::optional<StatementChange> about = std::exchange(deallocating_, std::nullopt);
   const bool drops_unnamed = tracks_statements_ && asked == Asked::query &&
                              client_.has_statements() && is_surely_read(body);
-  const bool done = server_.exchange().sent(asked, Fate::forward, drops_unnamed);
+  if (!about && drops_unnamed) about = {nullptr, OnServer::nothing, OfClient::unnamed};
+  const bool done = server_.exchange().sent(asked, Fate::forward, about.has_value());
   if (!tracks_statements_) return;
-  if (asked == Asked::sync) on_server().batch_ended();
-  if (asked != Asked::query) return;
-  if (done && drops_unnamed) change({nullptr, OnServer::nothing, OfClient::unnamed});
+  const bool deallocates = about && about->of_client == OfClient::deallocated;
+  if (done && about) change(std::move(*about));
+  if (asked == Asked::sync || deallocates) on_server().batch_ended();
 }
 
 void Relay::send_close(View name) {

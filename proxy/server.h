@@ -56,6 +56,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   static constexpr Duration cancel_again = milliseconds(100);
   /// The largest error or parameter message that is looked at; larger ones pass unseen.
   static constexpr uint32_t max_gather = 64 * 1024;
+  /// The largest answer to what a client has made of its session.
+  static constexpr uint32_t max_session_row = 1024 * 1024;
 
   Server(Worker& worker, WorkerPool& pool, uint64_t id);
   ~Server();
@@ -181,6 +183,10 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void take_ready(Fate fate);
   void tell_cancels();
   void give_values(Client& client);
+  void say_value(View sql);
+  void drop_statements(const std::vector<std::string>& names);
+  void make_statements(const SqlStatements& statements);
+  bool value_was_taken();
   void values_answered();
   void tell_values(Client& client, const TrackedValues& agreed);
   void keep_values_error(const ErrorFields& fields);
@@ -238,8 +244,10 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   bool ended_ = false;    // the connection is no more
   bool used_ = false;     // a client may have left something in its session
   bool gone_ = false;
-  bool injected_failed_ = false;  // an error answered what was injected
-  int values_queries_ = 0;        // so many, that give it the client's settings, are on their way
+  bool injected_failed_ = false;   // an error answered what was injected
+  size_t values_queries_ = 0;      // so many, that give it the client's settings, are on their way
+  size_t drops_ = 0;               // the first of these drop statements
+  std::vector<std::string> made_;  // the last make these statements
   bool values_may_fail_ = false;
   bool settings_given_ = false;  // settings of its session are among them
   bool restoring_ = false;       // they are those that its client began with, and has reset

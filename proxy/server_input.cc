@@ -45,10 +45,11 @@ struct Server::Input {
     const bool may_be_heard_twice = tag == backend::notification_response &&
                                     (server.listener_ || (client() && client()->has_channels()));
     if (may_be_heard_twice) return body_size <= max_gather ? Treat::gather : Treat::drop;
-    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status ||
-                           (tag == backend::data_row && answer.fate == Fate::swallow &&
-                            server.relay_ && server.session_.asking());
+    const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
+    const bool told = tag == backend::data_row && answer.fate == Fate::swallow && server.relay_ &&
+                      server.session_.asking();
+    if (told && body_size <= max_session_row) return Treat::gather;
     if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
     const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
     return found ? Treat::gather : Treat::drop;
@@ -180,7 +181,7 @@ void Server::settle_statements(char tag, Answer answer) {
   const bool failed = tag == backend::error_response;
   if (failed && answer.noted) statements_.oldest_failed(client);
   if (answer.given_up > 0) statements_.take_back(answer.given_up, client);
-  if (!failed && answer.noted) statements_.confirmed(client);
+  if (!failed && answer.noted) statements_.confirmed(client, answer.failed);
 }
 
 std::string Server::loss_reason() const {
@@ -210,7 +211,8 @@ bool Server::take_error(View body, Answer answer) {
     return false;
   }
   if (answer.unexpected) dirty_ = true;
-  if (answer.fate == Fate::swallow) injected_failed_ = true;
+  const bool was_gone = drops_ > 0 && fields->sqlstate == "26000";
+  if (answer.fate == Fate::swallow) injected_failed_ = !was_gone;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
   if (fatal && relay_) last_words_.assign(body.data() - header_size, body.size() + header_size);
   if (!relay_) {
@@ -240,7 +242,7 @@ void Server::take_ready(Fate fate) {
   const bool of_values = values_queries_ > 0 && fate == Fate::swallow;
   if (!of_values && (!relay_ || fate == Fate::forward)) ++ready_count_;
   if (!relay_) {
-    if (of_values) --values_queries_;
+    if (of_values) must_reset_ |= !value_was_taken();
     return;
   }
   if (fate == Fate::forward) {

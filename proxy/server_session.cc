@@ -12,42 +12,80 @@ namespace headgate {
 
 // Parameters that servers report come first: among them is the encoding that the rest is in.
 void Server::give_values(Client& client) {
-  values_queries_ = 0;
+  values_queries_ = drops_ = 0;
+  made_.clear();
   values_may_fail_ = values_failed_ = settings_given_ = restoring_ = false;
   values_error_.reset();
-  const auto say = [this](View sql) {
-    inject(sql);
-    ++values_queries_;
-  };
   const bool tracks = pool_->settings().tracks_sessions();
   if (tracks && session_.must_be_discarded_for(client.id())) {
     // It may be the other client's, and short.
-    say("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
-    say("DISCARD ALL");
-    if (const auto& sql = pool_->settings().entry.connect_query) say(*sql);
+    say_value("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
+    say_value("DISCARD ALL");
+    if (const auto& sql = pool_->settings().entry.connect_query) say_value(*sql);
     session_.discarded(nullptr, false);
     statements_.clear(nullptr);
     values_ = welcome_->tracked;
   }
-  const std::string reported = client.values().difference(values_, worker_->pooler().tracked());
-  if (!reported.empty()) {
-    say(reported);
-    values_may_fail_ = !client.session().is_proved();
-  }
   if (values_.get(Tracked::client_encoding) != client.values().get(Tracked::client_encoding)) {
     session_.encoding_changed();
   }
+  const auto statements = session_.adopt_statements(client.session());
+  if (!statements.dropped.empty()) drop_statements(statements.dropped);
+  const std::string reported = client.values().difference(values_, worker_->pooler().tracked());
+  if (!reported.empty()) {
+    say_value(reported);
+    values_may_fail_ = !client.session().is_proved();
+  }
   const std::string settings = session_.adopt(client.session());
-  if (settings.empty()) return;
-  say(settings);
-  settings_given_ = true;
-  values_may_fail_ |= session_.may_refuse(client.session());
+  if (!settings.empty()) {
+    say_value(settings);
+    settings_given_ = true;
+    values_may_fail_ |= session_.may_refuse(client.session());
+  }
+  make_statements(statements.made);
 }
 
-// One of these queries was answered.
+void Server::say_value(View sql) {
+  inject(sql);
+  ++values_queries_;
+}
+
+// One may be gone, unseen: each is a query of its own, whose error is taken for that.
+void Server::drop_statements(const std::vector<std::string>& names) {
+  if (session_.has_time_limit()) {
+    say_value("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
+    session_.touch("statement_timeout");
+  }
+  const std::string first(session_.undeferred());
+  for (const std::string& name : names) say_value(first + deallocate_sql(name));
+  drops_ = values_queries_;
+}
+
+// By the client's settings. A table may be gone: what cannot be made is not there.
+void Server::make_statements(const SqlStatements& statements) {
+  const std::string first(session_.undeferred());
+  for (const auto& [name, sql] : statements) {
+    say_value(first + sql);
+    made_.push_back(name);
+  }
+}
+
+// One of these queries was answered. False: its client cannot be served.
+bool Server::value_was_taken() {
+  const bool failed = std::exchange(injected_failed_, false);
+  const size_t left = values_queries_--;
+  if (drops_ > 0) {
+    --drops_;
+    settings_given_ |= failed;  // it is to be discarded
+  }
+  if (left > made_.size()) return !failed;
+  if (failed) session_.statements().not_made(made_[made_.size() - left]);
+  return true;
+}
+
 void Server::values_answered() {
-  values_failed_ |= injected_failed_;
-  if (--values_queries_ > 0 || values_failed_) return;
+  values_failed_ |= !value_was_taken();
+  if (values_queries_ > 0 || values_failed_) return;
   Client& client = relay_->client();
   client.session().proved();
   values_may_fail_ = settings_given_ = restoring_ = false;
@@ -98,6 +136,8 @@ void Server::fail_values() {
 // it cannot have what it began with, it ends.
 void Server::restore_settings(const std::vector<std::string>& statements) {
   values_queries_ = 1;
+  drops_ = 0;
+  made_.clear();
   values_may_fail_ = restoring_ = true;
   values_failed_ = settings_given_ = false;
   values_error_.reset();

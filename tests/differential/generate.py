@@ -294,7 +294,8 @@ class Author:
 
     def tracked(self):
         self.dice.choice((self.setting, self.own_setting, self.own_setting, self.setting_in_transaction, self.temporary,
-                          self.held_cursor, self.notify, self.prepared_with_execute, self.lock))()  # fmt: skip
+                          self.held_cursor, self.notify, self.prepared_with_execute, self.deallocate,
+                          self.lock))()  # fmt: skip
 
     def own_setting(self):
         """Set in one of the ways there are, read in another transaction, or not set at all."""
@@ -331,8 +332,50 @@ class Author:
         self.say(Query(f"SELECT coalesce(current_setting('{name}', true), '')"))
 
     def prepared_with_execute(self):
-        self.say(Query("PREPARE q(int) AS SELECT $1 * 2"), Query("EXECUTE q(21)"), Query("SELECT 1"),
-                 Query("EXECUTE q(4)"), Query(self.dice.choice(("DEALLOCATE q", "DISCARD ALL"))))  # fmt: skip
+        """A statement made by PREPARE: used in several ways, made again, dropped."""
+        make = "PREPARE q(int) AS SELECT $1 * 2"
+        self.opener()
+        self.say(Query(self.dice.choice((make, f"SELECT 1; {make}; SELECT 2", f"{make}; SELECT 1/0",
+                                         f"BEGIN; {make}; ROLLBACK"))))  # fmt: skip
+        for _ in range(self.dice.choice((1, 2, 5))):
+            self.say(*self.dice.choice((
+                (Query("EXECUTE q(21)"),),
+                (Query("SELECT 1"), Query("EXECUTE q(1); EXECUTE q(2)")),
+                (Query("BEGIN"), Query("EXECUTE q(4)"), Query("ROLLBACK")),
+                (Parse("EXECUTE q(3)"), Bind(), Execute(), Sync()),
+                (Bind((b"4",), "q"), Execute(), Sync()),
+                (Describe("S", "q"), Sync()),
+                (Query("PREPARE q AS SELECT 1"),),
+                (Parse("SELECT 1", "q"), Sync()),
+                (Query("DEALLOCATE q; PREPARE q(int) AS SELECT $1 + 1"),),
+                (Query("BEGIN"), Query("DEALLOCATE q"), Query("PREPARE q(int) AS SELECT 7"), Query("ROLLBACK")),
+                (Query("PREPARE \"Q\" AS SELECT 'other'"), Query('EXECUTE "Q"'), Query('DEALLOCATE "Q"')),
+            )))  # fmt: skip
+        end = self.dice.choice(("DEALLOCATE q", "DEALLOCATE PREPARE Q", "DEALLOCATE ALL", "DISCARD ALL", ""))
+        self.say(*((Query(end),) if end else (Close("S", "q"), Sync())))
+        if "ALL" in end:
+            self.statements.clear()
+
+    def deallocate(self):
+        """A statement of the protocol is dropped by its name in SQL, and the name is given again."""
+        name = self.new_name()
+        give = (Parse(f"SELECT {self.dice.randrange(9)}", name), Bind((), name), Execute(), Sync())
+        sql = self.dice.choice((f"DEALLOCATE {name}", f'deallocate prepare "{name}"'))
+        drop = self.dice.choice(((Query(sql),), (Parse(sql), Bind(), Execute(), Sync())))
+        within = self.dice.choice(("", "", "BEGIN", "BEGIN; SELECT 1/0"))
+        self.opener()
+        self.say(*give)
+        for _ in range(self.dice.choice((1, 1, 2))):
+            self.dice.choice((lambda: None, lambda: None, self.simple))()
+            if within:
+                self.say(*[Query(part) for part in within.split("; ")])
+            self.say(*drop)
+            self.say(*self.dice.choice((give, drop, (Bind((), name), Execute(), Sync()),
+                                        (Query(f"PREPARE {name} AS SELECT 'in SQL'"), Query(f"EXECUTE {name}")))))
+            if within:
+                self.say(Query(self.dice.choice(("COMMIT", "ROLLBACK"))))
+            self.say(Bind((), name), Execute(), Sync(), *give)
+        self.say(Query(f"DEALLOCATE {name}"))
 
     def lock(self):
         number = self.dice.randrange(1 << 30)

@@ -50,7 +50,7 @@ STATE = {
     "temporary view": ("CREATE OR REPLACE TEMP VIEW v AS SELECT 1 AS n", "SELECT n FROM v", "1", ["DROP VIEW v"]),
     "cursor": ("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 100); COMMIT", "FETCH ABSOLUTE 3 c", "3",
                ["CLOSE c", "CLOSE ALL", "DISCARD ALL"]),
-    "prepared statement": ("PREPARE p(int) AS SELECT $1 + 1", "EXECUTE p(4)", "5",
+    "prepared statement": ("PREPARE p(int) AS SELECT $1 + 1 /* \\ */", "EXECUTE p(4)", "5",
                            ["DEALLOCATE p", "DEALLOCATE ALL", "DISCARD ALL"]),
     # A name that nobody can read: all others are listened to for their clients, see test_session_listen.py.
     "listen": ('LISTEN U&"channel"', "SELECT count(*) FROM pg_listening_channels()", "1",

@@ -28,11 +28,19 @@ void check_names(const SessionMarks& marks) {
     MUST(std::count(marks.settings_reset.begin(), marks.settings_reset.end(), name) == 1);
   }
   for (const uint16_t number : marks.named_by) MUST(number > 0);
+  MUST(marks.statements.size() <= 200);
+  for (const std::string& name : marks.statements) {
+    MUST(!name.empty() && name.size() <= 63);
+    MUST(std::count(marks.statements.begin(), marks.statements.end(), name) == 1);
+  }
+  MUST(!marks.only_prepares || !marks.only_deallocates);
+  if (marks.only_prepares || marks.only_deallocates) MUST(marks.statements.size() == 1);
 }
 
 void check_part(const SessionMarks& whole, const SessionMarks& part) {
   if (whole.begins.has(Pin::setting)) return;  // a limit may have been met
   for (const std::string& name : part.settings) MUST(contains(whole.settings, name));
+  for (const std::string& name : part.statements) MUST(contains(whole.statements, name));
   MUST(whole.begins.common(part.begins) == part.begins);
   MUST(whole.ends.common(part.ends) == part.ends);
   MUST(whole.discards || !part.discards);

@@ -40,10 +40,10 @@ struct Manners {
   int cancelling = 0, vanishing = 0, stalling = 0, dawdling = 20, fleeing = 0;
   int longest_work = 20;  // milliseconds
   int largest_row = 200;
-  int settings = 0;                        // of the statements
-  int locks = 0, things = 0, secrets = 0;  // of these
-  int discards = 0;                        // of the requests
-  int listening = 0;                       // of the requests: LISTEN and UNLISTEN
+  int settings = 0;                                      // of the statements
+  int locks = 0, things = 0, secrets = 0, prepares = 0;  // of these
+  int discards = 0;                                      // of the requests
+  int listening = 0;                                     // of the requests: LISTEN and UNLISTEN
 };
 
 class Actor {
@@ -123,6 +123,7 @@ class Actor {
   Statement new_session_statement(bool alone, bool batch = false);
   void choose_setting(Statement& statement, bool alone);
   void choose_thing(Statement& statement);
+  void choose_statement(Statement& statement, bool alone);
   std::string new_value(const std::string& name);
   void ask_discard();
   void ask_listening();
@@ -142,6 +143,7 @@ class Actor {
   void stall();
   Statement new_statement(Statement::Kind kind);
   void expect(const Statement& statement, bool described);
+  std::string refusal(const Statement& statement) const;
   void say(char tag, View body);
   void send_out();
   void cancel();

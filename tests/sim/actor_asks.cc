@@ -108,7 +108,10 @@ void Actor::expect(const Statement& statement, bool described) {
     case Kind::lock:
     case Kind::unlock:
     case Kind::secret:
-      if (std::string words = SessionModel().refusal(statement, true); !words.empty()) {
+    case Kind::prepare:
+    case Kind::run_made:
+    case Kind::deallocate:
+      if (std::string words = refusal(statement); !words.empty()) {
         return expected_.push_back({.tag = 'E', .statement = statement, .words = std::move(words)});
       }
       if (described && statement.rows > 0) add('T');
@@ -131,6 +134,16 @@ void Actor::expect(const Statement& statement, bool described) {
     default:
       return add('C');
   }
+}
+
+// In words; empty: it will work.
+std::string Actor::refusal(const Statement& statement) const {
+  const bool by_name = statement.kind == Kind::prepare || statement.kind == Kind::run_made ||
+                       statement.kind == Kind::deallocate;
+  if (!by_name) return SessionModel().refusal(statement, true);
+  if (!names_.contains(statement.name)) return session_.refusal(statement, true);
+  if (statement.kind == Kind::deallocate) return "";
+  return fmt::format("prepared statement \"{}\" already exists", statement.name);
 }
 
 void Actor::ask_simple() {

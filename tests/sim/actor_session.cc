@@ -30,17 +30,19 @@ Statement Actor::new_session_statement(bool alone, bool batch) {
   const bool unseen = allowances_.strict || (alone && !batch);
   if (unseen && dice.chance(manners_.secrets)) kind = Kind::secret;
   if (alone && dice.chance(manners_.things)) kind = Kind::make;
+  if (dice.chance(manners_.prepares)) kind = Kind::run_made;
   Statement statement = new_statement(kind);
   statement.spelling = dice.between(0, most_spellings - 1);
   choose_setting(statement, alone);
   if (kind == Kind::make) choose_thing(statement);
+  if (kind == Kind::run_made) choose_statement(statement, alone);
   // Simple queries of this size are not looked into.
   if (kind == Kind::secret && !allowances_.strict) statement.size = 257 * 1024;
   kind = statement.kind;
   const bool function = (kind == Kind::assign && statement.spelling == 2) ||
                         (kind == Kind::assign_local && statement.spelling % 2 == 1);
   const bool answers = function || kind == Kind::look || kind == Kind::lock ||
-                       kind == Kind::unlock || kind == Kind::secret;
+                       kind == Kind::unlock || kind == Kind::secret || kind == Kind::run_made;
   statement.rows = answers ? 1 : 0;
   return statement;
 }
@@ -68,6 +70,30 @@ void Actor::choose_thing(Statement& statement) {
   statement.name = thing.kind;
   if (!session_.has(thing.kind, number_)) return;
   statement.kind = thing.unmakes.empty() ? Kind::look : Kind::unmake;
+}
+
+// One of a few names, which all clients give; or one of its statements of the protocol.
+void Actor::choose_statement(Statement& statement, bool alone) {
+  Dice& dice = world_.dice;
+  statement.name = fmt::format("q{}", dice.between(1, 3));
+  const bool there = session_.has_statement(statement.name);
+  if (!alone) {
+    if (!there) statement.kind = Kind::look;
+    return;
+  }
+  if (!names_.empty() && dice.chance(250)) {
+    statement.name =
+        std::next(names_.begin(), dice.between(0, static_cast<int>(names_.size()) - 1))->first;
+    statement.kind = dice.chance(700) ? Kind::deallocate : Kind::prepare;
+  } else if (!there || dice.chance(manners_.failing)) {
+    statement.kind = dice.chance(manners_.failing) ? Kind::deallocate : Kind::prepare;
+  } else if (dice.chance(300)) {
+    statement.kind = Kind::deallocate;
+  }
+  if (statement.kind == Kind::prepare) statement.value = new_value("app.x");
+  // A cancel may strike it.
+  const bool slow = statement.kind == Kind::deallocate && dice.chance(300);
+  if (slow) statement.milliseconds = dice.between(1, manners_.longest_work);
 }
 
 std::string Actor::new_value(const std::string& name) {

@@ -22,6 +22,10 @@ int choose_shape(Dice& dice, bool settings) {
 void Actor::note_names(const Expected& expected) {
   if (expected.tag == '1' && expected.name.empty()) unnamed_ = expected.shape;
   if (expected.tag == '1' && !expected.name.empty()) names_[expected.name] = expected.shape;
+  const bool deallocated = expected.tag == 'C' && expected.statement.kind == Kind::deallocate;
+  if (deallocated && names_.erase(expected.statement.name) > 0) {
+    free_names_.push_back(expected.statement.name);
+  }
   if (expected.tag == '3' && names_.erase(expected.name) > 0) free_names_.push_back(expected.name);
 }
 
@@ -128,7 +132,9 @@ void Actor::plan_failure(const Statement& statement) {
   for (const auto& [known, shape] : names_) {
     if (!closing_.contains(known) && dice.chance(500)) name = known;
   }
-  if (names_.contains(name)) {
+  const auto made = session_.statements();
+  if (!made.empty() && allowances_.sessions && dice.chance(300)) name = made.front();
+  if (names_.contains(name) || session_.has_statement(name)) {
     say_parse(name, prepared_text(dice.between(1, last_plain_shape)));
     error.words = fmt::format("prepared statement \"{}\" already exists", name);
   } else if (dice.chance(500)) {

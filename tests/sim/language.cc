@@ -15,13 +15,29 @@ namespace {
 using Kind = Statement::Kind;
 
 constexpr std::pair<Kind, View> words[] = {
-    {Kind::begin, "begin"},      {Kind::commit, "commit"},      {Kind::rollback, "rollback"},
-    {Kind::run, "run"},          {Kind::fail, "fail"},          {Kind::copy_in, "copyin"},
-    {Kind::copy_bad, "copybad"}, {Kind::copy_out, "copyout"},   {Kind::die, "die"},
-    {Kind::look, "look"},        {Kind::assign, "assign"},      {Kind::assign_local, "local"},
-    {Kind::reset, "reset"},      {Kind::reset_all, "resetall"}, {Kind::discard, "discard"},
-    {Kind::make, "make"},        {Kind::unmake, "unmake"},      {Kind::lock, "lock"},
-    {Kind::unlock, "unlock"},    {Kind::secret, "secret"},
+    {Kind::begin, "begin"},
+    {Kind::commit, "commit"},
+    {Kind::rollback, "rollback"},
+    {Kind::run, "run"},
+    {Kind::fail, "fail"},
+    {Kind::copy_in, "copyin"},
+    {Kind::copy_bad, "copybad"},
+    {Kind::copy_out, "copyout"},
+    {Kind::die, "die"},
+    {Kind::look, "look"},
+    {Kind::assign, "assign"},
+    {Kind::assign_local, "local"},
+    {Kind::reset, "reset"},
+    {Kind::reset_all, "resetall"},
+    {Kind::discard, "discard"},
+    {Kind::make, "make"},
+    {Kind::unmake, "unmake"},
+    {Kind::lock, "lock"},
+    {Kind::unlock, "unlock"},
+    {Kind::secret, "secret"},
+    {Kind::prepare, "prepare"},
+    {Kind::run_made, "runmade"},
+    {Kind::deallocate, "deallocate"},
 };
 
 std::optional<Statement> parse_own(View text) {

@@ -33,13 +33,16 @@ struct Statement {
     unlock,   // answers whether it was held
     make,     // something else that stays in its session, one of each kind for each client
     unmake,
-    secret,    // a function that leaves something in its session, which its text does not tell
-    question,  // Headgate's own: what its client has made of the session
-    check,     // Headgate's own: server_check_query
-    hear,      // Headgate's own LISTEN, for the client whose number is the size
-    unhear,    // Headgate's own UNLISTEN; size 0: *
-    stray,     // Execute of a portal that nobody has
-    prepared,  // one of several shapes, the same for all; what to run comes with the Bind
+    prepare,     // PREPARE in SQL: a client's, or Headgate's own
+    run_made,    // EXECUTE: answers a row, of what that statement is
+    deallocate,  // a client's, also of a statement of the protocol; or Headgate's own
+    secret,      // a function that leaves something in its session, which its text does not tell
+    question,    // Headgate's own: what its client has made of the session
+    check,       // Headgate's own: server_check_query
+    hear,        // Headgate's own LISTEN, for the client whose number is the size
+    unhear,      // Headgate's own UNLISTEN; size 0: *
+    stray,       // Execute of a portal that nobody has
+    prepared,    // one of several shapes, the same for all; what to run comes with the Bind
   };
   Kind kind = Kind::nothing;
   int client = 0;
@@ -47,10 +50,12 @@ struct Statement {
   int rows = 0, size = 0, milliseconds = 0;
   int shape = 0;                // prepared
   int spelling = 0;             // one of several that mean the same
-  std::string name{}, value{};  // of a setting; or what to make
+  std::string name{}, value{};  // of a setting, or a statement; or what to make
+  std::string query{};          // in which a PREPARE stood
   /// What a question asks, in the order of its columns: "=name" for a setting's value, "?name"
-  /// whether it is at its default, "!name" whether there is anything of a kind that pins, "&" what
-  /// is listened to.
+  /// whether it is at its default, "@name" for a statement's text, "!name" whether there is
+  /// anything of a kind that pins, "!prepared:name,..." the same but for these, "&" what is
+  /// listened to.
   std::vector<std::string> columns{};
 };
 /// How many spellings a statement that sets something has.

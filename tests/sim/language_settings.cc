@@ -58,6 +58,19 @@ struct Words {
     return value;
   }
 
+  // q1, or "q1"
+  std::string statement() {
+    const bool quoted = take("\"");
+    std::string value;
+    while (!rest.empty() && (std::isalnum(static_cast<unsigned char>(rest[0])) || rest[0] == '_')) {
+      value.push_back(quoted ? rest[0] : static_cast<char>(std::tolower(rest[0])));
+      rest.remove_prefix(1);
+    }
+    if (quoted) must("\"");
+    good &= !value.empty();
+    return value;
+  }
+
   // The length of the string that the text begins with; 0: it begins with none.
   static size_t end_of_string(View text) {
     if (text.starts_with('$')) {
@@ -122,6 +135,47 @@ std::string reset_sql(const Statement& statement) {
   }
 }
 
+std::string prepare_sql(const Statement& statement) {
+  const std::string value = quoted(statement.value);
+  switch (statement.spelling) {
+    case 0:
+      return fmt::format("PREPARE \"{}\" AS VALUES ({})", statement.name, value);
+    case 1:
+      return fmt::format("prepare {} as values ({})", statement.name, value);
+    default:
+      return fmt::format("PREPARE {} AS VALUES ({})", statement.name, value);
+  }
+}
+
+std::optional<Statement> parse_prepare(Words in) {
+  Statement statement{.kind = Kind::prepare};
+  statement.name = in.statement();
+  if (!in.take(" as values (")) in.must(" AS VALUES (");
+  statement.value = in.string();
+  in.must(")");
+  return in.done() ? std::optional(statement) : std::nullopt;
+}
+
+std::string deallocate_sql(const Statement& statement) {
+  switch (statement.spelling) {
+    case 0:
+      return fmt::format("DEALLOCATE \"{}\"", statement.name);
+    case 1:
+      return fmt::format("deallocate prepare {}", statement.name);
+    default:
+      return "DEALLOCATE " + statement.name;
+  }
+}
+
+// What is done to a statement by its name alone.
+std::optional<Statement> parse_by_name(Kind kind, Words in) {
+  in.take("prepare ");
+  Statement statement{.kind = kind};
+  statement.name = in.statement();
+  statement.rows = kind == Kind::run_made ? 1 : 0;
+  return in.done() ? std::optional(statement) : std::nullopt;
+}
+
 std::optional<Statement> parse_set_config(Words in) {
   Statement statement{.kind = Kind::assign, .rows = 1, .spelling = 2};
   statement.name = in.string();
@@ -184,13 +238,19 @@ constexpr View timeouts_of_listener =
     "SELECT pg_catalog.set_config(name,'0',false) FROM pg_catalog.pg_settings WHERE name "
     "OPERATOR(pg_catalog.=) ANY(ARRAY['idle_session_timeout','statement_timeout',"
     "'transaction_timeout'])";
+constexpr View statement_question =
+    "(SELECT CASE WHEN pg_catalog.octet_length(statement) OPERATOR(pg_catalog.<) 16384 THEN "
+    "statement ELSE '' END FROM pg_catalog.pg_prepared_statements WHERE name "
+    "OPERATOR(pg_catalog.=) ";
 constexpr View exists_question = "EXISTS(SELECT FROM pg_catalog.";
 
 // The kind of thing that an EXISTS is about: its first table tells. All of it is taken, up to its
 // closing parenthesis.
 std::string take_exists(Words& in) {
   in.must(exists_question);
-  std::string kind = in.rest.starts_with("pg_locks ") ? "lock" : "";
+  std::string kind = in.rest.starts_with("pg_locks ")                 ? "lock"
+                     : in.rest.starts_with("pg_prepared_statements ") ? "prepared"
+                                                                      : "";
   for (const Thing& thing : things) {
     if (!thing.asked.empty() && in.rest.starts_with(thing.asked)) kind = thing.kind;
   }
@@ -201,14 +261,19 @@ std::string take_exists(Words& in) {
     if (in.good && in.rest[end] == '(') ++open;
     if (in.good && in.rest[end] == ')') --open;
   }
-  if (in.good) in.rest.remove_prefix(end);
+  if (!in.good) return kind;
+  Words others{in.rest.substr(0, end)};
+  in.rest.remove_prefix(end);
+  others.rest.remove_prefix(std::min(others.rest.find('['), others.rest.size()));
+  for (char between = ':'; others.take("[") || others.take(","); between = ',') {
+    kind += between + others.string();
+  }
   return kind;
 }
 
 constexpr Thing all_things[] = {
     {"temporary", "pg_depend ", "CREATE TEMP TABLE t{} (x int)", "DROP TABLE t{}", true},
     {"cursor", "pg_cursors ", "DECLARE k{} CURSOR WITH HOLD FOR VALUES (1)", "CLOSE k{}", true},
-    {"prepared", "pg_prepared_statements ", "PREPARE q{} AS VALUES (1)", "DEALLOCATE q{}", false},
     {"listen", "", "LISTEN n{}", "UNLISTEN n{}", true},
     {"load", "", "LOAD 'library{}'", "", false}};
 
@@ -238,6 +303,12 @@ std::string session_sql(const Statement& statement) {
       return "RESET ALL";
     case Kind::discard:
       return "DISCARD ALL";
+    case Kind::prepare:
+      return prepare_sql(statement);
+    case Kind::run_made:
+      return (statement.spelling % 2 == 0 ? "EXECUTE " : "execute ") + statement.name;
+    case Kind::deallocate:
+      return deallocate_sql(statement);
     case Kind::lock:
       return fmt::format("SELECT pg_{}advisory_lock({})", statement.spelling % 2 == 0 ? "" : "try_",
                          statement.client);
@@ -265,6 +336,9 @@ std::optional<Statement> parse_session_sql(View text) {
   if (in.take("SELECT set_config(") || in.take("SELECT pg_catalog.set_config(")) {
     return parse_set_config(in);
   }
+  if (in.take("PREPARE ") || in.take("prepare ")) return parse_prepare(in);
+  if (in.take("EXECUTE ") || in.take("execute ")) return parse_by_name(Kind::run_made, in);
+  if (in.take("DEALLOCATE ") || in.take("deallocate ")) return parse_by_name(Kind::deallocate, in);
   if (text == "DISCARD ALL") return Statement{.kind = Kind::discard};
   if (text == "SELECT current_setting('app.x', true)") return Statement{.kind = Kind::look};
   if (text == "SELECT pg_advisory_unlock_all()") {
@@ -286,6 +360,9 @@ std::optional<Statement> parse_question(View text) {
     if (in.take("pg_catalog.current_setting(")) {
       question.columns.push_back("=" + in.string());
       in.must(",true)");
+    } else if (in.take(statement_question)) {
+      question.columns.push_back("@" + in.string());
+      in.must(")");
     } else if (in.take(sources_question)) {
       question.columns.push_back("?" + in.string());
       while (in.take(",")) question.columns.back() += "," + in.string();
@@ -315,7 +392,8 @@ std::optional<Statement> parse_listening(View text) {
 }
 
 bool is_of_headgate(Kind kind) {
-  return kind == Kind::assign || kind == Kind::reset || kind == Kind::discard;
+  return kind == Kind::assign || kind == Kind::reset || kind == Kind::discard ||
+         kind == Kind::prepare || kind == Kind::deallocate;
 }
 
 size_t end_of_statement(View text) {

@@ -184,7 +184,7 @@ bool Backend::take_message() {
 }
 
 void Backend::message(char tag, View body) {
-  host_.world().note("server {} hears {} {}", process_, tag, body.substr(0, 60));
+  host_.world().note("server {} hears {} {}", process_, tag, body.substr(0, 600));
   if (tag == 'X') return close();
   if (proof_) return take_proof(tag, body);
   if (copying_) return copy_message(tag, body);
@@ -221,6 +221,7 @@ void Backend::query(View text) {
   auto statements = parse_query(text);
   if (!statements) host_.world().violated("server {} got a query nobody sent: {}", process_, text);
   for (Statement& statement : *statements) {
+    statement.query = text;
     may_take_time(statement);
     steps_.push_back({Step::Kind::execute, std::move(statement), {}, true});
   }
@@ -230,8 +231,10 @@ void Backend::query(View text) {
 // What Headgate asks for itself.
 void Backend::may_take_time(Statement& statement) {
   Dice& dice = host_.world().dice;
-  const bool ours = statement.client == 0 && (statement.kind == Statement::Kind::assign ||
-                                              statement.kind == Statement::Kind::question);
+  using Kind = Statement::Kind;
+  const bool ours = statement.client == 0 &&
+                    (statement.kind == Kind::assign || statement.kind == Kind::question ||
+                     statement.kind == Kind::prepare || statement.kind == Kind::deallocate);
   if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
 }
 
@@ -303,6 +306,7 @@ void Backend::check_asker(const Statement& statement) {
   owner_ = statement.client;
   // Behind a RESET that fails with it there is no moment to bring back what it has begun with.
   if (statement.kind != Statement::Kind::fail) check_session(statement);
+  check_stand_ins(statement.client);
 }
 
 void Backend::execute(const Statement& statement) {
@@ -311,7 +315,12 @@ void Backend::execute(const Statement& statement) {
     return fail("25P02", "current transaction is aborted");
   }
   if (statement.client != 0) host_.ledger().executed(statement.client, statement.request);
+  if (of_protocol(statement)) return;
   const std::string refusal = model_.refusal(statement, host_.ledger().role_exists);
+  const bool by_name = statement.kind == Kind::prepare || statement.kind == Kind::deallocate;
+  if (!refusal.empty() && statement.client == 0 && by_name) {
+    host_.world().violated("server {} tells Headgate: {}", process_, refusal);
+  }
   if (!refusal.empty()) return fail("22023", refusal);
   switch (statement.kind) {
     case Kind::nothing:
@@ -349,6 +358,9 @@ void Backend::execute(const Statement& statement) {
     case Kind::reset:
     case Kind::reset_all:
     case Kind::secret:
+    case Kind::prepare:
+    case Kind::run_made:
+    case Kind::deallocate:
       return change_session(statement);
     case Kind::discard:
       return discard(statement);

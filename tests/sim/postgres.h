@@ -71,6 +71,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void answer_rows(const Statement& statement);
   void copy_message(char tag, View body);
   void change_session(const Statement& statement);
+  bool of_protocol(const Statement& statement);
+  std::optional<std::string> text_of(const std::string& name) const;
+  void check_stand_ins(int client);
   void discard(const Statement& statement);
   void reset_reported();
   bool report_changed(const Statement& statement);
@@ -101,6 +104,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   SessionModel model_;
   int secret_of_ = 0;  // the client whose function has left something
   std::map<std::string, Statement> statements_;
+  std::map<std::string, int> stand_ins_;  // of these, by the client for whom; 0: not known yet
   std::map<std::string, Statement> portals_;
   std::optional<Statement> parsed_;   // the unnamed statement
   std::optional<Statement> working_;  // what it is busy with

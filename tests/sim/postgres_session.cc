@@ -88,6 +88,7 @@ void Backend::discard(const Statement& statement) {
     host_.world().violated("server {} is told DISCARD ALL in a transaction", process_);
   }
   statements_.clear();
+  stand_ins_.clear();
   parsed_.reset();
   model_.apply(statement);
   if (statement.client != 0) host_.ledger().session_of(statement.client).apply(statement);
@@ -132,6 +133,12 @@ void Backend::answer_question(const Statement& statement) {
         channels += fmt::format("{}\"n{}\"", channels.empty() ? "" : ",", client);
       }
       append_cell(row, channels.empty() ? std::nullopt : std::optional(channels));
+    } else if (column[0] == '@') {
+      append_cell(row, text_of(name));
+    } else if (name.starts_with("prepared")) {
+      const size_t others = name.find(':');
+      const View but = others == name.npos ? View() : View(name).substr(others + 1);
+      append_cell(row, model_.has_fixed_statement(but) ? "t" : "f");
     } else if (column[0] == '?') {
       append_cell(row, not_set_by_session(name));
     } else {

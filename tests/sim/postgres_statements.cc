@@ -24,6 +24,8 @@ std::vector<std::string> take_parameters(View body) {
   return parameters;
 }
 
+constexpr View stand_in = "SELECT";  // what Headgate prepares to be dropped by a client
+
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
 }  // namespace
@@ -35,15 +37,25 @@ void Backend::parse(View body) {
   if (statements_.contains(name)) {
     return fail("42P05", "prepared statement " + quoted(name) + " already exists");
   }
+  if (model_.has_statement(name)) {
+    return fail("42P05", "prepared statement " + quoted(name) + " already exists");
+  }
+  if (text == stand_in && !name.empty()) {
+    stand_ins_[name] = 0;
+    statements_[name] = {};
+    return steps_.push_back({Step::Kind::message, {}, "1"});
+  }
   if (text.starts_with("broken ")) return fail("42601", text);
-  const auto statements = parse_query(text);
+  auto statements = parse_query(text);
   if (!statements || statements->size() != 1) {
     host_.world().violated("server {} got a Parse nobody sent: {}", process_, text);
   }
+  Statement& parsed = statements->front();
+  parsed.query = text;
   if (name.empty()) {
-    parsed_ = statements->front();
+    parsed_ = parsed;
   } else {
-    statements_[name] = statements->front();
+    statements_[name] = parsed;
   }
   steps_.push_back({Step::Kind::message, {}, "1"});
 }
@@ -61,9 +73,8 @@ void Backend::bind(View body) {
     const auto parameters = take_parameters(body);
     const auto meant = run_prepared(bound.shape, parameters);
     if (!meant) {
-      host_.world().violated("server {} runs p{} under the name {} for '{}'", process_,
-                             bound.shape, quoted(name),
-                             parameters.empty() ? "" : parameters.back());
+      host_.world().violated("server {} runs p{} under the name {} for '{}'", process_, bound.shape,
+                             quoted(name), parameters.empty() ? "" : parameters.back());
     }
     bound = *meant;
   }
@@ -85,11 +96,42 @@ void Backend::describe(View body) {
   steps_.push_back({Step::Kind::message, {}, "n"});
 }
 
+// In SQL these go by the same names.
+bool Backend::of_protocol(const Statement& statement) {
+  if (!statements_.contains(statement.name)) return false;
+  if (statement.kind == Statement::Kind::prepare) {
+    fail("42P05", "prepared statement " + quoted(statement.name) + " already exists");
+    return true;
+  }
+  if (statement.kind != Statement::Kind::deallocate) return false;
+  statements_.erase(statement.name);
+  stand_ins_.erase(statement.name);
+  complete("DEALLOCATE");
+  return true;
+}
+
+std::optional<std::string> Backend::text_of(const std::string& name) const {
+  if (stand_ins_.contains(name)) return std::string(stand_in);
+  return model_.query_of(name);
+}
+
+// One that was left is for its own client at most.
+void Backend::check_stand_ins(int client) {
+  for (auto& [name, whose] : stand_ins_) {
+    if (whose == 0) whose = client;
+    if (whose != client) {
+      host_.world().violated("server {} has a stand-in {} of c{} for c{}", process_, name, whose,
+                             client);
+    }
+  }
+}
+
 void Backend::close_one(View body) {
   const bool is_portal = body[0] == 'P';
   body.remove_prefix(1);
   const std::string name = take_string(body);
   (is_portal ? portals_ : statements_).erase(name);
+  if (!is_portal) stand_ins_.erase(name);
   if (name.empty() && !is_portal) parsed_.reset();
   steps_.push_back({Step::Kind::message, {}, "3"});
 }

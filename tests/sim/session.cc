@@ -63,7 +63,14 @@ void SessionModel::apply(const Statement& statement) {
       }
       if (statement.kind == Kind::reset_all) return;
       reset("role");
+      statements_.clear();
       std::erase_if(things_, [](const auto& one) { return one.first != "load"; });
+      return;
+    case Kind::prepare:
+      statements_[statement.name] = {statement.value, statement.query};
+      return;
+    case Kind::deallocate:
+      statements_.erase(statement.name);
       return;
     case Kind::lock:
       ++things_["lock"][statement.client];
@@ -91,6 +98,13 @@ void SessionModel::apply(const Statement& statement) {
 }
 
 std::string SessionModel::refusal(const Statement& statement, bool role_exists) const {
+  const bool has = statements_.contains(statement.name);
+  if (statement.kind == Kind::prepare && has) {
+    return fmt::format("prepared statement \"{}\" already exists", statement.name);
+  }
+  if ((statement.kind == Kind::run_made || statement.kind == Kind::deallocate) && !has) {
+    return fmt::format("prepared statement \"{}\" does not exist", statement.name);
+  }
   const bool sets = statement.kind == Kind::assign || statement.kind == Kind::assign_local;
   if (!sets && statement.kind != Kind::reset) return "";
   const std::string& name = statement.name;
@@ -142,7 +156,29 @@ bool SessionModel::keeps(View kind, int client) const {
   return found != kept_things_.end() && found->second.contains(client);
 }
 
-bool SessionModel::has_any(View kind) const { return things_.contains(kind); }
+bool SessionModel::has_any(View kind) const {
+  return things_.contains(kind) || (kind == "prepared" && has_fixed_statement(""));
+}
+
+std::vector<std::string> SessionModel::statements() const {
+  std::vector<std::string> names;
+  for (const auto& [name, made] : statements_) names.push_back(name);
+  return names;
+}
+
+std::optional<std::string> SessionModel::query_of(View name) const {
+  const auto found = statements_.find(name);
+  return found == statements_.end() ? std::nullopt : std::optional(found->second.query);
+}
+
+// A backslash is read by the settings of its session.
+bool SessionModel::has_fixed_statement(View but) const {
+  for (const auto& [name, made] : statements_) {
+    const bool named = fmt::format(",{},", but).find(fmt::format(",{},", name)) != View::npos;
+    if (!named && made.value.find('\\') != View::npos) return true;
+  }
+  return false;
+}
 
 std::vector<int> SessionModel::heard() const {
   std::vector<int> clients;
@@ -186,6 +222,7 @@ std::string SessionModel::told() const {
     for (const auto& [client, times] : held)
       all += fmt::format(" {} of c{}*{}", kind, client, times);
   }
+  for (const auto& [name, made] : statements_) all += fmt::format(" {} is '{}'", name, made.value);
   return all;
 }
 
@@ -193,6 +230,11 @@ Bytes SessionModel::row(const Statement& statement, int row) const {
   switch (statement.kind) {
     case Kind::look:
       return signature(statement) + " sees" + told();
+    case Kind::run_made: {
+      const auto made = statements_.find(statement.name);
+      return signature(statement) + " is " +
+             (made == statements_.end() ? "nothing" : made->second.value);
+    }
     case Kind::unlock:
       return signature(statement) + (has("lock", statement.client) ? " t" : " f");
     default:

@@ -1,6 +1,6 @@
 // What a simulated session holds beside its transaction: settings, which a rollback takes back, and
-// advisory locks, which it does not. A server has one as it is; the ledger and a client keep one as
-// it must be.
+// advisory locks and statements made by PREPARE, which it does not. A server has one as it is; the
+// ledger and a client keep one as it must be.
 #pragma once
 
 #include <map>
@@ -37,6 +37,13 @@ class SessionModel {
   bool keeps(View kind, int client) const;
   /// The clients for which it listens.
   std::vector<int> heard() const;
+  /// A statement that was made by PREPARE.
+  bool has_statement(View name) const { return statements_.contains(name); }
+  std::vector<std::string> statements() const;
+  /// As pg_prepared_statements tells it; nothing where there is none.
+  std::optional<std::string> query_of(View name) const;
+  /// One that cannot go to another server, and is none of these.
+  bool has_fixed_statement(View but) const;
   /// Everything, in words: equal for sessions that nobody can tell from one another.
   std::string told() const;
   /// The content of a row that a statement answers in this session.
@@ -48,6 +55,10 @@ class SessionModel {
   void lose(const std::string& kind, int client, bool all);
 
   Settings start_, now_, kept_, local_;
+  struct Made {
+    std::string value, query;
+  };
+  std::map<std::string, Made, std::less<>> statements_;
   using Things = std::map<std::string, std::map<int, int>, std::less<>>;
   // Locks and other things by kind and client, each so often; and those that a rollback brings
   // back.

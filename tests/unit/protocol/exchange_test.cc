@@ -326,6 +326,20 @@ TEST_CASE("exchange: a noted query is told by its ReadyForQuery") {
   CHECK(answer.given_up == 1);
 }
 
+TEST_CASE("exchange: a query that has failed is told as that by its ReadyForQuery") {
+  Exchange exchange;
+  exchange.sent(Asked::query, Fate::forward, true);
+  exchange.sent(Asked::query, Fate::forward, true);
+  exchange.sent(Asked::query, Fate::forward, true);
+  exchange.received('C');
+  CHECK_FALSE(exchange.received_ready('I').failed);
+  CHECK(exchange.received('E').given_up == 0);
+  const Answer answer = exchange.received_ready('I');
+  CHECK(answer.failed);
+  CHECK(answer.noted);
+  CHECK_FALSE(exchange.received_ready('I').failed);
+}
+
 TEST_CASE("exchange: an error for a quiet message is for the client") {
   Exchange exchange;
   exchange.sent(Asked::parse, Fate::quiet);

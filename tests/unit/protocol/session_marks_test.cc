@@ -348,15 +348,11 @@ TEST_CASE("session marks: what is temporary pins until something is dropped") {
   CHECK_FALSE(has_marks("create table t (a int)"));
 }
 
-TEST_CASE("session marks: cursors, prepared statements, channels and libraries pin") {
+TEST_CASE("session marks: cursors, channels and libraries pin") {
   CHECK(begins("declare c cursor with hold for select 1") == Pin::cursor);
   CHECK_FALSE(has_marks("declare c cursor for select 1"));
   CHECK(ends("close c") == Pin::cursor);
   CHECK(ends("close all") == Pin::cursor);
-  CHECK(begins("prepare p as select 1") == Pin::prepared);
-  CHECK(begins("prepare p (text) as select f($1)") == Pin::prepared);
-  CHECK(ends("deallocate p") == Pin::prepared);
-  CHECK(ends("deallocate prepare all") == Pin::prepared);
   CHECK(begins("listen c") == Pin::listen);
   CHECK(begins("LISTEN \"c\"") == Pin::listen);
   CHECK(ends("unlisten *") == Pin::listen);
@@ -390,11 +386,55 @@ TEST_CASE("session marks: a text that begins with LISTEN is known at a glance") 
   }
 }
 
+TEST_CASE("session marks: statements of PREPARE and DEALLOCATE are told by PostgreSQL's names") {
+  const auto statements = [](View sql) { return session_marks(sql).statements; };
+  CHECK(statements("prepare p as select 1") == Names{"p"});
+  CHECK(statements("PREPARE Big (text) AS SELECT f($1)") == Names{"big"});
+  CHECK(statements("prepare \"Big \"\"one\"\"\" as select 1") == Names{"Big \"one\""});
+  CHECK(statements("deallocate p") == Names{"p"});
+  CHECK(statements("deallocate prepare P; prepare q as select 1; deallocate q") == Names{"p", "q"});
+  CHECK(statements("deallocate prepare") == Names{"prepare"});
+  CHECK(statements("deallocate \"all\"") == Names{"all"});
+  CHECK(statements("prepare " + std::string(80, 'n') + " as select 1") ==
+        Names{std::string(63, 'n')});
+  CHECK(statements("do $$ begin execute 'deallocate p'; execute 'prepare q as select 1'; end $$") ==
+        Names{"p", "q"});
+  CHECK_FALSE(begins("prepare p as select 1").any());
+  CHECK(ends("deallocate p") == Pin::prepared);  // if it pins
+  CHECK(statements("execute p").empty());
+}
+
+TEST_CASE("session marks: a statement whose name only the server knows pins, or may be any") {
+  for (const View sql : {"prepare U&\"p\" as select 1", "prepare \"p\xc3\xa4\" as select 1"}) {
+    CHECK(begins(sql) == Pin::prepared);
+    CHECK(session_marks(sql).statements.empty());
+  }
+  for (const View sql : {"deallocate all", "deallocate prepare all", "deallocate U&\"p\"",
+                         "deallocate p\xc3\xa4", "discard all"}) {
+    CHECK(session_marks(sql).forgets_statements);
+    CHECK(session_marks(sql).statements.empty());
+  }
+  CHECK_FALSE(session_marks("deallocate \"all\"").forgets_statements);
+  std::string many;
+  for (int n = 0; n <= 200; ++n) many += "prepare p" + std::to_string(n) + " as select 1;";
+  CHECK(begins(many) == Pin::setting);
+}
+
+TEST_CASE("session marks: a text that is one PREPARE or DEALLOCATE is known as that") {
+  CHECK(session_marks("prepare p as select 1").only_prepares);
+  CHECK(session_marks("/* x */ DEALLOCATE p ;").only_deallocates);
+  CHECK_FALSE(session_marks("prepare p as select 1").only_deallocates);
+  for (const View sql : {"deallocate p; select 1", "select 1; deallocate p", "deallocate all",
+                         "do 'begin execute $x$deallocate p$x$; end'", "deallocate",
+                         "deallocate p; select '\\'; select '"}) {
+    CHECK_FALSE(session_marks(sql).only_deallocates);
+    CHECK_FALSE(session_marks(sql).only_prepares);
+  }
+}
+
 TEST_CASE("session marks: a prepared statement that sets something may set it at each EXECUTE") {
-  Pins both = Pin::prepared;
-  both.add(Pin::setting);
-  CHECK(begins("prepare p as select set_config('app.x', $1, false)") == both);
-  CHECK(begins("prepare p as select pg_advisory_lock(1)") == both);
+  CHECK(begins("prepare p as select set_config('app.x', $1, false)") == Pin::setting);
+  CHECK(begins("prepare p as select pg_advisory_lock(1)") == Pin::setting);
   CHECK(settings("prepare p as select set_config('app.x', $1, false)").empty());
   CHECK(opaque("execute p(1)"));
   CHECK_FALSE(has_marks("execute p(1)"));

@@ -330,7 +330,7 @@ TEST_CASE("session state: pins are asked for and end when the server says so") {
       {"select pg_advisory_lock(1)", "select pg_advisory_unlock(1)"},
       {"create temp table t ()", "drop table t"},
       {"declare c cursor with hold for select 1", "close c"},
-      {"prepare p as select 1", "deallocate p"},
+      {"prepare U&\"p\" as select 1", "deallocate U&\"p\""},
       {"listen x", "unlisten x"}};
   for (const auto& [begin, end] : pairs) {
     CAPTURE(begin);

@@ -140,6 +140,36 @@ TEST_CASE("statements: the unnamed one changes when the server says so") {
   CHECK_FALSE(rig.server.unnamed_is_here());
 }
 
+TEST_CASE("statements: a query that deallocates drops the unnamed one, also when it fails") {
+  for (const bool fails : {false, true}) {
+    StatementsRig rig;
+    const StatementPtr statement = rig.parse("s");
+    rig.unnamed("SELECT 1");
+    rig.server.confirmed(&rig.client);
+    rig.server.confirmed(&rig.client);
+    rig.server.begin_lease();
+    rig.server.change({statement, OnServer::nothing, OfClient::deallocated, "s"}, &rig.client);
+    CHECK_FALSE(rig.client.find("s"));
+    rig.server.batch_ended();
+    CHECK(rig.server.unsettled());
+    rig.server.confirmed(&rig.client, fails);
+    CHECK_FALSE(rig.server.unsettled());
+    CHECK(rig.client.find("s") == (fails ? statement : nullptr));
+    CHECK(rig.client.unnamed().empty());
+    CHECK(rig.server.unnamed_is_here());
+    CHECK(rig.server.use(*statement));  // for others
+  }
+}
+
+TEST_CASE("statements: what a query that was skipped deallocates is still there") {
+  StatementsRig rig;
+  const StatementPtr statement = rig.parse("s");
+  rig.server.confirmed(&rig.client);
+  rig.server.change({statement, OnServer::nothing, OfClient::deallocated, "s"}, &rig.client);
+  rig.server.take_back(1, &rig.client);
+  CHECK(rig.client.find("s") == statement);
+}
+
 TEST_CASE("statements: a Parse that fails drops the unnamed one, one that is skipped does not") {
   StatementsRig rig;
   rig.unnamed("SELECT 1");
