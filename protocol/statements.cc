@@ -179,8 +179,8 @@ void ServerStatements::confirmed(ClientStatements* client, bool failed) {
   if (change.of_client == OfClient::deallocated) {
     unnamed_known_ = true;
     if (client) client->set_unnamed({}, nullptr);
-    if (client && failed) client->set(change.name, change.statement);
   }
+  if (client && failed && forgets(change)) client->set(change.name, change.statement);
   if (change.of_client == OfClient::unnamed) {
     unnamed_known_ = !change.statement;
     if (client) {

@@ -90,7 +90,8 @@ bool Relay::look_at(char tag, View body) {
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks || listens_first(*marks)) return false;
-  if (tag == frontend::query && is_surely_read(body)) stand_in(*marks, tag);
+  const bool whole_query = tag == frontend::query && body.find('\0') + 1 == body.size();
+  if (whole_query) stand_in(*marks, tag);
   marks_are_sent(*marks, {});
   return marks->forgets_statements && tag == frontend::query;
 }

@@ -379,12 +379,14 @@ bool Relay::speaks_utf8() const {
 // Other messages have a meaning for statements too: a simple query drops the unnamed one.
 void Relay::send_other_request(Asked asked, View body) {
   std::optional<StatementChange> about = std::exchange(deallocating_, std::nullopt);
-  const bool drops_unnamed = tracks_statements_ && asked == Asked::query &&
-                             client_.has_statements() && is_surely_read(body);
+  const bool is_query = asked == Asked::query;
+  const bool drops_unnamed =
+      tracks_statements_ && is_query && client_.has_statements() && is_surely_read(body);
+  if (about && is_query && !drops_unnamed) about->of_client = OfClient::forgotten;
   if (!about && drops_unnamed) about = {nullptr, OnServer::nothing, OfClient::unnamed};
   const bool done = server_.exchange().sent(asked, Fate::forward, about.has_value());
   if (!tracks_statements_) return;
-  const bool deallocates = about && about->of_client == OfClient::deallocated;
+  const bool deallocates = is_query && about && about->statement;
   if (done && about) change(std::move(*about));
   if (asked == Asked::sync || deallocates) on_server().batch_ended();
 }

@@ -161,6 +161,20 @@ TEST_CASE("statements: a query that deallocates drops the unnamed one, also when
   }
 }
 
+TEST_CASE("statements: a query that deallocates, and may not be read, leaves the unnamed one") {
+  StatementsRig rig;
+  const StatementPtr statement = rig.parse("s");
+  rig.unnamed("SELECT 1");
+  rig.server.confirmed(&rig.client);
+  rig.server.confirmed(&rig.client);
+  rig.server.begin_lease();
+  rig.close("s");
+  rig.server.confirmed(&rig.client, true);
+  CHECK(rig.client.find("s") == statement);
+  CHECK(rig.client.unnamed() == "SELECT 1");
+  CHECK_FALSE(rig.server.unnamed_is_here());
+}
+
 TEST_CASE("statements: what a query that was skipped deallocates is still there") {
   StatementsRig rig;
   const StatementPtr statement = rig.parse("s");
