@@ -3,18 +3,9 @@
 #include <openssl/crypto.h>
 #include <stringprep.h>
 
-#include <algorithm>
 #include <cstdlib>
 
 namespace headgate {
-
-namespace {
-
-bool is_ascii(View text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0; });
-}
-
-}  // namespace
 
 Bytes saslprep(View password) {
   Bytes plain(password);

@@ -1,6 +1,7 @@
 // The two words for bytes: a View is lent, Bytes are owned. Integers on the wire are big-endian.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -10,6 +11,14 @@ namespace headgate {
 
 using View = std::string_view;
 using Bytes = std::string;
+
+inline bool is_ascii(View text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
+}
+
+/// Whether this is UTF-8 as Unicode and PostgreSQL want it: no surrogates, nothing longer than need
+/// be. (RFC 3629)
+bool is_utf8(View text);
 
 /// Reads a big-endian integer from `at`; the caller has checked that it is there.
 inline uint16_t load_u16(const char* at) {

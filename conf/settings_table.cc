@@ -122,6 +122,8 @@ constexpr Setting table[] = {
      "When a server goes back to its pool: behind each session, transaction or statement."},
     {"pool_idle_timeout", &S::pool_idle_timeout, "0", reload, now,
      "Forget a pool without connections after so long; 0 = never."},
+    {"prepare_unnamed", &S::prepare_unnamed, "0", reload, now,
+     "Keep the plans of unnamed statements that come again and again on the servers."},
     {"query_timeout", &S::query_timeout, "0", reload, now,
      "End queries that take longer; 0 = never."},
     {"query_wait_notify", &S::query_wait_notify, "5", reload, now,

@@ -480,9 +480,11 @@ SessionMarks session_marks(View sql, bool standard_conforming_strings) {
   SessionMarks marks;
   Marker(marks, standard_conforming_strings).text(sql);
   // The session's setting may be on its way: a request ahead of this may change it.
-  const bool may_be_read_otherwise = sql.find('\\') != View::npos;
-  if (may_be_read_otherwise) Marker(marks, !standard_conforming_strings).text(sql);
-  return marks;
+  if (sql.find('\\') == View::npos) return marks;
+  SessionMarks both = marks;
+  Marker(both, !standard_conforming_strings).text(sql);
+  both.first_reading = std::make_shared<const SessionMarks>(std::move(marks));
+  return both;
 }
 
 }  // namespace headgate

@@ -73,6 +73,9 @@ struct SessionMarks {
   bool unlistens_all = false;
   /// It calls a function, or runs code, that may do any of this unseen.
   bool opaque = false;
+  /// Where the text can be read in two ways: what it does if standard_conforming_strings is as was
+  /// said. Null: there is but one.
+  std::shared_ptr<const SessionMarks> first_reading;
 
   bool any() const {
     return !settings.empty() || !named_by.empty() || every_setting || forgets_statements || loads ||

@@ -24,10 +24,6 @@ bool is_list_of_names(View name) {
   return std::ranges::find(lists, name) != std::end(lists);
 }
 
-bool is_ascii(View text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
-}
-
 std::string set_config(View name, const std::string& value) {
   return "SELECT pg_catalog.set_config(" + quote_dollar(name) + "," + value + ",false);";
 }
@@ -117,25 +113,30 @@ void ClientSession::take(SettingValuesPtr values) {
 
 void ClientSession::note_resets(const SessionMarks& marks, SettingNames& names) const {
   if (!at_start_) return;
+  const SessionMarks& read = marks.first_reading ? *marks.first_reading : marks;
   for (const auto& [name, value] : *at_start_) {
     const auto among = [&name = name](const std::vector<std::string>& all) {
       return std::ranges::find(all, name) != all.end();
     };
-    const bool resets = among(marks.settings_reset);
-    if (among(marks.settings) && !resets) {
+    const bool resets = among(read.settings_reset);
+    if (among(read.settings) && !resets) {
       names.erase(name);
-    } else if (resets || marks.discards || (marks.every_setting && !is_identity(name))) {
+    } else if (resets || read.discards || (read.every_setting && !is_identity(name))) {
       names.insert(name);
     }
   }
 }
 
-std::string ClientSession::restore(const SettingNames& names) const {
-  std::string sql;
-  for (const std::string& name : names) {
-    if (starts_with(name)) sql += set_to(name, at_start_->find(name)->second);
+// The identity last: who takes another role may have no right to set the rest then.
+std::vector<std::string> ClientSession::restore(const SettingNames& names) const {
+  std::vector<std::string> statements;
+  for (const bool identity : {false, true}) {
+    for (const std::string& name : names) {
+      if (is_identity(name) != identity || !starts_with(name)) continue;
+      statements.push_back(set_to(name, at_start_->find(name)->second));
+    }
   }
-  return sql;
+  return statements;
 }
 
 bool ClientSession::set(SettingValues values) {

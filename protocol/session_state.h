@@ -43,8 +43,8 @@ class ClientSession {
   /// A text with these marks is sent: what it resets of all that the client has started with is
   /// added to `names`, what it sets is taken off.
   void note_resets(const SessionMarks& marks, SettingNames& names) const;
-  /// The SQL that makes RESET and its like return to what the client has started with.
-  std::string restore(const SettingNames& names) const;
+  /// The statements that make RESET and its like return to what the client has started with.
+  std::vector<std::string> restore(const SettingNames& names) const;
   /// False: they are too many, or too long, and are not remembered.
   bool set(SettingValues values);
   /// What it creates without a word may be temporary: pg_temp stands in its search_path.

@@ -1,5 +1,6 @@
 #include "protocol/statements.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -58,6 +59,15 @@ View ClientStatements::name_of(uint64_t id) const {
 
 // --- servers
 
+namespace {
+
+/// It is about more than the unnamed statement.
+bool is_of_statements(const StatementChange& change) {
+  return change.of_client != OfClient::unnamed || change.on_server != OnServer::nothing;
+}
+
+}  // namespace
+
 void ServerStatements::begin_lease() {
   ++lease_;
   unnamed_known_ = false;
@@ -105,12 +115,9 @@ uint32_t ServerStatements::remove(const Statement& statement) {
 
 void ServerStatements::change(StatementChange change, ClientStatements* client) {
   uint32_t edition = 0;
-  if (change.of_client != OfClient::unnamed) {
-    edition = change.statement->edition.load(std::memory_order_relaxed);
-    ++in_batch_;
-  } else {
-    ++unnamed_in_batch_;
-  }
+  if (change.statement) edition = change.statement->edition.load(std::memory_order_relaxed);
+  if (is_of_statements(change)) ++in_batch_;
+  if (change.of_client == OfClient::unnamed) ++unnamed_in_batch_;
   if (change.on_server == OnServer::added) add(change.statement, edition);
   if (change.on_server == OnServer::removed) edition = remove(*change.statement);
   if (change.of_client == OfClient::named) client->set(change.name, change.statement);
@@ -118,12 +125,30 @@ void ServerStatements::change(StatementChange change, ClientStatements* client) 
   changes_.push_back({std::move(change), batch_, edition});
 }
 
-SessionMarksPtr ServerStatements::unnamed_marks(const ClientStatements* client) const {
+const StatementChange* ServerStatements::latest_unnamed() const {
   for (size_t left = unnamed_in_batch_ > 0 ? changes_.size() : 0; left > 0; --left) {
     const StatementChange& change = changes_[left - 1].change;
-    if (change.of_client == OfClient::unnamed) return change.marks;
+    if (change.of_client == OfClient::unnamed) return &change;
   }
+  return nullptr;
+}
+
+SessionMarksPtr ServerStatements::unnamed_marks(const ClientStatements* client) const {
+  if (const StatementChange* latest = latest_unnamed()) return latest->marks;
   return client ? client->unnamed_marks() : nullptr;
+}
+
+StatementPtr ServerStatements::unnamed_shared(const ClientStatements* client) const {
+  if (const StatementChange* latest = latest_unnamed()) return latest->statement;
+  return client ? client->unnamed_shared() : nullptr;
+}
+
+bool ServerStatements::was_unnamed(uint64_t id, const ClientStatements& client) const {
+  if (client.unnamed_shared() && client.unnamed_shared()->id == id) return true;
+  return std::ranges::any_of(changes_, [id](const Sent& sent) {
+    const StatementChange& change = sent.change;
+    return change.of_client == OfClient::unnamed && change.statement && change.statement->id == id;
+  });
 }
 
 void ServerStatements::batch_ended() {
@@ -135,11 +160,10 @@ void ServerStatements::batch_ended() {
 void ServerStatements::drop_changes(size_t count) {
   for (; count > 0; --count) {
     const Sent& oldest = changes_.front();
-    const bool unnamed = oldest.change.of_client == OfClient::unnamed;
-    if (oldest.batch == batch_) {
-      --(unnamed ? unnamed_in_batch_ : in_batch_);
-    } else {
-      --(unnamed ? unnamed_unsettled_ : unsettled_);
+    const bool is_new = oldest.batch == batch_;
+    if (is_of_statements(oldest.change)) --(is_new ? in_batch_ : unsettled_);
+    if (oldest.change.of_client == OfClient::unnamed) {
+      --(is_new ? unnamed_in_batch_ : unnamed_unsettled_);
     }
     changes_.pop_front();
   }
@@ -149,16 +173,19 @@ void ServerStatements::confirmed(ClientStatements* client) {
   MUST(!changes_.empty());
   StatementChange& change = changes_.front().change;
   if (change.of_client == OfClient::unnamed) {
-    unnamed_known_ = true;
-    if (client) client->set_unnamed(std::move(change.name), std::move(change.marks));
+    unnamed_known_ = !change.statement;
+    if (client) {
+      client->set_unnamed(std::move(change.name), std::move(change.marks), change.statement);
+    }
   }
   drop_changes(1);
 }
 
 void ServerStatements::oldest_failed(ClientStatements* client) {
   MUST(!changes_.empty());
-  if (changes_.front().change.of_client != OfClient::unnamed) return;
-  unnamed_known_ = true;
+  const StatementChange& change = changes_.front().change;
+  if (change.of_client != OfClient::unnamed) return;
+  unnamed_known_ = !change.statement;  // a shared one has taken nothing from the server's own
   if (client) client->set_unnamed({}, nullptr);
 }
 

@@ -24,8 +24,8 @@
 namespace headgate {
 
 struct Statement {
-  Statement(uint64_t number, View parse, uint8_t copy)
-      : id(number), key(Bytes(parse) + static_cast<char>(copy)) {}
+  Statement(uint64_t number, Bytes text_and_copy) : id(number), key(std::move(text_and_copy)) {}
+  static Bytes key_of(View parse, uint8_t copy) { return Bytes(parse) + static_cast<char>(copy); }
 
   const uint64_t id;
   /// The text and a number: a client that gives two names to one text has two statements, so that
@@ -68,11 +68,15 @@ class ClientStatements {
   /// The name under which the client knows a statement; empty where there is none.
   View name_of(uint64_t id) const;
 
-  /// The unnamed statement, as the body of a Parse behind the name; empty: there is none.
+  /// The unnamed statement, as the body of a Parse behind the name; empty: there is none, or it is
+  /// a shared one.
   View unnamed() const { return unnamed_; }
-  void set_unnamed(std::string parse, SessionMarksPtr marks) {
+  /// The statement that servers have in place of the unnamed one; null: none. (prepare_unnamed)
+  const StatementPtr& unnamed_shared() const { return unnamed_shared_; }
+  void set_unnamed(std::string parse, SessionMarksPtr marks, StatementPtr shared = nullptr) {
     unnamed_ = std::move(parse);
     unnamed_marks_ = std::move(marks);
+    unnamed_shared_ = std::move(shared);
   }
   /// What it may leave in a session.
   const SessionMarksPtr& unnamed_marks() const { return unnamed_marks_; }
@@ -87,13 +91,14 @@ class ClientStatements {
   size_t bytes_ = 0;
   Bytes unnamed_;
   SessionMarksPtr unnamed_marks_;
+  StatementPtr unnamed_shared_;
 };
 
 /// What a message that was sent to a server changes, if the server carries it out.
 struct StatementChange {
   enum class OnServer : uint8_t { nothing, added, removed };
   enum class OfClient : uint8_t { nothing, named, forgotten, unnamed };
-  StatementPtr statement;  // null for the unnamed one
+  StatementPtr statement;  // of the unnamed one: which the server has in its place, if any
   OnServer on_server = OnServer::nothing;
   OfClient of_client = OfClient::nothing;
   std::string name{};       // the client's; or the new unnamed statement, empty for none
@@ -132,6 +137,10 @@ class ServerStatements {
   bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
   /// What it may leave in a session then.
   SessionMarksPtr unnamed_marks(const ClientStatements* client) const;
+  /// What the server has, or will have, in place of the client's unnamed statement; null: nothing.
+  StatementPtr unnamed_shared(const ClientStatements* client) const;
+  /// Whether the client's unnamed statement is, or was until it is answered, this shared one.
+  bool was_unnamed(uint64_t id, const ClientStatements& client) const;
   /// Whether it is here cannot be told yet: an earlier batch was about it and may still fail.
   bool unnamed_is_unsettled() const { return unnamed_unsettled_ > 0 && !unnamed_in_batch_; }
   /// The oldest change was confirmed.
@@ -162,6 +171,7 @@ class ServerStatements {
     uint32_t edition;  // of what was removed
   };
 
+  const StatementChange* latest_unnamed() const;
   void add(StatementPtr statement, uint32_t edition);
   uint32_t remove(const Statement& statement);
   void drop_changes(size_t count);
@@ -169,7 +179,7 @@ class ServerStatements {
   std::list<Known> known_;                                           // the most recently used first
   std::unordered_map<uint64_t, std::list<Known>::iterator> places_;  // by id
   std::deque<Sent> changes_;
-  size_t unsettled_ = 0;  // changes of earlier batches, those of unnamed statements left out
+  size_t unsettled_ = 0;  // changes of earlier batches, but for those of unnamed statements alone
   size_t in_batch_ = 0;   // the same of this batch
   size_t unnamed_unsettled_ = 0;
   size_t unnamed_in_batch_ = 0;

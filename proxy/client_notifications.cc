@@ -1,7 +1,5 @@
 // A client that listens where clients share servers: it waits for somebody to listen for it, and is
 // told what was notified when that is in the middle of nothing.
-#include <algorithm>
-
 #include "protocol/frontend.h"
 #include "proxy/client.h"
 #include "proxy/pooler.h"
@@ -21,10 +19,6 @@ View from_first_text(View said) {
   if (!has_text) return {};
   const View body = said.substr(header_size);
   return said[0] == frontend::query ? body : body.substr(body.find('\0') + 1);
-}
-
-bool is_ascii(View text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 128; });
 }
 
 }  // namespace

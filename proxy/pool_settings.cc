@@ -62,6 +62,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.mode = first_of(user.pool_mode, entry.pool_mode, settings.pool_mode);
   pool.session_state = resolve_session_state(config, entry, server_user);
   pool.prepared_statements = pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
+  pool.prepare_unnamed = settings.prepare_unnamed;
   pool.query_timeout = user.query_timeout.value_or(settings.query_timeout);
   pool.idle_transaction_timeout =
       user.idle_transaction_timeout.value_or(settings.idle_transaction_timeout);

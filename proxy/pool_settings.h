@@ -21,6 +21,7 @@ struct PoolSettings {
   SessionPolicy session_state = SessionPolicy::track;
   /// How many prepared statements a server keeps for its clients; 0: they are not tracked.
   int prepared_statements = 0;
+  bool prepare_unnamed = false;
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
   TimeoutAction timeout_action = TimeoutAction::cancel;
   Duration connect_timeout{}, cancel_wait_timeout{};

@@ -122,9 +122,7 @@ struct Relay::Input {
       relay.hold(whole);
       return false;
     }
-    relay.query_is_whole_ = body.find('\0') + 1 == body.size();
-    relay.asked(tag);
-    relay.query_is_whole_ = true;
+    relay.asked(tag, body);
     relay.forgetting_ |= forgets;
     on_pass(whole, lent);
     if (!relay.restoring_.empty()) relay.request_is_sent(tag);
@@ -191,14 +189,14 @@ bool Relay::send_held(Input& input) {
   return true;
 }
 
-// The message is about to be sent.
-void Relay::asked(char tag) {
+// The message is about to be sent; `body` is empty where it is not kept.
+void Relay::asked(char tag, View body) {
   const FrontendRow row = row_of(tag);
   Exchange& exchange = server_.exchange();
   if (row.meaning == Meaning::copy_end) exchange.sent(Asked::copy_end);
   if (row.meaning != Meaning::request) return;
   begin_request();
-  send_other_request(row.asked);
+  send_other_request(row.asked, body);
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
   if (row.asked == Asked::bind) ++stats.bind_count;

@@ -70,6 +70,9 @@ class Relay {
   void answered() { untouched_ = false; }
   /// The client is told something of them.
   void told() { replayable_ = false; }
+  /// The client is told that its Parse worked, which the server had no part in: what is repeated
+  /// need not tell it again.
+  void told_parsed() { ++parses_told_; }
   /// The server has ended before it came to the request.
   void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
@@ -104,7 +107,7 @@ class Relay {
   struct Input;
 
   const PoolSettings& settings() const;  // of now: a reload replaces them
-  void asked(char tag);
+  void asked(char tag, View body = {});
   void begin_request();
   bool must_wait(char tag) const;
   void keep_for_replay(View bytes);
@@ -143,6 +146,11 @@ class Relay {
   const std::string& unknown_name();
   void statement_message(const StatementInput& input);
   void take_parse(const StatementInput& input);
+  bool parse_may_be_refused() const;
+  void take_shared_parse(const StatementInput& input, View rest, StatementChange naming);
+  bool was_told();
+  StatementPtr statement_for_unnamed(View text);
+  void take_unnamed_parse(const StatementInput& input, View rest);
   void take_bind(const StatementInput& input);
   void take_describe_or_close(const StatementInput& input);
   void take_close(const StatementInput& input, View name);
@@ -157,7 +165,9 @@ class Relay {
   void send_renamed(const StatementInput& input, View before, View name, View rest);
   void send_as_it_is(const StatementInput& input);
   void send_close(View name);
-  void send_other_request(Asked asked);
+  bool is_surely_read(View query) const;
+  bool speaks_utf8() const;
+  void send_other_request(Asked asked, View body);
   StatementPtr statement_for(View text);
   bool restore_names(const ErrorFields& fields, View body);
   bool renew_statements(const ErrorFields& fields);
@@ -173,7 +183,8 @@ class Relay {
   uint64_t written_before_ = 0;
   bool never_read_ = false;
   bool untouched_ = true;   // the server has not answered anything
-  bool replayable_ = true;  // the client has not been told anything, and replay() is complete
+  bool replayable_ = true;  // the client was told nothing but parses_told_; replay() is complete
+  int parses_told_ = 0;
   bool repeats_ = false;
   bool repeated_ = false;
   bool goodbye_ = false;
@@ -189,7 +200,6 @@ class Relay {
   bool prepared_ = false;         // what was held is being sent
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
-  bool query_is_whole_ = true;    // one string: else the server refuses it before it drops anything
   bool forgetting_ = false;       // all statements: what follows waits until that is certain
   SettingNames restoring_;        // what a request has reset that the client has started with
   bool restore_due_ = false;      // that request was sent, and the client waits

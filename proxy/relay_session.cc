@@ -186,6 +186,8 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
       session.pin(Pin::setting);
       continue;
     }
+    const bool is_text = bound_name->find('\0') == View::npos;
+    if (!is_text || (speaks_utf8() && !is_utf8(*bound_name))) continue;  // the server refuses it
     const std::string name = lower_case(*bound_name);
     touch(name);
     encoding_sent_ |= name == "client_encoding";

@@ -151,11 +151,13 @@ void Relay::provide_unnamed() {
 // The name on the server of what the client calls `name`.
 std::string Relay::name_on_server(View name) {
   if (server_.exchange().copying_in()) return std::string(name);  // it only fails the COPY
-  if (name.empty()) {
+  const StatementPtr statement =
+      name.empty() ? on_server().unnamed_shared(&of_client()) : of_client().find(name);
+  if (name.empty() && !statement) {
     provide_unnamed();
     return {};
   }
-  if (const StatementPtr statement = of_client().find(name)) {
+  if (statement) {
     provide(statement);
     return statement->server_name();
   }
@@ -180,15 +182,7 @@ void Relay::take_parse(const StatementInput& input) {
     return send_as_it_is(input);
   }
   ++server_.pool().stats().client_parse_count;
-  if (name->empty()) {
-    SessionMarksPtr marks = unnamed_marks(rest, input.missing > 0);
-    const bool kept = input.missing == 0 && rest.size() <= ClientStatements::max_unnamed;
-    ++server_.pool().stats().server_parse_count;
-    asked_instead(Asked::parse, Fate::forward,
-                  {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View()),
-                   std::move(marks)});
-    return send_as_it_is(input);
-  }
+  if (name->empty()) return take_unnamed_parse(input, rest);
   if (input.missing > 0) {
     client_error_.emplace(ErrorCode::statement_too_long);
     return;
@@ -197,19 +191,29 @@ void Relay::take_parse(const StatementInput& input) {
     client_error_.emplace(ErrorCode::too_many_statements);
     return;
   }
-  if (const StatementPtr taken = of_client().find(*name)) {  // an error, in the server's words
+  if (const StatementPtr taken = of_client().find(*name)) {
     provide(taken);
+    if (was_told()) return;  // else an error, in the server's words
     server_.exchange().sent(Asked::parse);
     ++server_.pool().stats().server_parse_count;
     return send_renamed(input, {}, taken->server_name(), rest);
   }
-  const StatementPtr statement = statement_for(rest);
-  StatementChange naming{statement, OnServer::nothing, OfClient::named, std::string(*name)};
-  // In a transaction that has failed a Parse is refused, so the server has to see it.
-  const bool may_fail =
-      server_.exchange().status() == TransactionStatus::failed || server_.exchange().ready_owed();
-  if (on_server().use(*statement) && !may_fail) {
-    asked_instead(Asked::close, Fate::replace, std::move(naming));
+  take_shared_parse(input, rest,
+                    {statement_for(rest), OnServer::nothing, OfClient::named, std::string(*name)});
+}
+
+// In a transaction that has failed a Parse is refused, so the server has to see it.
+bool Relay::parse_may_be_refused() const {
+  return server_.exchange().status() == TransactionStatus::failed ||
+         server_.exchange().ready_owed();
+}
+
+// A Parse of what other clients may have prepared on this server already.
+void Relay::take_shared_parse(const StatementInput& input, View rest, StatementChange naming) {
+  const StatementPtr statement = naming.statement;
+  const bool told = was_told();
+  if (on_server().use(*statement) && !parse_may_be_refused()) {
+    asked_instead(Asked::close, told ? Fate::quiet : Fate::replace, std::move(naming));
     return send_close(unknown_name());
   }
   if (on_server().has(*statement)) {
@@ -217,9 +221,42 @@ void Relay::take_parse(const StatementInput& input) {
   }
   make_room_for_statement();
   naming.on_server = OnServer::added;
-  asked_instead(Asked::parse, Fate::forward, std::move(naming));
+  asked_instead(Asked::parse, told ? Fate::quiet : Fate::forward, std::move(naming));
   ++server_.pool().stats().server_parse_count;
   send_renamed(input, {}, statement->server_name(), rest);
+}
+
+// A request is repeated whose client knows already that this Parse has worked.
+bool Relay::was_told() {
+  if (!repeated_ || parses_told_ == 0) return false;
+  --parses_told_;
+  return true;
+}
+
+// A statement without a name is prepared under one, for others to share, if it is seen again and
+// again. (prepare_unnamed)
+StatementPtr Relay::statement_for_unnamed(View text) {
+  if (!settings().prepare_unnamed || text.size() > ClientStatements::max_unnamed) return nullptr;
+  if (parse_may_be_refused() || !can_read()) return nullptr;
+  const StatementPtr& last = of_client().unnamed_shared();
+  if (last && last->text() == text) return last;
+  StatementRegistry& known = client_.worker().pooler().statements();
+  return known.sees_again(text) ? statement_for(text) : nullptr;
+}
+
+void Relay::take_unnamed_parse(const StatementInput& input, View rest) {
+  const bool is_whole = input.missing == 0;
+  if (const StatementPtr shared = is_whole ? statement_for_unnamed(rest) : nullptr) {
+    return take_shared_parse(input, rest,
+                             {shared, OnServer::nothing, OfClient::unnamed, {}, shared->marks});
+  }
+  SessionMarksPtr marks = unnamed_marks(rest, !is_whole);
+  const bool kept = is_whole && rest.size() <= ClientStatements::max_unnamed;
+  ++server_.pool().stats().server_parse_count;
+  asked_instead(Asked::parse, Fate::forward,
+                {nullptr, OnServer::nothing, OfClient::unnamed, std::string(kept ? rest : View()),
+                 std::move(marks)});
+  send_as_it_is(input);
 }
 
 void Relay::take_bind(const StatementInput& input) {
@@ -276,10 +313,27 @@ void Relay::take_close(const StatementInput& input, View name) {
   send_close(unknown_name());
 }
 
+// Whether the server looks at what the query says: one that is no whole string, or wrong in its
+// encoding, is refused before it drops anything.
+bool Relay::is_surely_read(View query) const {
+  if (query.find('\0') + 1 != query.size()) return false;
+  return is_ascii(query) || (speaks_utf8() && is_utf8(query));
+}
+
+// Both sides do: nothing is converted.
+bool Relay::speaks_utf8() const {
+  const Text& of_client = client_.values().get(Tracked::client_encoding);
+  const auto& parameters = server_.welcome()->parameters;
+  const bool of_server = std::ranges::any_of(parameters, [](const auto& parameter) {
+    return parameter.first == "server_encoding" && parameter.second == "UTF8";
+  });
+  return of_server && of_client && *of_client == "UTF8" && !encoding_sent_;
+}
+
 // Other messages have a meaning for statements too: a simple query drops the unnamed one.
-void Relay::send_other_request(Asked asked) {
-  const bool drops_unnamed =
-      tracks_statements_ && asked == Asked::query && client_.has_statements() && query_is_whole_;
+void Relay::send_other_request(Asked asked, View body) {
+  const bool drops_unnamed = tracks_statements_ && asked == Asked::query &&
+                             client_.has_statements() && is_surely_read(body);
   const bool done = server_.exchange().sent(asked, Fate::forward, drops_unnamed);
   if (!tracks_statements_) return;
   if (asked == Asked::sync) on_server().batch_ended();
@@ -352,7 +406,7 @@ bool Relay::restore_names(const ErrorFields& fields, View body) {
     const uint64_t id = statement_number(found.substr(0, end));
     View name = on_server().name_being_closed(id);  // what was sent since counts already
     if (name.empty()) name = of_client().name_of(id);
-    if (name.empty()) return false;
+    if (name.empty() && !on_server().was_unnamed(id, of_client())) return false;
     message.replace(at, end, name);
   }
   Bytes out;

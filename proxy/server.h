@@ -121,7 +121,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   ServerStatements& statements() { return statements_; }
   ServerSession& session() { return session_; }
   /// Sets what its client has reset to what that began with.
-  void restore_settings(View sql);
+  void restore_settings(const std::vector<std::string>& statements);
   /// The client's settings are on their way and may be refused: no request should follow them yet.
   bool may_refuse_values() const { return values_may_fail_; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
@@ -212,6 +212,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void roll_back();
   void send_sync();
   void inject(View sql);
+  void inject_batch(const std::vector<std::string>& statements);
   void arm(std::optional<Instant> at);
   void out_of_resources(int error);
   void lost(std::string_view reason);
@@ -240,6 +241,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int values_queries_ = 0;        // so many, that give it the client's settings, are on their way
   bool values_may_fail_ = false;
   bool settings_given_ = false;  // settings of its session are among them
+  bool restoring_ = false;       // they are those that its client began with, and has reset
   bool values_failed_ = false;
   bool must_reset_ = false;  // its client has left what others must not get
   std::optional<Error> values_error_;

@@ -94,6 +94,14 @@ struct Server::Input {
     server.pool_->subscribers().release(*whose, whose->channels().discarded());
   }
 
+  void tell_parsed() const {
+    Bytes complete;
+    encode(complete, backend::ParseComplete{});
+    server.relay_->told_parsed();
+    server.pool_->stats().bytes_sent += complete.size();
+    client()->link().send(complete);
+  }
+
   // The header stands in front of the body.
   static View whole(View body) { return {body.data() - header_size, body.size() + header_size}; }
   void hand_on(View body) { on_pass(whole(body), lent(body)); }
@@ -109,9 +117,7 @@ struct Server::Input {
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
     } else if (tag == backend::close_complete) {  // it stands for the client's Parse
-      Bytes complete;
-      encode(complete, backend::ParseComplete{});
-      on_pass(complete, false);
+      tell_parsed();
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);
@@ -126,7 +132,8 @@ struct Server::Input {
       rewritten = server.take_error(body, server.answer_);
     }
     // What is said to restore a parameter for the client is for it to know.
-    if (tag == backend::parameter_status && server.values_queries_ == 0) fate = Fate::forward;
+    const bool of_values = server.values_queries_ > 0 && !server.restoring_;
+    if (tag == backend::parameter_status && !of_values) fate = Fate::forward;
     const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
     if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
     if (tag == backend::ready_for_query) server.take_ready(fate);

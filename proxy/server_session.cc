@@ -1,6 +1,7 @@
 // How a server gets the session of the client that it is lent to, and how it is asked what that
 // client has made of it. Both travel as simple queries of ours, whose answers nobody else sees: the
 // first in front of the client's request, in the same write.
+#include "protocol/frontend.h"
 #include "protocol/messages.h"
 #include "proxy/client.h"
 #include "proxy/pooler.h"
@@ -12,7 +13,7 @@ namespace headgate {
 // Parameters that servers report come first: among them is the encoding that the rest is in.
 void Server::give_values(Client& client) {
   values_queries_ = 0;
-  values_may_fail_ = values_failed_ = settings_given_ = false;
+  values_may_fail_ = values_failed_ = settings_given_ = restoring_ = false;
   values_error_.reset();
   const auto say = [this](View sql) {
     inject(sql);
@@ -49,7 +50,7 @@ void Server::values_answered() {
   if (--values_queries_ > 0 || values_failed_) return;
   Client& client = relay_->client();
   client.session().proved();
-  values_may_fail_ = settings_given_ = false;
+  values_may_fail_ = settings_given_ = restoring_ = false;
   // The server's spelling is the client's from now on ("ISO, MDY" for "ISO"), so that the same
   // value is not set again and again.
   TrackedValues agreed = values_;
@@ -78,9 +79,33 @@ void Server::fail_values() {
   client.fail(error);
 }
 
-void Server::restore_settings(View sql) {
-  statements_.unnamed_was_dropped();
-  inject(sql);
+// Nothing else of the client's session is touched, its unnamed statement say. The client waits: if
+// it cannot have what it began with, it ends.
+void Server::restore_settings(const std::vector<std::string>& statements) {
+  values_queries_ = 1;
+  values_may_fail_ = restoring_ = true;
+  values_failed_ = settings_given_ = false;
+  values_error_.reset();
+  inject_batch(statements);
+}
+
+void Server::inject_batch(const std::vector<std::string>& statements) {
+  static const std::string name = std::string(statement_prefix) + "own";
+  Bytes messages;
+  const auto say = [&](Asked asked, const auto& message) {
+    encode(messages, message);
+    exchange_.sent(asked, Fate::swallow);
+  };
+  injected_failed_ = false;
+  for (const std::string& sql : statements) {
+    say(Asked::parse, frontend::Parse{name, sql, {}});
+    say(Asked::bind, frontend::Bind{name, name, {}, {}, {}});
+    say(Asked::execute, frontend::Execute{name});
+    say(Asked::close, frontend::Close{frontend::Target::portal, name});
+    say(Asked::close, frontend::Close{frontend::Target::statement, name});
+  }
+  say(Asked::sync, frontend::Sync{});
+  link_.send(messages);
 }
 
 // The client's transaction is over; what it has left is asked for, and the client goes on at once.

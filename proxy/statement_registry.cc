@@ -25,13 +25,16 @@ StatementRegistry::StatementRegistry(View salt)
     : table_(std::make_shared<Table>(load_u64(salt))),
       unknown_name_(fmt::format("{}none_{:016x}", statement_prefix, load_u64(salt.substr(8)))) {}
 
+StatementPtr StatementRegistry::find(View key) const {
+  const auto known = table_->statements.find(key);
+  return known == table_->statements.end() ? nullptr : known->second.lock();
+}
+
 StatementPtr StatementRegistry::find_or_make(View text, uint8_t copy) {
-  auto made = std::make_unique<Statement>(last_id_.fetch_add(1) + 1, text, copy);
-  const std::lock_guard lock(table_->mutex);
-  const auto known = table_->statements.find(made->key);
-  if (known != table_->statements.end()) {
-    if (StatementPtr statement = known->second.lock()) return statement;
-    table_->statements.erase(known);  // its last user is about to take it out
+  const Bytes key = Statement::key_of(text, copy);
+  {
+    const std::lock_guard lock(table_->mutex);
+    if (StatementPtr statement = find(key)) return statement;
   }
   const auto take_out = [table = table_](Statement* statement) {
     {
@@ -44,12 +47,23 @@ StatementPtr StatementRegistry::find_or_make(View text, uint8_t copy) {
     }
     delete statement;
   };
-  const View sql = text.substr(0, text.find('\0'));
-  auto marks = std::make_shared<const SessionMarks>(session_marks(sql));
+  const StatementPtr made(new Statement(last_id_.fetch_add(1) + 1, key), take_out);
+  auto marks = std::make_shared<const SessionMarks>(session_marks(text.substr(0, text.find('\0'))));
   if (marks->any() || marks->opaque) made->marks = std::move(marks);
-  StatementPtr statement(made.release(), take_out);
-  table_->statements.emplace(View(statement->key), statement);
-  return statement;
+  const std::lock_guard lock(table_->mutex);
+  if (StatementPtr statement = find(key)) return statement;
+  table_->statements.erase(key);  // its last user is about to take it out
+  table_->statements.emplace(View(made->key), made);
+  return made;
+}
+
+bool StatementRegistry::sees_again(View text) {
+  const size_t hash = table_->statements.hash_function()(text);
+  std::atomic<uint32_t>& seen = seen_[hash % most_seen];
+  const auto rest = static_cast<uint32_t>(hash >> 32) | 1;  // 0: nothing was seen there
+  if (seen.load(std::memory_order_relaxed) == rest) return true;
+  seen.store(rest, std::memory_order_relaxed);
+  return false;
 }
 
 size_t StatementRegistry::size() const {

@@ -32,6 +32,7 @@ def options():
     length.add_argument("--seed", type=int, help="show this program and repeat it")
     parser.add_argument("--repeat", type=int, default=20, help="how often, with --seed (default: 20)")
     parser.add_argument("--mode", choices=Program.MODES, help="only this pool mode")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the poolers")
     parser.add_argument("--start-seed", type=int, default=None, help="default: drawn from the clock")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     return parser.parse_args()
@@ -42,7 +43,8 @@ def work(job, postgres, chosen, modes, results):
     processes.clean_up_on_sigterm()
     tally = Tally()
     try:
-        with poolers_for(postgres, modes) as ports:
+        settings = dict(each.split("=", 1) for each in chosen.set)
+        with poolers_for(postgres, modes, **settings) as ports:
             until = time.monotonic() + chosen.seconds if chosen.seconds else float("inf")
             Campaign(postgres.port, ports, seeds_of(job, chosen), until, job * CLIENTS, tally=tally).run()
     except BaseException as problem:

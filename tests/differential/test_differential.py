@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 import tamper
-from campaign import Campaign
+from campaign import Campaign, poolers_for
 from compare import Stream, difference, normalised
 from conversation import pieces
 from disorder import breaks_copy
@@ -30,6 +30,14 @@ def test_random_programs_are_answered_as_without_a_pooler(postgres, ports, first
     print(tally)
     assert not tally.differences, "\n".join(tally.differences)
     assert tally.programs == BLOCK
+
+
+def test_the_same_with_plans_for_unnamed_statements(postgres):
+    shared = ("transaction", "statement")
+    with poolers_for(postgres, shared, prepare_unnamed=1) as ports:
+        tally = Campaign(postgres.port, ports, iter(range(10_000, 10_000 + BLOCK))).run()
+    print(tally)
+    assert not tally.differences, "\n".join(tally.differences)
 
 
 def check(postgres, ports, steps, modes=Program.MODES):

@@ -308,7 +308,8 @@ def test_the_counts_are_shown(start_headgate):
         assert [row["prepared_statements"] for row in rows] == [2]
 
 
-def test_a_query_that_cannot_be_read_does_not_open_the_statement_of_another(start_headgate):
+@pytest.mark.parametrize("text, code", [(b"noend!", "08P01"), (b"SELECT '\xff'\0", "22021")], ids=["cut", "wrong"])
+def test_a_query_that_cannot_be_read_does_not_open_the_statement_of_another(start_headgate, text, code):
     pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
     with connect(pooler) as wire, connect(pooler) as other:
         other.send(parse("SELECT 'of another'"), sync())
@@ -317,7 +318,7 @@ def test_a_query_that_cannot_be_read_does_not_open_the_statement_of_another(star
         wire.read_until()
         other.send(parse("SELECT 'of another'"), bind(()), execute(), sync())
         other.read_until()
-        wire.send(b"Q\0\0\0\x0anoend!", bind(()), execute(), sync())
+        wire.send(b"Q" + (4 + len(text)).to_bytes(4, "big") + text, bind(()), execute(), sync())
         first, second = wire.read_until(), wire.read_until()
-        assert errors(first)[0]["C"] == "08P01"
+        assert errors(first)[0]["C"] == code
         assert [error["C"] for error in errors(second)] == ["26000"], second

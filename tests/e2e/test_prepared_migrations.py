@@ -85,6 +85,18 @@ def test_psycopg_notices_nothing(pooler, table):
             assert rows(connection) == [("1", "new")]
 
 
+def test_a_client_that_has_just_prepared_it_notices_nothing(pooler, table):
+    """Others have prepared the same before: the server has no part in that Parse."""
+    connect(pooler)
+    table("ALTER TABLE migrated ADD COLUMN b int")
+    for _ in range(6):
+        with Wire(pooler.port).login() as wire:
+            said = answer(wire, parse(SQL, "new"), bind((), "new"), describe("P"), execute(), sync())
+            assert tags(said) == "12TDCZ" and columns(said[2]) == 2
+            assert tags(answer(wire, parse(SQL, "new"), sync())) == "EZ"
+            assert tags(answer(wire, bind((), "new"), execute(), sync())) == "2DCZ"
+
+
 def test_a_statement_is_described_anew(pooler, table):
     """The client has its parameters already when the error comes."""
     wire = connect(pooler)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib.messages import bind, execute, extended, flush, function_call, parse, query, sync, terminate
+from lib.messages import bind, execute, extended, flush, function_call, message, parse, query, sync, terminate
 from lib.wire import Wire, errors, first_value, tags
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
@@ -536,3 +536,14 @@ def test_many_clients_of_one_server_each_with_its_own(pooler):
             assert first_value(wire.read_until()) == f"{n} {n + 1}MB"
     for wire in clients:
         wire.close()
+
+
+@pytest.mark.parametrize("name", [b"app.a\0b", b"\0", b"\0\0\0\2", b"\xff\xff\xff\xff"])
+def test_a_bound_name_that_is_no_text_hurts_nobody(pooler, name):
+    with connect(pooler) as wire, connect(pooler) as other:
+        value = len(name).to_bytes(4, "big") + name
+        bound = b"\0\0" + b"\0\1\0\1" + b"\0\1" + value + b"\0\0"
+        wire.send(parse("SELECT set_config($1, 'x', false)"), message("B", bound), execute(), sync())
+        assert [error["C"] for error in errors(wire.read_until())] == ["22021"]
+        assert wire.value("SELECT 1") == other.value("SELECT 1") == "1"
+        assert {row["pinned"] for row in pooler.admin("SHOW SERVERS")} == {""}

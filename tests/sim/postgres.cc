@@ -201,12 +201,13 @@ void Backend::message(char tag, View body) {
     case 'D':
       return describe(body);
     case 'E': {
-      Statement statement = bound_.value_or(Statement{});
-      if (body[0] != '\0') statement = {.kind = Statement::Kind::stray};
+      const std::string portal(body.substr(0, body.find('\0')));
+      Statement statement = {.kind = Statement::Kind::stray};
+      if (portal.empty() || portals_.contains(portal)) statement = portals_[portal];
       return steps_.push_back({Step::Kind::execute, statement});
     }
     case 'C':
-      return close_statement(body);
+      return close_one(body);
     case 'H':
       return;
     default:
@@ -219,14 +220,19 @@ void Backend::query(View text) {
   parsed_.reset();
   auto statements = parse_query(text);
   if (!statements) host_.world().violated("server {} got a query nobody sent: {}", process_, text);
-  Dice& dice = host_.world().dice;
   for (Statement& statement : *statements) {
-    const bool ours = statement.client == 0 && (statement.kind == Statement::Kind::assign ||
-                                                statement.kind == Statement::Kind::question);
-    if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
+    may_take_time(statement);
     steps_.push_back({Step::Kind::execute, std::move(statement), {}, true});
   }
   steps_.back().last = true;
+}
+
+// What Headgate asks for itself.
+void Backend::may_take_time(Statement& statement) {
+  Dice& dice = host_.world().dice;
+  const bool ours = statement.client == 0 && (statement.kind == Statement::Kind::assign ||
+                                              statement.kind == Statement::Kind::question);
+  if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
 }
 
 void Backend::do_step(Step step) {

@@ -61,7 +61,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void parse(View body);
   void bind(View body);
   void describe(View body);
-  void close_statement(View body);
+  void close_one(View body);
+  void may_take_time(Statement& statement);
   void do_step(Step step);
   bool start_work(const Step& step);
   void check_row(View body) const;
@@ -100,8 +101,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   SessionModel model_;
   int secret_of_ = 0;  // the client whose function has left something
   std::map<std::string, Statement> statements_;
-  std::optional<Statement> parsed_, bound_;  // the unnamed statement and portal
-  std::optional<Statement> working_;         // what it is busy with
+  std::map<std::string, Statement> portals_;
+  std::optional<Statement> parsed_;   // the unnamed statement
+  std::optional<Statement> working_;  // what it is busy with
   std::optional<Statement> copying_;
   int copied_ = 0;
   bool copy_simple_ = false, copy_last_ = false;

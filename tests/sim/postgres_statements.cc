@@ -49,30 +49,32 @@ void Backend::parse(View body) {
 }
 
 void Backend::bind(View body) {
-  take_string(body);
+  const std::string portal = take_string(body);
   const std::string name = take_string(body);
   const auto found = statements_.find(name);
   if (name.empty() ? !parsed_ : found == statements_.end()) {
     return fail("26000", name.empty() ? "unnamed prepared statement does not exist"
                                       : "prepared statement " + quoted(name) + " does not exist");
   }
-  bound_ = name.empty() ? *parsed_ : found->second;
-  if (bound_->kind == Statement::Kind::prepared) {
+  Statement bound = name.empty() ? *parsed_ : found->second;
+  if (bound.kind == Statement::Kind::prepared) {
     const auto parameters = take_parameters(body);
-    const auto meant = run_prepared(bound_->shape, parameters);
+    const auto meant = run_prepared(bound.shape, parameters);
     if (!meant) {
       host_.world().violated("server {} runs p{} under the name {} for '{}'", process_,
-                             bound_->shape, quoted(name),
+                             bound.shape, quoted(name),
                              parameters.empty() ? "" : parameters.back());
     }
-    bound_ = *meant;
+    bound = *meant;
   }
+  may_take_time(bound);
+  portals_[portal] = std::move(bound);
   steps_.push_back({Step::Kind::message, {}, "2"});
 }
 
 void Backend::describe(View body) {
   if (body[0] == 'P') {
-    return steps_.push_back({Step::Kind::describe, bound_.value_or(Statement{})});
+    return steps_.push_back({Step::Kind::describe, portals_[""]});
   }
   body.remove_prefix(1);
   const std::string name = take_string(body);
@@ -83,11 +85,12 @@ void Backend::describe(View body) {
   steps_.push_back({Step::Kind::message, {}, "n"});
 }
 
-void Backend::close_statement(View body) {
+void Backend::close_one(View body) {
+  const bool is_portal = body[0] == 'P';
   body.remove_prefix(1);
   const std::string name = take_string(body);
-  statements_.erase(name);
-  if (name.empty()) parsed_.reset();
+  (is_portal ? portals_ : statements_).erase(name);
+  if (name.empty() && !is_portal) parsed_.reset();
   steps_.push_back({Step::Kind::message, {}, "3"});
 }
 

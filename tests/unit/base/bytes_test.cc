@@ -30,3 +30,16 @@ TEST_CASE("bytes: a wiped secret is empty, and gone from its memory") {
   REQUIRE(secret.data() == memory);
   CHECK(std::count(memory, memory + size, '\0') == static_cast<std::ptrdiff_t>(size));
 }
+
+TEST_CASE("bytes: UTF-8 as PostgreSQL wants it") {
+  for (const View good :
+       {"", "plain", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf",
+        "\xed\x9f\xbf", "\xee\x80\x80", "\xc2\x80", "\xe0\xa0\x80"}) {
+    CHECK(is_utf8(good));
+  }
+  for (const View bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe2\x82", "\xe0\x9f\xbf",
+                         "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                         "\xff", "a\xc3z", "\xe2\x28\xa1", "\xf0\x9f\x98"}) {
+    CHECK_FALSE(is_utf8(bad));
+  }
+}

@@ -47,7 +47,9 @@ void send(ServerSession& server, View sql) {
 std::string restored(const ClientSession& client, std::initializer_list<View> texts) {
   SettingNames names;
   for (const View sql : texts) client.note_resets(session_marks(sql), names);
-  return client.restore(names);
+  std::string all;
+  for (const std::string& sql : client.restore(names)) all += sql;
+  return all;
 }
 
 /// The columns that a question asks for, without those of pins.
@@ -560,9 +562,15 @@ TEST_CASE("session state: what is reset returns to what the client has started w
   CHECK(restored(client, {"set a to default"}) == a);
   CHECK(restored(client, {"reset role"}) == role);
   CHECK(restored(client, {"reset all"}) == a + path);
-  CHECK(restored(client, {"discard all"}) == a + role + path);
+  CHECK(restored(client, {"discard all"}) == a + path + role);
   CHECK(restored(client, {"reset b"}).empty());
   CHECK(restored(ClientSession(), {"discard all"}).empty());
+}
+
+TEST_CASE("session state: a RESET within what may be a string restores nothing") {
+  const ClientSession client = started_with({{"a", "1"}});
+  CHECK_FALSE(restored(client, {"set b = 'x\\'; reset a; set b = 'y'"}).empty());
+  CHECK(restored(client, {"set a = 'x\\'; select '; reset a; '"}).empty());
 }
 
 TEST_CASE("session state: what is set behind a RESET is not restored") {

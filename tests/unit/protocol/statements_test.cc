@@ -16,7 +16,8 @@ struct StatementsRig {
 
   StatementPtr make() {
     ++last_id;
-    return std::make_shared<Statement>(last_id, "SELECT " + std::to_string(last_id), uint8_t{0});
+    return std::make_shared<Statement>(
+        last_id, Statement::key_of("SELECT " + std::to_string(last_id), uint8_t{0}));
   }
   /// The client prepares a statement that the server does not have.
   StatementPtr parse(View name) {
@@ -164,6 +165,43 @@ TEST_CASE("statements: whether the unnamed one is here is open until its batch i
   CHECK_FALSE(rig.server.unnamed_is_here());
 }
 
+TEST_CASE("statements: a shared one may stand for the unnamed one") {
+  StatementsRig rig;
+  const StatementPtr shared = rig.make();
+  rig.server.change({shared, OnServer::added, OfClient::unnamed}, &rig.client);
+  CHECK(rig.server.unnamed_shared(&rig.client) == shared);
+  CHECK(rig.client.unnamed_shared() == nullptr);
+  CHECK(rig.server.was_unnamed(shared->id, rig.client));
+  rig.server.batch_ended();
+  CHECK(rig.server.unsettled());  // others may not build upon it
+  rig.server.confirmed(&rig.client);
+  CHECK_FALSE(rig.server.unsettled());
+  CHECK(rig.client.unnamed_shared() == shared);
+  CHECK_FALSE(rig.server.unnamed_is_here());  // whose the server's own is nobody knows
+  rig.server.begin_lease();
+  CHECK(rig.server.unnamed_shared(&rig.client) == shared);
+  rig.unnamed("SELECT 1");
+  rig.server.confirmed(&rig.client);
+  CHECK(rig.server.unnamed_shared(&rig.client) == nullptr);
+  CHECK(rig.server.unnamed_is_here());
+  CHECK_FALSE(rig.server.was_unnamed(shared->id, rig.client));
+}
+
+TEST_CASE(
+    "statements: a shared one that fails leaves no unnamed one, and the server's own unknown") {
+  StatementsRig rig;
+  rig.unnamed("SELECT 1");
+  rig.server.confirmed(&rig.client);
+  const StatementPtr shared = rig.make();
+  rig.server.change({shared, OnServer::added, OfClient::unnamed}, &rig.client);
+  rig.server.oldest_failed(&rig.client);
+  rig.server.take_back(1, &rig.client);
+  CHECK_FALSE(rig.server.has(*shared));
+  CHECK(rig.client.unnamed().empty());
+  CHECK(rig.server.unnamed_shared(&rig.client) == nullptr);
+  CHECK_FALSE(rig.server.unnamed_is_here());
+}
+
 TEST_CASE("statements: DISCARD ALL leaves what was sent behind it") {
   StatementsRig rig;
   const StatementPtr before = rig.parse("before");
@@ -212,7 +250,7 @@ TEST_CASE("statements: a client's names and bytes are bounded") {
   rig.client.forget("7");
   CHECK_FALSE(rig.client.full());
   ClientStatements other;
-  other.set("long", std::make_shared<Statement>(1, Bytes(ClientStatements::max_bytes, 'x'), 0));
+  other.set("long", std::make_shared<Statement>(1, Bytes(ClientStatements::max_bytes, 'x')));
   CHECK(other.full());
 }
 
