@@ -1,7 +1,5 @@
 // A client that listens where clients share servers: it waits for somebody to listen for it, and is
 // told what was notified when that is in the middle of nothing.
-#include <algorithm>
-
 #include "protocol/frontend.h"
 #include "proxy/client.h"
 #include "proxy/pooler.h"

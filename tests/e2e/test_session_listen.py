@@ -422,6 +422,21 @@ def test_a_client_that_does_not_read_is_closed(pooler):
         assert len(heard(reader, 200)) == 200
 
 
+def test_a_client_that_reads_nothing_at_all_is_closed(pooler):
+    def clients():
+        return sum(row["database"] == "app" for row in pooler.admin("SHOW CLIENTS"))
+
+    with connect(pooler) as wire, connect(pooler) as other, connect(pooler) as reader:
+        wire.query("LISTEN flood")
+        reader.query("LISTEN flood")
+        rounds = 0
+        while clients() == 3:
+            rounds += 1
+            assert rounds < 100, "it was told 70 MB"
+            other.query(f"SELECT pg_notify('flood', repeat('x', 7000) || {rounds} || '-' || n) FROM generate_series(1, 100) n")
+            assert len(heard(reader, 100)) == 100
+
+
 def test_a_client_of_another_encoding_pins(pooler):
     with connect(pooler) as wire, connect(pooler, client_encoding="LATIN1") as latin, connect(pooler) as other:
         wire.query("LISTEN a")
