@@ -54,8 +54,10 @@ def directly(postgres):
 @pytest.fixture
 def start(start_headgate, postgres):
     def started(**settings):
-        settings = {"default_pool_size": 2, "auth_type": "scram-sha-256", "userlist": {"scram_user": PASSWORD}, **settings}
-        return start_headgate({"app": f"host=127.0.0.1 port={postgres.port} dbname=app"}, **settings)
+        return start_headgate(
+            {"app": f"host=127.0.0.1 port={postgres.port} dbname=app"},
+            default_pool_size=2, auth_type="scram-sha-256", userlist={"scram_user": PASSWORD}, **settings,
+        )  # fmt: skip
 
     return started
 

@@ -63,8 +63,10 @@ def test_what_a_server_has_already_is_in_its_words(start_headgate, postgres, mod
 
 @pytest.mark.parametrize("mode", MODES)
 def test_values_set_later(start_headgate, postgres, mode):
-    statements = ["SET client_encoding = 'latin-1'", "SET NAMES 'utf-8'", "SET DateStyle = 'german'", "SET DateStyle = iso",
-                  "SET TimeZone = 'europe/berlin'", "SET standard_conforming_strings = false"]  # fmt: skip
+    statements = [
+        "SET client_encoding = 'latin-1'", "SET NAMES 'utf-8'", "SET DateStyle = 'german'", "SET DateStyle = iso",
+        "SET TimeZone = 'europe/berlin'", "SET standard_conforming_strings = false",
+    ]  # fmt: skip
     pooler = start_headgate(**MODES[mode])
     with Wire(pooler.port) as wire, Wire(postgres.port) as direct:
         wire.login()
