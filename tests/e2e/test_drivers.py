@@ -14,6 +14,9 @@ pytestmark = pytest.mark.headgate_only
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers")
 STORIES = {
     "JDBC": ["java", "-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/postgresql.jar", "Story.java"],
+    "DBD::Pg": ["perl", "story.pl"],
+    "PDO": ["php", "story.php"],
+    "ruby-pg": ["ruby", "story.rb"],
     "SQLAlchemy": ["/usr/bin/python3", "story_sqlalchemy.py"],
 }
 PASSWORD = "scram secret"
