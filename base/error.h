@@ -67,6 +67,7 @@ enum class ErrorCode : uint8_t {
   client_login_timeout_server_down,
   login_failing,
   query_canceled,
+  notifications_unread,
   // server trouble
   server_crashed,
   server_shutting_down,
@@ -81,6 +82,8 @@ enum class ErrorCode : uint8_t {
   statement_mode_transaction,
   database_removed,
   configuration_changed,
+  state_refused,
+  too_many_pinned,
   replication_login_failed,
   // configuration and the outside
   config,
@@ -95,7 +98,8 @@ enum class ErrorCode : uint8_t {
 
 struct ErrorRow {
   ErrorCode code;
-  char sqlstate[6];
+  char sqlstate[6];               // PostgreSQL's, for the same or what is nearest to it
+  char sqlstate_in_pgbouncer[6];  // for scripts that match on it: error_codes = pgbouncer
   Severity severity;
   std::string_view text;
 };
@@ -119,6 +123,14 @@ struct Error {
   std::string_view sqlstate() const {
     return sqlstate_override.empty() ? std::string_view(error_row(code).sqlstate)
                                      : std::string_view(sqlstate_override);
+  }
+  /// PgBouncer, too, passes on what a server says of a log-in.
+  std::string_view sqlstate_in_pgbouncer() const {
+    const bool of_server =
+        code == ErrorCode::server_login_failed || code == ErrorCode::invalid_server_parameter;
+    return of_server && !sqlstate_override.empty()
+               ? std::string_view(sqlstate_override)
+               : std::string_view(error_row(code).sqlstate_in_pgbouncer);
   }
   Severity severity() const { return error_row(code).severity; }
 };

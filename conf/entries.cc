@@ -95,6 +95,17 @@ Refusal set_session_state(std::optional<SessionPolicy>& into, const KeyValue& pa
                       "expected one of track, strict, pgbouncer");
 }
 
+Refusal set_session_policy(std::optional<StatePolicies>& into, const KeyValue& pair) {
+  StatePolicies policies;
+  const auto expected = parse_state_policies(pair.value, policies);
+  if (expected) {
+    return config_error("invalid session_policy: " + printable(pair.value),
+                        "expected " + *expected);
+  }
+  into = policies;
+  return std::nullopt;
+}
+
 Refusal set_load_balance(LoadBalance& into, const KeyValue& pair) {
   auto policy = parse_word<LoadBalance>(pair.value);
   if (!policy) {
@@ -164,6 +175,9 @@ constexpr Key<DatabaseEntry> database_keys[] = {
      [](D& e, P p, W w) { return set_number(e.max_db_client_connections, p, w, Lowest::one); }},
     {"pool_mode", [](D& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
     {"session_state", [](D& e, P p, W) { return set_session_state(e.session_state, p); }},
+    {"session_policy", [](D& e, P p, W) { return set_session_policy(e.session_policy, p); }},
+    {"max_pinned_servers",
+     [](D& e, P p, W w) { return set_number(e.max_pinned_servers, p, w, Lowest::one); }},
     {"server_lifetime",
      [](D& e, P p, W w) { return set_duration(e.server_lifetime, p, w, Lowest::one); }},
     {"query_wait_timeout",
@@ -181,6 +195,9 @@ using U = UserEntry;
 constexpr Key<UserEntry> user_keys[] = {
     {"pool_mode", [](U& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
     {"session_state", [](U& e, P p, W) { return set_session_state(e.session_state, p); }},
+    {"session_policy", [](U& e, P p, W) { return set_session_policy(e.session_policy, p); }},
+    {"max_pinned_servers",
+     [](U& e, P p, W w) { return set_number(e.max_pinned_servers, p, w, Lowest::one); }},
     {"pool_size", [](U& e, P p, W w) { return set_number(e.pool_size, p, w, Lowest::zero); }},
     {"reserve_pool_size",
      [](U& e, P p, W w) { return set_number(e.reserve_pool_size, p, w, Lowest::zero); }},

@@ -17,9 +17,10 @@ constexpr View introduction =
 [databases]
 ; name = key=value ...
 ; Keys: host port dbname user password pool_size min_pool_size reserve_pool_size pool_mode
-;       session_state max_db_connections max_db_client_connections server_lifetime
-;       query_wait_timeout connect_query load_balance_hosts client_encoding datestyle timezone
-;       application_name auth_user auth_query auth_dbname
+;       session_state session_policy max_pinned_servers max_db_connections
+;       max_db_client_connections server_lifetime query_wait_timeout connect_query
+;       load_balance_hosts client_encoding datestyle timezone application_name
+;       auth_user auth_query auth_dbname
 ; A value with blanks stands in single quotes; '' is a quote in it.
 ;shop = host=10.0.0.1 port=5432 dbname=shop pool_size=50
 ;reports = host=10.0.0.2 user=reporter password='it''s a secret' pool_mode=session
@@ -29,9 +30,9 @@ constexpr View introduction =
 
 [users]
 ; name = key=value ...
-; Keys: pool_mode session_state pool_size reserve_pool_size max_user_connections
-;       max_user_client_connections query_timeout query_wait_timeout client_idle_timeout
-;       idle_transaction_timeout transaction_timeout
+; Keys: pool_mode session_state session_policy max_pinned_servers pool_size reserve_pool_size
+;       max_user_connections max_user_client_connections query_timeout query_wait_timeout
+;       client_idle_timeout idle_transaction_timeout transaction_timeout
 ;batch = pool_mode=session max_user_connections=5
 
 [pgbouncer]

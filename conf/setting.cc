@@ -83,6 +83,9 @@ struct Assigner {
     settings.*member = *value;
     return std::nullopt;
   }
+  Expected operator()(StatePolicies Settings::*member) const {
+    return parse_state_policies(text, settings.*member);
+  }
   Expected operator()(std::string Settings::*member) const {
     settings.*member = text;
     return std::nullopt;
@@ -129,6 +132,7 @@ struct Shower {
   Shown operator()(E Settings::*member) const {
     return std::string(name_of(settings.*member));
   }
+  Shown operator()(StatePolicies Settings::*member) const { return to_text(settings.*member); }
   /// An empty text is no value where the default is none.
   Shown text(const std::string& value) const {
     if (value.empty()) return default_of(setting) ? Shown("") : std::nullopt;

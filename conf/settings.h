@@ -14,6 +14,7 @@
 #include "auth/method.h"
 #include "auth/userlist.h"
 #include "base/time.h"
+#include "conf/state_policies.h"
 
 namespace headgate {
 
@@ -27,6 +28,8 @@ enum class TimeoutAction : uint8_t { cancel, close };
 /// pins them; besides, code that cannot be looked into is assumed to have left something; or
 /// nothing but the parameters that servers report is cared for.
 enum class SessionPolicy : uint8_t { track, strict, pgbouncer };
+/// The SQLSTATEs of Headgate's own errors: PostgreSQL's for the like, or PgBouncer's 08P01.
+enum class ErrorCodes : uint8_t { postgres, pgbouncer };
 
 /// How many names track_extra_parameters may have.
 constexpr size_t most_extra_parameters = 27;
@@ -75,6 +78,9 @@ struct Settings {
   // pools
   PoolMode pool_mode = PoolMode::session;
   SessionPolicy session_state = SessionPolicy::track;
+  StatePolicies session_policy;
+  int max_pinned_servers = 0;
+  bool link_at_login = false;  // Headgate's own
   int default_pool_size = 20;
   int min_pool_size = 0;
   int reserve_pool_size = 0;
@@ -110,6 +116,7 @@ struct Settings {
   Duration pool_idle_timeout{};
   Duration suspend_timeout = seconds(10);
   TimeoutAction timeout_action = TimeoutAction::cancel;  // Headgate's own
+  ErrorCodes error_codes = ErrorCodes::postgres;         // Headgate's own
   // protocol
   bool application_name_add_host = false;
   std::string ignore_startup_parameters;
@@ -153,6 +160,8 @@ struct DatabaseEntry {
   std::optional<int> max_db_connections, max_db_client_connections;
   std::optional<PoolMode> pool_mode;
   std::optional<SessionPolicy> session_state;
+  std::optional<StatePolicies> session_policy;
+  std::optional<int> max_pinned_servers;
   std::optional<Duration> server_lifetime, query_wait_timeout;
   std::optional<std::string> connect_query;
   LoadBalance load_balance_hosts = LoadBalance::round_robin;
@@ -161,6 +170,9 @@ struct DatabaseEntry {
   /// The connection string as written, to notice a changed `*` entry.
   std::string text;
   bool made_from_fallback = false;
+
+  /// Its name in PostgreSQL.
+  const std::string& real_name() const { return dbname.empty() ? name : dbname; }
 };
 
 /// One line of [users]. Unset optionals inherit.
@@ -168,6 +180,8 @@ struct UserEntry {
   std::string name;
   std::optional<PoolMode> pool_mode;
   std::optional<SessionPolicy> session_state;
+  std::optional<StatePolicies> session_policy;
+  std::optional<int> max_pinned_servers;
   std::optional<int> pool_size, reserve_pool_size;
   std::optional<int> max_user_connections, max_user_client_connections;
   std::optional<Duration> query_timeout, idle_transaction_timeout, transaction_timeout,

@@ -122,8 +122,6 @@ constexpr Setting table[] = {
      "When a server goes back to its pool: behind each session, transaction or statement."},
     {"pool_idle_timeout", &S::pool_idle_timeout, "0", reload, now,
      "Forget a pool without connections after so long; 0 = never."},
-    {"prepare_unnamed", &S::prepare_unnamed, "0", reload, now,
-     "Keep the plans of unnamed statements that come again and again on the servers."},
     {"query_timeout", &S::query_timeout, "0", reload, now,
      "End queries that take longer; 0 = never."},
     {"query_wait_notify", &S::query_wait_notify, "5", reload, now,
@@ -224,8 +222,18 @@ constexpr Setting table[] = {
      "Threads that move data; 0 = one for each CPU the process may use.", {0, 64}},
     {"session_state", &S::session_state, "track", reload, now,
      "Clients that share servers: track their settings, strict, or only what pgbouncer does."},
+    {"session_policy", &S::session_policy, "", reload, now,
+     "What becomes of each kind of session state, as in advisory_lock=refuse, temporary=warn."},
+    {"max_pinned_servers", &S::max_pinned_servers, "0", reload, now,
+     "Servers of each pool that clients may pin to themselves; 0 = no limit.", or_off},
+    {"prepare_unnamed", &S::prepare_unnamed, "0", reload, now,
+     "Keep the plans of unnamed statements that come again and again on the servers."},
     {"timeout_action", &S::timeout_action, "cancel", reload, now,
      "When a timeout hits a running query: cancel it, or close the client's connection."},
+    {"error_codes", &S::error_codes, "postgres", reload, now,
+     "SQLSTATEs of Headgate's own errors: those of postgres for the like, or 08P01 as pgbouncer."},
+    {"link_at_login", &S::link_at_login, "0", reload, now,
+     "Session mode: a client has its server, and that one's process number, from its log-in on."},
     // clang-format on
 };
 

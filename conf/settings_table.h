@@ -42,7 +42,8 @@ using Home =
     std::variant<int Settings::*, uint32_t Settings::*, bool Settings::*, Duration Settings::*,
                  std::string Settings::*, std::optional<std::string> Settings::*,
                  PoolMode Settings::*, AuthMethod Settings::*, SslMode Settings::*,
-                 TimeoutAction Settings::*, SessionPolicy Settings::*, Octal, FreeText, Other>;
+                 TimeoutAction Settings::*, SessionPolicy Settings::*, StatePolicies Settings::*,
+                 ErrorCodes Settings::*, Octal, FreeText, Other>;
 
 /// The values of a number that are allowed; durations count in seconds.
 struct Range {

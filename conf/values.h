@@ -78,6 +78,10 @@ inline constexpr Word<TimeoutAction> timeout_action_words[] = {
     {TimeoutAction::cancel, "cancel"},
     {TimeoutAction::close, "close"},
 };
+inline constexpr Word<ErrorCodes> error_codes_words[] = {
+    {ErrorCodes::postgres, "postgres"},
+    {ErrorCodes::pgbouncer, "pgbouncer"},
+};
 
 constexpr std::span<const Word<PoolMode>> words_of(PoolMode) { return pool_mode_words; }
 constexpr std::span<const Word<SessionPolicy>> words_of(SessionPolicy) {
@@ -89,6 +93,7 @@ constexpr std::span<const Word<LoadBalance>> words_of(LoadBalance) { return load
 constexpr std::span<const Word<TimeoutAction>> words_of(TimeoutAction) {
   return timeout_action_words;
 }
+constexpr std::span<const Word<ErrorCodes>> words_of(ErrorCodes) { return error_codes_words; }
 
 template <class E>
 concept Worded = requires(E value) {

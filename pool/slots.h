@@ -11,6 +11,7 @@
 // publish. All of this is sequentially consistent: with anything weaker both could miss each other.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -117,6 +118,9 @@ class SharedPool {
     shares_[worker].idle.store(count, std::memory_order_release);
   }
   uint32_t idle_of(WorkerId worker) const { return shares_[worker].idle.load(); }
+  bool any_idle() const {
+    return std::ranges::any_of(shares_, [](const Share& share) { return share.idle.load() > 0; });
+  }
   /// A worker other than `me` that has an idle server, leaving the first `skip` such servers to
   /// those who have asked already; `me` if there is none.
   WorkerId find_idle(WorkerId me, uint32_t skip = 0) const;

@@ -9,6 +9,9 @@
 //   tt  how often a request may still be passed on; a key is given out with the most (random
 //       without peering)
 //   o   random
+//
+// Without a peer_id, a client that keeps its server for life (link_at_login) may have that one's
+// process number in the first four bytes, as a direct connection has; the last four are random.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +36,10 @@ struct CancelKey {
     const auto id = static_cast<uint64_t>(peer_id);
     return {(bits & ~peer_mask) | (id & 0xff) << 48 | (id >> 8 & 0xff) << 40 | hops_mask};
   }
+  /// From the number of a server's process, which must be above 0, and random bits.
+  static constexpr CancelKey from_process(int32_t process, uint64_t random) {
+    return {static_cast<uint64_t>(process) << 32 | (random & 0xffffffff)};
+  }
   /// Nothing if it is no key of ours or of a peer: they have eight bytes.
   static std::optional<CancelKey> of(const CancelRequest& request) {
     if (request.secret.size() != 4) return std::nullopt;
@@ -56,5 +63,7 @@ struct CancelKey {
 static_assert(CancelKey::from_random(0, 0x1234).bits == 0x0034120000000003);
 static_assert(CancelKey::from_random(~uint64_t{0}, 0).bits == ~CancelKey::sign_mask);
 static_assert(CancelKey::from_random(~uint64_t{0}, 7).peer_id() == 7);
+static_assert(CancelKey::from_process(0x1234, ~uint64_t{0}).process() == 0x1234);
+static_assert(CancelKey::from_process(0x1234, ~uint64_t{0}).secret() == -1);
 
 }  // namespace headgate

@@ -42,6 +42,16 @@ void put_optional_field(Writer& writer, char letter, View text) {
 
 View severity_word(Severity severity) { return severity == Severity::fatal ? "FATAL" : "ERROR"; }
 
+void put_notice(Bytes& out, View severity, View sqlstate, View message, View detail, View hint) {
+  Writer writer(out, 'N');
+  put_field(writer, severity_field, severity);
+  put_field(writer, sqlstate_field, sqlstate);
+  put_field(writer, message_field, message);
+  put_optional_field(writer, detail_field, detail);
+  put_optional_field(writer, hint_field, hint);
+  writer.put(no_more_fields);
+}
+
 }  // namespace
 
 Result<ErrorFields> decode_error_fields(View body) {
@@ -92,13 +102,11 @@ void encode_error(Bytes& out, const Error& error, Severity severity) {
 }
 
 void encode_notice(Bytes& out, View message, View detail, View hint) {
-  Writer writer(out, 'N');
-  put_field(writer, severity_field, "NOTICE");
-  put_field(writer, sqlstate_field, "00000");
-  put_field(writer, message_field, message);
-  put_optional_field(writer, detail_field, detail);
-  put_optional_field(writer, hint_field, hint);
-  writer.put(no_more_fields);
+  put_notice(out, "NOTICE", "00000", message, detail, hint);
+}
+
+void encode_warning(Bytes& out, View message, View detail, View hint) {
+  put_notice(out, "WARNING", "01000", message, detail, hint);
 }
 
 void encode_error_with_detail(Bytes& out, View body, View detail) {

@@ -31,6 +31,8 @@ void encode_error(Bytes& out, const Error& error);
 void encode_error(Bytes& out, const Error& error, Severity severity);
 /// Appends a NoticeResponse, severity NOTICE, SQLSTATE 00000.
 void encode_notice(Bytes& out, View message, View detail = {}, View hint = {});
+/// The same with severity WARNING, SQLSTATE 01000.
+void encode_warning(Bytes& out, View message, View detail = {}, View hint = {});
 /// Appends the body of a server's ErrorResponse again, with D replaced by `detail`.
 void encode_error_with_detail(Bytes& out, View body, View detail);
 /// The same with another M.

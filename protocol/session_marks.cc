@@ -15,6 +15,9 @@ namespace {
 
 using Tokens = std::span<const Token>;
 
+constexpr size_t longest_name = 63;  // PostgreSQL: NAMEDATALEN
+constexpr View blanks = " \t\r\n\f\v";
+
 /// `a''b` for `''` as the quote: what stands between the quotes, or nothing if a quote stands alone
 /// in it, as where a string goes on in the next line.
 std::optional<std::string> without_doubled(View text, char quote) {
@@ -158,6 +161,7 @@ class Marker {
   void deallocate(Tokens tokens);
   void statement(std::string name);
   void discard(Tokens tokens);
+  void listen(Tokens tokens, std::vector<std::string>& channels);
   void calls(Tokens tokens);
   void call(const std::string& function, Tokens arguments);
   void set_config(Tokens arguments);
@@ -197,6 +201,7 @@ void Marker::one(const SqlStatement& statement) {
 void Marker::prepare(Tokens tokens) {
   SessionMarks of_body;
   Marker(of_body, standard_strings_).calls(tokens);
+  marks_.prepares = true;
   auto name = tokens.size() > 1 ? statement_name(tokens[1]) : std::nullopt;
   name ? statement(std::move(*name)) : marks_.begins.add(Pin::prepared);
   if (of_body.any()) marks_.begins.add(Pin::setting);
@@ -255,12 +260,13 @@ void Marker::by_kind(StatementKind kind, Tokens tokens, bool writes) {
     case StatementKind::deallocate:
       return deallocate(tokens);
     case StatementKind::listen:
-      return marks_.begins.add(Pin::listen);
+      return listen(tokens, marks_.listens);
     case StatementKind::load:
       marks_.loads = true;
       return;
     case StatementKind::unlisten:
-      return marks_.ends.add(Pin::listen);
+      marks_.unlistens_all |= tokens.size() > 1 && tokens[1].text == View("*");
+      return listen(tokens, marks_.unlistens);
     case StatementKind::do_block:
       return code(tokens);
     case StatementKind::execute:
@@ -321,6 +327,19 @@ void Marker::discard(Tokens tokens) {
   if (contains_word(tokens, "temp") || contains_word(tokens, "temporary")) {
     marks_.ends.add(Pin::temporary);
   }
+}
+
+// LISTEN, UNLISTEN. A name is cut where the server cuts it, if its encoding is UTF-8.
+void Marker::listen(Tokens tokens, std::vector<std::string>& channels) {
+  (&channels == &marks_.listens ? marks_.begins : marks_.ends).add(Pin::listen);
+  auto name = tokens.size() > 1 ? name_of(tokens[1]) : std::nullopt;
+  if (!name || name->empty() || channels.size() >= most_settings) return;
+  if (name->size() > longest_name) {
+    size_t end = longest_name;
+    while (end > 0 && (static_cast<unsigned char>((*name)[end]) & 0xC0) == 0x80) --end;
+    name->resize(end);
+  }
+  if (std::ranges::find(channels, *name) == channels.end()) channels.push_back(std::move(*name));
 }
 
 // DO: its code is one of the strings, in a language that may not be plpgsql.
@@ -464,12 +483,11 @@ std::string name_of(Pins pins) {
 }
 
 bool has_long_part(View name) {
-  constexpr size_t longest = 63;  // PostgreSQL: NAMEDATALEN
   for (size_t end = name.find('.'); end != View::npos; end = name.find('.')) {
-    if (end > longest) return true;
+    if (end > longest_name) return true;
     name.remove_prefix(end + 1);
   }
-  return name.size() > longest;
+  return name.size() > longest_name;
 }
 
 std::string lower_case(View text) {
@@ -478,8 +496,13 @@ std::string lower_case(View text) {
   return lowered;
 }
 
+bool begins_with_listen(View sql) {
+  constexpr View word = "listen";
+  sql.remove_prefix(std::min(sql.find_first_not_of(blanks), sql.size()));
+  return same_word(sql.substr(0, word.size()), word);
+}
+
 bool may_have_marks(View sql) {
-  constexpr View blanks = " \t\r\n\f\v";
   const size_t last = sql.find_last_not_of(View(" \t\r\n\f\v;"));
   if (last == View::npos) return false;
   sql = sql.substr(0, last + 1);

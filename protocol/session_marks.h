@@ -67,10 +67,15 @@ struct SessionMarks {
   bool forgets_statements = false;  // DISCARD ALL, DEALLOCATE ALL
   /// Statements that it may make or drop in SQL, by the names that PostgreSQL gives them.
   std::vector<std::string> statements;
+  bool prepares = false;  // PREPARE
   /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else.
   bool only_prepares = false, only_deallocates = false;
   bool loads = false;  // LOAD
   Pins begins, ends;
+  /// Channels that it may begin or cease to listen to, as the server knows them; but for those
+  /// whose names it does not tell (U&"...").
+  std::vector<std::string> listens, unlistens;
+  bool unlistens_all = false;
   /// It calls a function, or runs code, that may do any of this unseen.
   bool opaque = false;
   /// Where the text can be read in two ways: what it does if standard_conforming_strings is as was
@@ -91,6 +96,9 @@ bool may_have_marks(View sql);
 /// A text with a backslash is read both ways, and may do what it does in either of them. For the
 /// encodings in which the text can be read, see protocol/sql_scanner.h.
 SessionMarks session_marks(View sql, bool standard_conforming_strings = true);
+
+/// Whether this text, blanks in front of it aside, begins with LISTEN.
+bool begins_with_listen(View sql);
 
 /// Whether a part of a setting's name is so long that the server would cut it where it is no
 /// string.

@@ -55,8 +55,30 @@ constexpr PinQuestion pin_questions[] = {
      "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"},  // 2615: pg_namespace
     {Pin::cursor, "SELECT FROM pg_catalog.pg_cursors WHERE is_holdable"},
     {Pin::prepared, "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
-    {Pin::listen, "SELECT FROM pg_catalog.pg_listening_channels()"},
+    {Pin::listen, {}},  // see question_of_channels
 };
+
+/// All names at once, each in quotes, and no more than are of interest.
+constexpr View question_of_channels =
+    "(SELECT pg_catalog.string_agg(pg_catalog.concat('\"',pg_catalog.replace(c,'\"','\"\"'),"
+    "'\"'),',') FROM (SELECT c FROM pg_catalog.pg_listening_channels() AS c LIMIT 101) AS "
+    "channels)";
+
+/// The names of that answer; none where it is something else.
+std::vector<std::string> names_in(View list) {
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    if (list[0] != '"') return {};
+    std::string& name = names.emplace_back();
+    size_t at = 1;
+    for (; at < list.size(); ++at) {
+      if (list[at] == '"' && list.substr(++at, 1) != "\"") break;
+      name.push_back(list[at]);
+    }
+    list.remove_prefix(std::min(at + 1, list.size()));  // a comma follows
+  }
+  return names;
+}
 
 /// The server can be asked whether it still has these.
 constexpr Pins askable() {
@@ -209,7 +231,7 @@ void ServerSession::sent(const SessionMarks& marks) {
   Pins not_askable = marks.begins;
   not_askable.remove(askable());
   pin(not_askable);
-  may_.add(marks.begins.common(askable()));
+  may_begin(marks.begins.common(askable()));
   Pins held = pins_;
   held.add(asked_pins_);
   may_.add(marks.ends.common(held));
@@ -217,6 +239,7 @@ void ServerSession::sent(const SessionMarks& marks) {
 
 // Names of Headgate's own are for nobody else: whoever takes one stays where that is.
 void ServerSession::statements_are_sent(const SessionMarks& marks) {
+  if (ignored_.has(Pin::prepared)) return;
   if (marks.forgets_statements) statements_.touch_all();
   for (const std::string& name : marks.statements) {
     if (name.starts_with(statement_prefix)) {
@@ -241,12 +264,14 @@ void ServerSession::every_setting_is_sent() {
 }
 
 void ServerSession::touch(std::string setting) {
+  if (ignored_.has(Pin::setting)) return;
   if (unknown_.size() >= max_unknown) return pin(Pin::setting);
-  if (setting == search_path) may_.add(Pin::temporary);
+  if (setting == search_path) may_begin(Pin::temporary);
   unknown_.insert(std::move(setting));
 }
 
 void ServerSession::pin(Pins reasons) {
+  reasons.remove(ignored_);
   pins_.add(reasons);
   behind_discard_.add(reasons);
 }
@@ -278,6 +303,10 @@ std::string ServerSession::question() {
   for (const std::string& statement : statements_.question()) column(statement);
   for (const PinQuestion& one : pin_questions) {
     if (!may_.has(one.pin)) continue;
+    if (one.pin == Pin::listen) {
+      column(std::string(question_of_channels));
+      continue;
+    }
     const std::string others = one.pin == Pin::prepared ? statements_.all_others() : "";
     column("EXISTS(" + std::string(one.exists) + others + ")");
   }
@@ -287,6 +316,11 @@ std::string ServerSession::question() {
   asked_reset_ = std::exchange(reset_, {});
   asking_ = true;
   return sql;
+}
+
+void ServerSession::unlistened(bool failed) {
+  unlistening_ = false;
+  if (!failed) pins_.remove(Pin::listen);
 }
 
 // Who has set a setting that was not the client's before, or that was reset: a SET may have been
@@ -320,11 +354,14 @@ void ServerSession::take_sources(View list, const ClientSession& client, Setting
   }
 }
 
-void ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
-  if (!std::exchange(asking_, false)) return;
+bool ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
+  if (!std::exchange(asking_, false)) return false;
   size_t columns = asked_.size() + (asked_sources_ ? 1 : 0) + statements_.asked();
   for (const PinQuestion& one : pin_questions) columns += asked_pins_.has(one.pin) ? 1 : 0;
-  if (row.size() != columns) return question_failed();
+  if (row.size() != columns) {
+    question_failed();
+    return false;
+  }
   auto cell = row.begin();
   SettingValues values = client.values() ? *client.values() : SettingValues();
   for (const std::string& name : asked_) {
@@ -343,14 +380,22 @@ void ServerSession::answered(const std::vector<std::optional<View>>& row, Client
   for (const PinQuestion& one : pin_questions) {
     if (!asked_pins_.has(one.pin)) continue;
     pins_.remove(one.pin);
-    if (*cell++ == View("t")) pins_.add(one.pin);
+    const std::optional<View> value = *cell++;
+    if (one.pin == Pin::listen) {
+      channels_ = names_in(value.value_or(View()));
+      if (value) pins_.add(one.pin);
+    } else if (value == View("t")) {
+      pins_.add(one.pin);
+    }
   }
   if (!of_statements.empty()) take_statements(of_statements, client);
   asked_pins_ = {};
   failures_ = 0;
+  unlisten_due_ = false;
   if (!client.set(std::move(values))) pins_.add(Pin::setting);
   if (other_path) request_is_sent(client);  // what was sent since counts already
   values_ = client.values();
+  return true;
 }
 
 // What cannot be carried keeps the client where it is.
@@ -394,6 +439,7 @@ void ServerSession::discarded(ClientSession* client, bool more) {
     return;
   }
   discards_sent_ = 0;
+  unlisten_due_ = false;
   statements_.clear();
   values_ = nullptr;
   unknown_.clear();
@@ -412,7 +458,7 @@ bool ServerSession::client_left() {
   reset_.clear();
   asked_.clear();
   statements_.client_left();
-  asking_ = false;
+  asking_ = unlisten_due_ = unlistening_ = false;
   discards_sent_ = 0;
   pins_.add(std::exchange(may_, {}));
   pins_.add(std::exchange(asked_pins_, {}));

@@ -103,12 +103,14 @@ class ServerSession {
   bool may_refuse(const ClientSession& client) const;
 
   // --- what is sent to it
+  /// Nobody cares for what is left of these kinds.
+  void ignore(Pins kinds) { ignored_ = kinds; }
   /// A text with these marks was sent. The names of settings are told one by one, by touch().
   void sent(const SessionMarks& marks);
   void touch(std::string setting);
   /// A request of this client was sent, whatever it says.
   void request_is_sent(const ClientSession& client) {
-    if (client.creates_temporary()) may_.add(Pin::temporary);
+    if (client.creates_temporary()) may_begin(Pin::temporary);
   }
   /// For a reason that the server cannot be asked about.
   void pin(Pins reasons);
@@ -126,7 +128,18 @@ class ServerSession {
   bool asking() const { return asking_; }
   /// All that was sent has been answered.
   void all_answered() { may_load_ = false; }
-  void answered(const std::vector<std::optional<View>>& row, ClientSession& client);
+  /// False: that was no answer to it.
+  bool answered(const std::vector<std::optional<View>>& row, ClientSession& client);
+  /// The question is also about channels, and these are in the answer.
+  bool asks_channels() const { return asking_ && asked_pins_.has(Pin::listen); }
+  const std::vector<std::string>& channels() const { return channels_; }
+  /// All of them are listened to for the client by somebody else: UNLISTEN * is to be sent, was
+  /// sent, and was carried out.
+  void need_not_listen() { unlisten_due_ = pins_.has(Pin::listen); }
+  bool must_unlisten() const { return unlisten_due_ && !asking_; }
+  void begin_unlisten() { unlisten_due_ = false, unlistening_ = true; }
+  bool unlistening() const { return unlistening_; }
+  void unlistened(bool failed);
   /// It was answered with an error. It is to be asked again, or the client stays where it is.
   void question_failed();
   /// What keeps it with its client.
@@ -148,6 +161,10 @@ class ServerSession {
   }
 
  private:
+  void may_begin(Pins kinds) {
+    kinds.remove(ignored_);
+    may_.add(kinds);
+  }
   void every_setting_is_sent();
   void statements_are_sent(const SessionMarks& marks);
   std::string question_of_sources() const;
@@ -165,7 +182,9 @@ class ServerSession {
   bool asking_ = false;
   bool may_load_ = false;                    // a library is being loaded
   bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
-  Pins pins_, may_, asked_pins_;
+  Pins pins_, may_, asked_pins_, ignored_;
+  std::vector<std::string> channels_;
+  bool unlisten_due_ = false, unlistening_ = false;
   ServerSqlStatements statements_;
   int discards_sent_ = 0;
   Pins behind_discard_;  // of those that cannot be asked for

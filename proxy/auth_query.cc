@@ -47,12 +47,21 @@ void AuthQuery::fail_waiting(const Error& error) {
   finish(unavailable(error));
 }
 
+namespace {
+
+// Of the trouble of servers that passes by itself: a client that is told may come again.
+bool is_passing(std::string_view sqlstate) { return sqlstate == "53300" || sqlstate == "57P03"; }
+
+}  // namespace
+
 // What a server says of auth_user is not for a stranger's ears.
 Error AuthQuery::unavailable(const Error& reason) const {
   if (reason.code == ErrorCode::server_shutting_down) return reason;
   log(LogLevel::error, "auth_query cannot run in database \"{}\" as user \"{}\": {}",
       pool_.entry().database.name, pool_.entry().user.name, reason.message);
-  return Error(ErrorCode::bouncer_config);
+  Error error(ErrorCode::bouncer_config);
+  if (is_passing(reason.sqlstate())) error.sqlstate_override = reason.sqlstate();
+  return error;
 }
 
 void AuthQuery::abandon() {

@@ -8,6 +8,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -230,8 +231,7 @@ void Client::send_ready() {
 }
 
 void Client::ask_for_server(View request) {
-  if (worker_.pooler().waits_for_servers()) return fail(Error(ErrorCode::server_shutting_down));
-  if (const auto failure = pool_->fast_failure()) return fail(*failure);
+  if (is_refused() || awaits_channels_first(request)) return;
   request_since_ = worker_.now();
   Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) {
@@ -243,6 +243,16 @@ void Client::ask_for_server(View request) {
   hold(request);
   if (server) server->start_check();
   pool_->look_soon();
+}
+
+bool Client::is_refused() {
+  if (worker_.pooler().waits_for_servers()) {
+    fail(Error(ErrorCode::server_shutting_down));
+    return true;
+  }
+  const auto failure = pool_->fast_failure();
+  if (failure) fail(*failure);
+  return failure.has_value();
 }
 
 void Client::link_to(Server& server) {
@@ -304,8 +314,10 @@ void Client::on_link_drained() {
 
 void Client::serve(Server& server) {
   count_wait();
-  if (state_ == ClientState::login_waiting) {  // it only wanted to know that the server is there
+  if (state_ == ClientState::login_waiting) {
     pool_->login_worked(server.welcome());
+    if (pool_->settings().link_at_login) return enter_linked(server);
+    // It only wanted to know that the server is there.
     server.not_wanted();
     return welcome_known();
   }
@@ -322,6 +334,7 @@ void Client::relay_over() {
   if (!framer_.at_boundary()) unread_held();
   link_.resume(Link::Pause::receiver_slow);
   move_to(ClientState::idle);
+  tell_notifications();
 }
 
 // The beginning of the next request, gathered for the server that is gone, is to be seen afresh.
@@ -362,13 +375,25 @@ void Client::fail_waiting(const Error& error) {
 void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
+  Error told = error;
+  if (worker_.config().settings.error_codes == ErrorCodes::pgbouncer) {
+    told.sqlstate_override = error.sqlstate_in_pgbouncer();
+  }
   Bytes out;
-  encode_error(out, error, Severity::fatal);
+  encode_error(out, told, Severity::fatal);
   link_.send(out);
   if (worker_.config().settings.log_pooler_errors) {
     log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);
   }
   end(error.message, true);
+}
+
+bool Client::warns_first_of(uint64_t shape) {
+  if (!warned_of_) warned_of_ = std::make_unique<std::vector<uint64_t>>();
+  const bool known = std::ranges::find(*warned_of_, shape) != warned_of_->end();
+  if (known || warned_of_->size() >= most_warnings) return false;
+  warned_of_->push_back(shape);
+  return true;
 }
 
 void Client::close(std::string_view reason) {
@@ -394,6 +419,7 @@ void Client::end(std::string_view reason, bool linger) {
         std::chrono::duration_cast<seconds>(worker_.now() - connected_).count());
   }
   if (waiting()) leave_queue();
+  if (WorkerPool* pool = pool_) pool->client_forgotten(*this);
   if (awaits_own_server()) pool_->withdraw_own(*this);
   if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
   state_ = ClientState::closed;
@@ -418,7 +444,11 @@ void Client::abandon() {
 }
 
 void Client::leave_queue() {
-  pool_->share().withdraw(*this, worker_.now());
+  if (waiting()) {
+    pool_->share().withdraw(*this, worker_.now());
+  } else {
+    pool_->subscribers().give_up(*this);
+  }
   count_wait();
 }
 

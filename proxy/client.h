@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "pool/pool.h"
 #include "protocol/cancel_key.h"
+#include "protocol/client_channels.h"
 #include "protocol/framer.h"
 #include "protocol/session_state.h"
 #include "protocol/startup.h"
@@ -36,7 +37,8 @@ struct UserState;
 
 enum class ClientState : uint8_t {
   login,           // start-up and authentication
-  login_waiting,   // authenticated; the pool must learn its welcome from a first server
+  login_waiting,   // authenticated; the pool must learn its welcome from a first server, or
+                   // it is to be linked to one before it hears that it is in
   idle,            // no transaction, no server
   waiting,         // in the queue of its pool
   active,          // linked
@@ -101,14 +103,34 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   WorkerPool* pool() { return pool_; }
   Server* server() { return server_; }
   TrackedValues& values() { return values_; }
+  const TrackedValues& values() const { return values_; }
   /// Its prepared statements; made on first use.
   ClientStatements& statements() {
     if (!statements_) statements_ = std::make_unique<ClientStatements>();
     return *statements_;
   }
   bool has_statements() const { return statements_ != nullptr; }
+  /// What it listens to where clients share servers; made on first use.
+  ClientChannels& channels() {
+    if (!channels_) channels_ = std::make_unique<ClientChannels>();
+    return *channels_;
+  }
+  const ClientChannels& channels() const { return *channels_; }
+  bool has_channels() const { return channels_ != nullptr; }
+  /// It waits for somebody to listen for it.
+  bool awaits_channels() const;
+  /// What has become of that it can go on with.
+  void channels_ready();
+  /// Something was notified that it listens to, maybe: it is told when it may be.
+  void hear(const NotificationPtr& notification);
+  /// Tells it what it may be told now. False: it is closed, it has not read what it was told
+  /// before.
+  bool tell_notifications();
   /// What it has set in its session.
   ClientSession& session() { return session_; }
+  /// The first time that it is to be warned of a statement of this shape; false as well if there
+  /// were very many.
+  bool warns_first_of(uint64_t shape);
   /// The name it logged in with; empty before.
   View user() const { return user_name_ ? View(*user_name_) : View(); }
   /// The server has ended the relay: it is linked to nobody.
@@ -120,6 +142,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   /// From where it came: "127.0.0.1:40000", "[::1]:40000", "unix(4711):6432".
   std::string peer_name() const;
   CancelKey cancel_key() const { return cancel_key_; }
+  /// It has its server's process number, so no other server will do.
+  bool knows_server() const { return knows_server_; }
   /// While it logs in, else null.
   const ClientLogin* login() const { return login_.get(); }
   /// What it has said and nobody has heard yet.
@@ -153,6 +177,9 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void while_idle(View in);
   void send_ready();
   void ask_for_server(View request);
+  bool awaits_channels_first(View request);
+  bool is_refused();
+  bool may_be_told() const;
   void link_to(Server& server);
   void to_relay(View in);
   void take_pending();
@@ -165,11 +192,13 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void join_for_replication();
   bool awaits_own_server() const;
   void enter(const Welcome& welcome);
+  void enter_linked(Server& server);
+  void greet(const Welcome& welcome, int32_t process);
   void become_admin();
   void become_cancel_request();
   void login_over();
   void take_permits();
-  std::pair<int32_t, int32_t> make_cancel_key();
+  void make_cancel_key(int32_t process = 0);
   void end(std::string_view reason, bool linger);
   void leave_queue();
   void give_back_permits();
@@ -187,6 +216,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool notified_ = false;    // query_wait_notify was sent for this wait
   bool discarding_ = false;  // after a batch was cancelled while it waited: all up to Sync
   bool said_goodbye_ = false;
+  bool knows_server_ = false;
   WorkerPool* pool_ = nullptr;
   Server* server_ = nullptr;
   Hold<DatabaseState> counted_database_;
@@ -195,8 +225,11 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::unique_ptr<ClientLogin> login_;
   std::unique_ptr<AdminSession> admin_;
   std::unique_ptr<ClientStatements> statements_;
+  std::unique_ptr<ClientChannels> channels_;
   TrackedValues values_;
   ClientSession session_;
+  static constexpr size_t most_warnings = 100;
+  std::unique_ptr<std::vector<uint64_t>> warned_of_;  // shapes of statements; few have any
   ClientTimeouts timeouts_;
   Deadline deadline_;
   CancelKey cancel_key_;

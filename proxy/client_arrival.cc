@@ -39,7 +39,10 @@ void Client::join_pool() {
   pool_->client_came();
   timeouts_ = resolve_client(worker_.config(), login_->entry(), login_->user());
   if (login_->replication() != Replication::none) return join_for_replication();
-  if (const WelcomePtr welcome = login_->pool()->welcome()) return enter(*welcome);
+  if (const WelcomePtr welcome = login_->pool()->welcome();
+      welcome && !pool_->settings().link_at_login) {
+    return enter(*welcome);
+  }
   if (auto failure = pool_->fast_failure()) return fail(*failure);
   move_to(ClientState::login_waiting);
   request_since_ = worker_.now();
@@ -50,7 +53,7 @@ void Client::join_pool() {
 }
 
 void Client::welcome_known() {
-  if (state_ != ClientState::login_waiting) return;
+  if (state_ != ClientState::login_waiting || pool_->settings().link_at_login) return;
   const WelcomePtr welcome = login_->pool()->welcome();
   if (!welcome) return;
   if (waiting()) leave_queue();
@@ -58,18 +61,29 @@ void Client::welcome_known() {
 }
 
 void Client::enter(const Welcome& welcome) {
-  const auto [process, secret] = make_cancel_key();
-  login_->welcome(welcome, process, secret, values_);
-  login_->start(session_);
-  ++pool_->stats().client_login_count;
-  login_over();
+  greet(welcome, 0);
   move_to(ClientState::idle);
   go_on();
 }
 
+// As with a server of its own: it is there before the client hears that it is in, and by its name.
+void Client::enter_linked(Server& server) {
+  greet(*server.welcome(), server.process());
+  link_to(server);
+  take_pending();
+}
+
+void Client::greet(const Welcome& welcome, int32_t process) {
+  make_cancel_key(process);
+  login_->welcome(welcome, cancel_key_.process(), cancel_key_.secret(), values_);
+  login_->start(session_);
+  ++pool_->stats().client_login_count;
+  login_over();
+}
+
 void Client::become_admin() {
-  const auto [process, secret] = make_cancel_key();
-  login_->welcome_admin(process, secret);
+  make_cancel_key();
+  login_->welcome_admin(cancel_key_.process(), cancel_key_.secret());
   admin_ = std::make_unique<AdminSession>(*this, login_->rights());
   login_over();
   move_to(ClientState::admin);
@@ -88,14 +102,17 @@ void Client::take_permits() {
   counted_user_ = login_->counted_user();
 }
 
-std::pair<int32_t, int32_t> Client::make_cancel_key() {
+// With the number of its server's process, unless peers find each other by that part of a key.
+void Client::make_cancel_key(int32_t process) {
+  const int peer_id = worker_.config().settings.peer_id;
+  knows_server_ = process > 0 && peer_id == 0;
   do {
     uint64_t random = 0;
     worker_.outside().random(std::span(reinterpret_cast<char*>(&random), sizeof random));
-    cancel_key_ = CancelKey::from_random(random, worker_.config().settings.peer_id);
+    cancel_key_ = knows_server_ ? CancelKey::from_process(process, random)
+                                : CancelKey::from_random(random, peer_id);
   } while (cancel_key_.bits == 0 ||
            !worker_.pooler().cancel_keys().add(cancel_key_.bits, {worker_.id(), this}));
-  return {cancel_key_.process(), cancel_key_.secret()};
 }
 
 void Client::become_cancel_request() {

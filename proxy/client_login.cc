@@ -109,6 +109,8 @@ void ClientLogin::begin_auth() {
 
 void ClientLogin::welcome(const Welcome& welcome, int32_t key_process, int32_t key_secret,
                           TrackedValues& values) {
+  values_.make_canonical();
+  values_.spell_as(welcome.tracked);
   Bytes out;
   encode(out, backend::AuthenticationOk{});
   for (const auto& [name, value] : welcome.parameters) {

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "protocol/canonical.h"
+
 namespace headgate {
 
 namespace {
@@ -68,6 +70,19 @@ std::string quote_name(View name) {
     quoted.push_back(c);
   }
   return quoted + '"';
+}
+
+bool is_list_of_names(View name) {
+  return std::ranges::any_of(lists_of_names,
+                             [&](View list) { return equal_ignoring_case(list, name); });
+}
+
+/// SET knows no way to write an empty list.
+std::string set_to(View name, View value) {
+  if (value.empty() && is_list_of_names(name)) {
+    return "SELECT pg_catalog.set_config(" + quote_literal(name) + ",'',false)";
+  }
+  return "SET " + quote_name(name) + "=" + quote_value(name, value);
 }
 
 /// Takes apart a list as a server reports it: `"$user", public`. Nothing if it is none.
@@ -142,6 +157,23 @@ void TrackedValues::fill_from(const TrackedValues& defaults) {
   }
 }
 
+void TrackedValues::spell_as(const TrackedValues& server) {
+  for (size_t i = 0; i < size(); ++i) {
+    const Text& its = server.at(i);
+    if (at(i) && its && same(i, *at(i), *its)) set(static_cast<Tracked>(i), its);
+  }
+}
+
+void TrackedValues::make_canonical() {
+  const auto respell = [this](Tracked parameter, View (*canonical)(View)) {
+    const Text& value = get(parameter);
+    if (!value) return;
+    if (const View spelled = canonical(*value); !spelled.empty()) set(parameter, intern(spelled));
+  };
+  respell(Tracked::client_encoding, canonical_encoding);
+  respell(Tracked::standard_conforming_strings, canonical_switch);
+}
+
 std::string TrackedValues::difference(const TrackedValues& server,
                                       const TrackedNames& names) const {
   std::string sql;
@@ -150,8 +182,7 @@ std::string TrackedValues::difference(const TrackedValues& server,
     const Text& its = server.at(i);
     if (mine == its || !mine || !its || same(i, *mine, *its)) continue;
     const View name = names.name(static_cast<Tracked>(i));
-    sql.append("SET ").append(quote_name(name)).append("=").append(quote_value(name, *mine));
-    sql.append(";");
+    sql.append(set_to(name, *mine)).append(";");
   }
   return sql;
 }
@@ -169,9 +200,7 @@ std::string quote_literal(View value) {
 }
 
 std::string quote_value(View name, View value) {
-  const bool is_list = std::ranges::any_of(
-      lists_of_names, [&](View list) { return equal_ignoring_case(list, name); });
-  const auto names = is_list ? split_names(value) : std::nullopt;
+  const auto names = is_list_of_names(name) ? split_names(value) : std::nullopt;
   if (!names) return quote_literal(value);
   std::string quoted;
   for (const std::string& one : *names) {

@@ -56,6 +56,11 @@ class TrackedValues {
   /// Takes over the values of `defaults` where this has none.
   void fill_from(const TrackedValues& defaults);
 
+  /// Takes over the spelling of `server`'s where this has the same value in other letters.
+  void spell_as(const TrackedValues& server);
+  /// Spells what can be spelled without a server as one would.
+  void make_canonical();
+
   /// The `SET a='x';SET b='y'` that makes a server with `server`'s values have these; empty where
   /// nothing differs. What the server has never reported is left alone.
   std::string difference(const TrackedValues& server, const TrackedNames& names) const;

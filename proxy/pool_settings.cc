@@ -63,6 +63,9 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.session_state = resolve_session_state(config, entry, server_user);
   pool.prepared_statements = pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
   pool.prepare_unnamed = settings.prepare_unnamed;
+  pool.policies = first_of(user.session_policy, entry.session_policy, settings.session_policy);
+  pool.max_pinned_servers =
+      first_of(user.max_pinned_servers, entry.max_pinned_servers, settings.max_pinned_servers);
   pool.query_timeout = user.query_timeout.value_or(settings.query_timeout);
   pool.idle_transaction_timeout =
       user.idle_transaction_timeout.value_or(settings.idle_transaction_timeout);
@@ -75,6 +78,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.reset_query = settings.server_reset_query;
   pool.reset_always = settings.server_reset_query_always;
   pool.fast_close = settings.server_fast_close && pool.mode == PoolMode::session;
+  pool.link_at_login = settings.link_at_login && pool.mode == PoolMode::session;
   pool.disable_pqexec = settings.disable_pqexec;
   pool.socket = socket_options(settings);
   pool.unix_socket_dir = settings.unix_socket_dir;

@@ -22,6 +22,8 @@ struct PoolSettings {
   /// How many prepared statements a server keeps for its clients; 0: they are not tracked.
   int prepared_statements = 0;
   bool prepare_unnamed = false;
+  StatePolicies policies;      // session_policy
+  int max_pinned_servers = 0;  // 0: no limit
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
   TimeoutAction timeout_action = TimeoutAction::cancel;
   Duration connect_timeout{}, cancel_wait_timeout{};
@@ -30,6 +32,7 @@ struct PoolSettings {
   bool reset_always = false;
   bool fast_close = false;  // server_fast_close, in session mode
   bool disable_pqexec = false;
+  bool link_at_login = false;  // in session mode
   SocketOptions socket;
   TlsContextPtr tls;  // null: none
   std::string unix_socket_dir;

@@ -30,8 +30,9 @@ namespace headgate {
 struct DatabaseState : Holdable {
   explicit DatabaseState(std::string n) : name(std::move(n)) {}
   const std::string name;
-  Permits servers;  // max_db_connections
-  Permits clients;  // max_db_client_connections
+  Permits servers;                // max_db_connections
+  std::atomic<int> listening{0};  // connections that listen for others
+  Permits clients;                // max_db_client_connections
   std::atomic<bool> paused{false};
   std::atomic<bool> disabled{false};
   HostTurns hosts;
@@ -54,6 +55,7 @@ struct UserState : Holdable {
   explicit UserState(std::string n) : name(std::move(n)) {}
   const std::string name;
   Permits servers;  // max_user_connections
+  std::atomic<int> listening{0};
   Permits clients;  // max_user_client_connections
 };
 
@@ -72,6 +74,7 @@ class PoolEntry : public Holdable {
   UserState& user;  // the one that logs in to the server
   SharedPool shared;
   std::atomic<int> clients{0};  // logged in to this pool, on all workers
+  Permits pinned;               // max_pinned_servers
 
   WelcomePtr welcome() const;
   void set_welcome(WelcomePtr welcome);

@@ -7,6 +7,7 @@
 #include "protocol/frontend.h"
 #include "proxy/client.h"
 #include "proxy/server.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -92,6 +93,7 @@ struct Relay::Input {
         tag == frontend::function_call) {
       relay.unread_is_sent();
     }
+    relay.database_request_.reset();
     relay.asked(tag);
     return Treat::pass;
   }
@@ -103,16 +105,30 @@ struct Relay::Input {
   }
 
   bool on_message(char tag, View body, bool) {
+    const auto other = relay.governed_ ? relay.instead_of(tag, body) : std::nullopt;
+    return take(tag, other ? View(*other).substr(header_size) : body);
+  }
+
+  bool take(char tag, View body) {
     const View whole(body.data() - header_size, body.size() + header_size);
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
+    relay.note_database_request(tag, body);
     if (relay.tracks_statements_ && is_about_statements(tag)) {
+      const size_t kept = relay.server_.replay_memory().size();
       relay.keep_for_replay(whole);
       const uint32_t missing = load_u32(whole.data() + 1) - length_size - body.size();
       relay.statement_message({tag, body, lent, missing});
-      return !relay.client_error_;
+      if (!relay.holds_) return !relay.client_error_;
+      relay.server_.replay_memory().resize(kept);
+      relay.hold(whole);
+      return false;
     }
     const bool looks = relay.tracks_session_ || relay.restores_;
     const bool forgets = looks && relay.look_at(tag, body);
+    if (relay.holds_) {
+      relay.hold(whole);
+      return false;
+    }
     relay.asked(tag, body);
     relay.forgetting_ |= forgets;
     on_pass(whole, lent);
@@ -152,7 +168,9 @@ Relay::Relay(Client& client, Server& server, Instant now)
       tracks_session_(server.replication() == Replication::none &&
                       server.pool().settings().tracks_sessions()),
       strict_(server.pool().settings().session_state == SessionPolicy::strict),
-      restores_(server.replication() == Replication::none && client.session().has_start()) {
+      restores_(server.replication() == Replication::none && client.session().has_start()),
+      governed_(tracks_session_ && is_governed()) {
+  server.session().ignore(settings().policies.with(StatePolicy::ignore));
   server.replay_memory().clear();
 }
 
@@ -161,10 +179,23 @@ const PoolSettings& Relay::settings() const { return server_.pool().settings(); 
 size_t Relay::from_client(View in) {
   full_ = false;
   Input input{*this, in};
+  if (!held_.empty() && !send_held(input)) return 0;
   const size_t taken = client_.framer().feed(in, input);
   if (client_.framer().broken() && !client_error_) client_error_.emplace(ErrorCode::bad_packet);
   client_.worker().outbox().flush();
   return taken;
+}
+
+// False: not yet.
+bool Relay::send_held(Input& input) {
+  full_ = !room_again();
+  if (full_) return false;
+  const Bytes held = std::exchange(held_, {});
+  prepared_ = true;
+  input.on_message(held[0], View(held).substr(header_size), false);
+  prepared_ = false;
+  client_.worker().outbox().flush();  // it was lent, maybe
+  return true;
 }
 
 // The message is about to be sent; `body` is empty where it is not kept.
@@ -193,7 +224,7 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
-  if (server_.may_refuse_values() || awaits_end()) return true;
+  if (server_.may_refuse_values() || awaits_end() || server_.session().unlistening()) return true;
   const bool by_name = is_about_statements(tag) || (tag == frontend::query && tracks_session_);
   if (!tracks_statements_ || !by_name) return false;
   const ServerStatements& statements = server_.statements();
@@ -212,7 +243,8 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !awaits_end() && !server_.statements().unsettled() &&
+         !server_.may_refuse_values() && !awaits_end() && !server_.session().unlistening() &&
+         !client_.awaits_channels() && !server_.statements().unsettled() &&
          !server_.statements().unnamed_is_unsettled();
 }
 
@@ -241,6 +273,8 @@ bool Relay::rewrite_error(View body) {
   request_failed_ = true;
   const auto fields = decode_error_fields(body);
   if (!fields) return false;
+  if (makes_room(*fields)) return true;
+  if (governed_ && tell_refusal(*fields)) return true;
   if (!overdue_error_ || fields->sqlstate != "57014") {
     return tracks_statements_ && (renew_statements(*fields) || restore_names(*fields, body));
   }
@@ -257,7 +291,7 @@ bool Relay::complete() const {
 bool Relay::between_transactions() const {
   // A message that the client has sent in part belongs to this server.
   return settings().mode != PoolMode::session && !server_.owner() && server_.exchange().clean() &&
-         client_.framer().remaining() == 0;
+         client_.framer().remaining() == 0 && held_.empty();
 }
 
 bool Relay::untouched() const {
@@ -271,6 +305,8 @@ View Relay::replay() const { return server_.replay_memory(); }
 
 void Relay::repeat() {
   repeats_ = false;
+  request_failed_ = false;
+  if (database_request_ && database_request_->again) return repeat_database_request();
   repeated_ = true;
   restore_due_ = false;
   restoring_.clear();
@@ -284,6 +320,7 @@ void Relay::repeat() {
 std::optional<Instant> Relay::deadline() const {
   if (grace_until_) return grace_until_;
   std::optional<Instant> first;
+  if (!held_.empty() && client_.awaits_channels()) first = held_until_;
   const auto consider = [&](std::optional<Instant> since, Duration limit) {
     if (since && limit.count() > 0 && (!first || *since + limit < *first)) first = *since + limit;
   };

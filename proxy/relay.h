@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "protocol/database_command.h"
 #include "protocol/error_fields.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
@@ -34,10 +35,16 @@ class Relay {
   static constexpr uint32_t max_text = 256 * 1024;
   /// The longest Parse in which a name can be replaced.
   static constexpr uint32_t max_statement = 4 * 1024 * 1024;
+  /// How long a request in a transaction is held for the sake of its channels; then it is sent, and
+  /// the server listens for its client alone.
+  static constexpr Duration channels_patience = seconds(1);
   /// Requests up to this size can be sent again to another server when the first turns out dead.
   static constexpr size_t max_replay = 16 * 1024;
 
   Relay(Client& client, Server& server, Instant now);
+  ~Relay();
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
 
   /// Whether a client may say this at all once it is logged in.
   static bool is_request(char tag);
@@ -58,6 +65,8 @@ class Relay {
   /// settled yet which statements the server has, or whether it takes the client's settings: the
   /// client is not heard until room_again().
   bool full() const { return full_; }
+  /// It was held for too long.
+  bool held_too_long(Instant now) const { return !held_.empty() && held_until_ <= now; }
   bool room_again() const;
 
   // --- told by the server, which reads its messages
@@ -71,11 +80,13 @@ class Relay {
   /// The server has ended before it came to the request.
   void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
+  /// The client is about to be told that its query has ended.
+  void tell_notices();
   /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours), or if
   /// the client need not know of it, since its request is going to be repeated.
   bool rewrite_error(View body);
   /// The request is to be repeated when the exchange is over, because a prepared statement was out
-  /// of date and nothing has run.
+  /// of date, or idle servers stood in the way; nothing has run.
   bool repeats() const { return repeats_; }
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
@@ -88,6 +99,8 @@ class Relay {
   /// replay() holds it.
   bool untouched() const;
   View replay() const;
+  /// A message that has not been sent yet, because the client is to listen to something.
+  View held() const { return held_; }
   bool fatal_was_passed() const { return fatal_passed_; }
 
   /// Time is up for something: what to do about it.
@@ -115,9 +128,39 @@ class Relay {
   void request_is_sent(char tag);
   void restore_settings(bool failed);
   SessionMarksPtr unnamed_marks(View parse, bool cut);
-  void bind_is_sent(View portal, View statement, View bound);
+  SessionMarksPtr marks_of_bound(View statement) const;
+  void bind_is_sent(View portal, const SessionMarksPtr& marks, View bound);
+  bool listens_first(const SessionMarks& marks);
+  void hold(View message);
+  bool send_held(Input& input);
   void marks_are_sent(const SessionMarks& marks, View bound);
   void touch(const std::string& setting);
+
+  // --- databases that must be left for a statement: relay_databases.cc
+  /// A statement that wants a database to itself, and is all that the client has asked for.
+  struct DatabaseRequest {
+    std::string sql;
+    std::optional<std::string> prepared_as;  // where it came in a Parse
+    DatabaseCommand command;
+    int repetitions = 0;
+    bool executed = false;
+    bool ended = false;  // nothing of it is still to come
+    bool again = false;
+  };
+  /// How often such a statement is repeated: PostgreSQL itself waits five seconds each time.
+  static constexpr int max_repetitions = 3;
+  void note_database_request(char tag, View body);
+  bool goes_on_with_it(char tag);
+  bool makes_room(const ErrorFields& fields);
+  void repeat_database_request();
+
+  // --- what it may leave there: relay_policy.cc
+  bool is_governed() const;
+  Pins kinds_of(const SessionMarks& marks) const;
+  std::optional<Bytes> instead_of(char tag, View body);
+  bool may_pin(Pins kinds, Pins begins);
+  void warn(Pins kinds, View sql);
+  bool tell_refusal(const ErrorFields& fields);
 
   // --- prepared statements: relay_statements.cc
   /// A message of the client about statements. `missing`: so many bytes of it are still to come.
@@ -185,16 +228,24 @@ class Relay {
   bool in_transaction_ = false;
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
-  const bool restores_;           // what the client resets
+  const bool restores_;  // what the client resets
+  Bytes held_;
+  Instant held_until_{};
+  bool holds_ = false;            // the message that is being looked at is to be held
+  bool prepared_ = false;         // what was held is being sent
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
+  bool forgetting_ = false;       // all statements: what follows waits until that is certain
+  const bool governed_;           // somebody has said what it may leave
+  bool pinned_ = false;           // a place under max_pinned_servers is taken
+  Bytes notices_;                 // for the client, when it is told the end of something
+  SettingNames restoring_;        // what a request has reset that the client has started with
+  bool restore_due_ = false;      // that request was sent, and the client waits
   SessionMarksPtr bound_;         // those of a portal that makes or drops a statement in SQL
   std::string bound_portal_;
   std::optional<StatementChange> deallocating_;  // what the next request forgets
-  bool forgetting_ = false;   // all statements: what follows waits until that is certain
-  SettingNames restoring_;    // what a request has reset that the client has started with
-  bool restore_due_ = false;  // that request was sent, and the client waits
   bool request_failed_ = false;
+  std::optional<DatabaseRequest> database_request_;
 };
 
 }  // namespace headgate

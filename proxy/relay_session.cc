@@ -10,6 +10,7 @@
 #include "proxy/pooler.h"
 #include "proxy/relay.h"
 #include "proxy/server.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -88,7 +89,7 @@ bool Relay::look_at(char tag, View body) {
   if (tag != frontend::query && tag != frontend::parse) return false;
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
-  if (!marks) return false;
+  if (!marks || listens_first(*marks)) return false;
   const bool whole_query = tag == frontend::query && body.find('\0') + 1 == body.size();
   if (whole_query) stand_in(*marks, tag);
   marks_are_sent(*marks, {});
@@ -125,15 +126,17 @@ SessionMarksPtr Relay::unnamed_marks(View parse, bool cut) {
   return cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
 }
 
-// What a statement does it does each time that it runs. The unnamed one is the last that was
-// prepared: not one that an error has kept from that.
-void Relay::bind_is_sent(View portal, View statement, View bound) {
+// The unnamed statement is the last that was prepared: not one that an error has kept from that.
+SessionMarksPtr Relay::marks_of_bound(View statement) const {
   const ClientStatements* statements = client_.has_statements() ? &client_.statements() : nullptr;
   const StatementPtr named =
       statement.empty() || !statements ? nullptr : statements->find(statement);
-  const SessionMarksPtr marks = statement.empty() ? server_.statements().unnamed_marks(statements)
-                                : named           ? named->marks
-                                                  : nullptr;
+  if (statement.empty()) return server_.statements().unnamed_marks(statements);
+  return named ? named->marks : nullptr;
+}
+
+// What a statement does it does each time that it runs.
+void Relay::bind_is_sent(View portal, const SessionMarksPtr& marks, View bound) {
   if (!can_read()) unread_is_sent();
   if (bound_portal_ == portal) bound_.reset();
   if (!marks) return;
@@ -161,10 +164,38 @@ void Relay::touch(const std::string& setting) {
   if (tracks_session_ && !is_reported) server_.session().touch(setting);
 }
 
+// Somebody has to listen for the client before its LISTEN is sent, so that nothing is lost between.
+// One whose server listens already does without.
+bool Relay::listens_first(const SessionMarks& marks) {
+  if (marks.listens.empty() || prepared_ || !tracks_session_) return false;
+  const StatePolicy policy = settings().policies.of(Pin::listen);
+  if (policy == StatePolicy::pin || policy == StatePolicy::ignore) return false;
+  if (server_.session().pins().has(Pin::listen)) return false;
+  holds_ = !server_.pool().subscribers().prepare(client_, marks.listens);
+  return holds_;
+}
+
+void Relay::hold(View message) {
+  holds_ = false;
+  held_ = message;
+  full_ = true;
+  held_until_ = client_.worker().now() + channels_patience;
+  server_.arm_for_relay();
+}
+
 void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   client_.session().note_resets(marks, restoring_);
   if (!tracks_session_) return;
   ServerSession& session = server_.session();
+  Pins staying = settings().policies.with(StatePolicy::pin);
+  staying.remove(StatePolicies().with(StatePolicy::pin));  // of those the server can be asked
+  staying.remove(Pin::listen);
+  if (staying.any()) session.pin(kinds_of(marks).common(staying));
+  if (client_.has_channels()) {
+    client_.channels().listen_sent(marks.listens);
+    const bool ends = marks.unlistens_all || !marks.unlistens.empty();
+    if (ends) client_.channels().unlisten_sent(marks.unlistens, marks.unlistens_all);
+  }
   for (const std::string& name : marks.settings) {
     touch(name);
     encoding_sent_ |= name == "client_encoding";

@@ -314,7 +314,12 @@ void Relay::take_bind(const StatementInput& input) {
     return send_as_it_is(input);
   }
   const std::string renamed = name_on_server(*name);
-  if (tracks_session_) bind_is_sent(*portal, *name, rest);
+  if (tracks_session_) {
+    const SessionMarksPtr marks = marks_of_bound(*name);
+    const bool whole = input.missing == 0;                // else its rest would not wait
+    if (whole && marks && listens_first(*marks)) return;  // it comes here once more
+    bind_is_sent(*portal, marks, rest);
+  }
   asked(input.tag);
   send_renamed(input, input.body.substr(0, portal->size() + 1), renamed, rest);
 }

@@ -24,8 +24,8 @@ void Client::join_for_replication() {
 // The server was opened for this client, knows its parameters, and stays with it to the end.
 void Client::serve_own(Server& server) {
   count_wait();
-  const auto [process, secret] = make_cancel_key();
-  login_->welcome(*server.welcome(), process, secret, values_);
+  make_cancel_key(server.process());
+  login_->welcome(*server.welcome(), cancel_key_.process(), cancel_key_.secret(), values_);
   values_ = server.values();
   ++pool_->stats().client_login_count;
   login_over();
@@ -77,13 +77,18 @@ void Server::owner_left() {
   close(linked ? "replication client disconnected" : "replication client was closed");
 }
 
-// The log-in has failed, or was given up: why is in the log, and no business of the client's.
+// The log-in has failed, or was given up.
 void Server::disown() {
   Client* owner = std::exchange(owner_, nullptr);
   if (!owner) return;
+  Error error(close_needed() ? ErrorCode::configuration_changed
+                             : ErrorCode::replication_login_failed);
+  if (login_ && login_->progress() == ServerLogin::Progress::failed) {
+    error.detail = login_->error().message;
+    error.sqlstate_override = login_->error().sqlstate();
+  }
   owner->unlinked();
-  owner->fail(Error(close_needed() ? ErrorCode::configuration_changed
-                                   : ErrorCode::replication_login_failed));
+  owner->fail(error);
 }
 
 void Server::end_replication() {

@@ -8,6 +8,7 @@
 #include "proxy/client.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -141,6 +142,7 @@ Relay& Server::lend_to(Client& client) {
   used_ = true;
   ++pool_->stats().server_assignment_count;
   early_ = !framer_.at_boundary();
+  last_words_.clear();
   statements_.begin_lease();
   relay_.emplace(client, *this, worker_->now());
   give_values(client);
@@ -151,8 +153,9 @@ void Server::arm_for_relay() {
   // What a WAL sender does has no end that a query's or a transaction's could be taken for.
   if (replication_ != Replication::none) return;
   std::optional<Instant> at;
-  if (pool_->settings().has_timeouts()) at = relay_->deadline();
-  if (session_.asking() && (!at || asked_until_ < *at)) at = asked_until_;
+  if (pool_->settings().has_timeouts() || !relay_->held().empty()) at = relay_->deadline();
+  const bool asks = session_.asking() || session_.unlistening();
+  if (asks && (!at || asked_until_ < *at)) at = asked_until_;
   if (at || deadline_->armed()) arm(at);
 }
 
@@ -179,13 +182,20 @@ void Server::advance() {
       if (relay_->repeats()) return relay_->repeat();
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
       session_.all_answered();
+      if (!settle_channels()) return;
       if (session_.must_ask() && relay_->between_transactions()) {
         return cancels_.empty() ? ask_session() : void();
+      }
+      if (session_.must_unlisten() && relay_->between_transactions()) {
+        return cancels_.empty() ? unlisten() : void();
       }
       if (relay_->complete()) finish_relay();
       return;
     case Task::auth_query:
       return finish_auth_query();
+    case Task::listening:
+      arm(std::nullopt);
+      return listener_->answered(injected_failed_);
     case Task::cleanup:
       if (!cancels_.empty()) return;
       if (exchange_.status() != TransactionStatus::idle) return roll_back();
@@ -264,6 +274,8 @@ void Server::on_deadline() {
       return close("reset query failed");
     case Task::check:
       return close("test query failed");
+    case Task::listening:
+      return close("it cannot listen");
     case Task::closing:
       return gone();
     case Task::auth_query:
@@ -273,8 +285,14 @@ void Server::on_deadline() {
 }
 
 void Server::relay_overdue() {
-  if (session_.asking() && asked_until_ <= worker_->now()) {
+  const bool asks = session_.asking() || session_.unlistening();
+  if (asks && asked_until_ <= worker_->now()) {
     return part(Error(ErrorCode::query_timeout));
+  }
+  if (relay_->held_too_long(worker_->now())) {
+    Client& client = relay_->client();
+    pool_->subscribers().give_up(client);
+    return client.channels_ready();
   }
   switch (relay_->overdue(worker_->now())) {
     case Relay::Overdue::cancel:

@@ -25,6 +25,7 @@ namespace headgate {
 
 class AuthQuery;
 class Canceller;
+class SharedListener;
 struct Requester;
 class Client;
 class Worker;
@@ -39,6 +40,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
     idle,           // in the pool
     relay,          // linked to a client
     auth_query,     // looking up a secret
+    listening,      // hears notifications for clients that share servers
     cleanup,        // its client has gone or its lease is over: bring it back to a clean state
     reset,          // server_reset_query
     check,          // server_check_query
@@ -86,6 +88,12 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void lend_to(AuthQuery& query);
   /// Whoever wanted it has gone.
   void auth_query_left();
+
+  /// Becomes the listening connection of its pool (proxy/shared_listener.cc), is told what to
+  /// listen to, and ceases to be it.
+  void lend_to(SharedListener& listener, const std::string& setup);
+  void listen(View sql);
+  void listener_left();
 
   /// It was lent to a client that only wanted to know that it is there.
   void not_wanted();
@@ -180,10 +188,16 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void make_statements(const SqlStatements& statements);
   bool value_was_taken();
   void values_answered();
+  void tell_values(Client& client, const TrackedValues& agreed);
   void keep_values_error(const ErrorFields& fields);
   void fail_values();
   void ask_session();
   void take_session_row(View body);
+  void question_failed();
+  bool heard_elsewhere(View body);
+  bool settle_channels();
+  void take_channels(bool understood);
+  void unlisten();
   bool in_forbidden_transaction() const;
   void test_over();
   void part(const Error& error);
@@ -245,6 +259,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Client* owner_ = nullptr;  // the client it was opened for
   std::optional<Relay> relay_;
   AuthQuery* auth_query_ = nullptr;
+  SharedListener* listener_ = nullptr;
   std::unique_ptr<ServerLogin> login_;
   std::optional<Deadline> deadline_;
   std::vector<Canceller*> cancels_;
@@ -255,6 +270,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   int32_t process_ = 0;
   Bytes secret_;
   Bytes replay_memory_;
+  Bytes last_words_;  // the error with which it ends its connection, while it is linked
   uint64_t ready_count_ = 0;
   int64_t connect_wall_ = 0;
   Instant started_{};

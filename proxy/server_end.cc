@@ -10,6 +10,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -34,6 +35,7 @@ void Server::close(std::string_view reason) {
   task_ = Task::closing;
   pool_->share().close(*this, worker_->now());
   if (auth_query_) std::exchange(auth_query_, nullptr)->server_lost();
+  if (listener_) std::exchange(listener_, nullptr)->server_lost();
   if (awaited) pool_->look_again();  // somebody may have counted on it
   if (ended_ || !connected_) return gone();
   arm(worker_->now() + goodbye_time);
@@ -53,9 +55,11 @@ void Server::close(std::string_view reason) {
 void Server::lost(std::string_view reason) {
   if (!relay_) return close(reason);
   Client& client = relay_->client();
-  const bool untouched = ended_ && !owner_ && relay_->untouched();
+  const bool replaceable = ended_ && !owner_ && !client.knows_server();
+  const bool untouched = replaceable && relay_->untouched();
   const bool told = relay_->fatal_was_passed() || mid_answer();
-  const Bytes request(relay_->replay());
+  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  const Bytes last_words = std::move(last_words_);
   if (untouched) statements_.take_back_all(client.statements());
   relay_.reset();
   owner_ = nullptr;
@@ -63,6 +67,10 @@ void Server::lost(std::string_view reason) {
   close(reason);
   if (untouched) return client.serve_again(request);
   if (told) return client.close_behind_answer(reason);
+  if (!last_words.empty()) {
+    client.link().send(last_words);
+    return client.close_behind_answer(reason);
+  }
   client.fail(Error(ErrorCode::server_crashed));
 }
 
@@ -99,6 +107,7 @@ void Server::abandon() {
   relay_.reset();
   owner_ = nullptr;
   auth_query_ = nullptr;
+  listener_ = nullptr;
   pool_->share().close(*this, worker_->now());
   pool_->share().gone(*this);
   link_.close(false);

@@ -7,6 +7,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -16,7 +17,7 @@ struct Server::Input {
   View in;
 
   static constexpr View forget_all[] = {"DISCARD ALL", "DEALLOCATE ALL"};
-  static constexpr View loaded = "LOAD";
+  static constexpr View loaded = "LOAD", rolled_back = "ROLLBACK";
 
   Client* client() const { return server.relay_ ? &server.relay_->client() : nullptr; }
   bool lent(View bytes) const {
@@ -41,6 +42,9 @@ struct Server::Input {
     if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
+    const bool may_be_heard_twice = tag == backend::notification_response &&
+                                    (server.listener_ || (client() && client()->has_channels()));
+    if (may_be_heard_twice) return body_size <= max_gather ? Treat::gather : Treat::drop;
     const bool looked_at = tag == backend::error_response || tag == backend::parameter_status;
     if (looked_at && body_size <= max_gather) return Treat::gather;
     const bool told = tag == backend::data_row && answer.fate == Fate::swallow && server.relay_ &&
@@ -56,13 +60,14 @@ struct Server::Input {
   Treat treat_complete(uint32_t body_size, Answer answer) const {
     if (server.values_queries_ > 0 && answer.fate == Fate::swallow) return Treat::drop;
     if (server.session_.changed() || server.statements_.size() > 0 ||
-        (client() && client()->has_statements())) {
+        (client() && (client()->has_statements() || client()->has_channels()))) {
       for (const View all : forget_all) {
         if (body_size == all.size() + 1) return Treat::gather;
       }
     }
     if (answer.fate != Fate::forward || !server.relay_) return Treat::drop;
-    return body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
+    const bool undoes = client()->has_channels() && body_size == rolled_back.size() + 1;
+    return undoes || body_size == loaded.size() + 1 ? Treat::gather : Treat::pass;
   }
 
   void on_pass(View bytes, bool is_lent) {
@@ -77,6 +82,8 @@ struct Server::Input {
     const View command = body.substr(0, body.find('\0'));
     if (command == loaded && server.relay_ && server.relay_->tracks_session())
       server.session_.pin(Pin::load);
+    const bool undoes = command == rolled_back && client() && client()->has_channels();
+    if (undoes) client()->channels().doubt();
     if (std::find(std::begin(forget_all), std::end(forget_all), command) == std::end(forget_all)) {
       return;
     }
@@ -84,6 +91,8 @@ struct Server::Input {
     server.statements_.clear(whose ? &whose->statements() : nullptr);
     if (command != forget_all[0]) return;
     server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
+    if (!whose || !whose->has_channels()) return;
+    server.pool_->subscribers().release(*whose, whose->channels().discarded());
   }
 
   void tell_parsed() const {
@@ -94,10 +103,9 @@ struct Server::Input {
     client()->link().send(complete);
   }
 
-  // The whole message is handed on, header included, which stands in front of the body.
-  void hand_on(View body) {
-    on_pass(View(body.data() - header_size, body.size() + header_size), lent(body));
-  }
+  // The header stands in front of the body.
+  static View whole(View body) { return {body.data() - header_size, body.size() + header_size}; }
+  void hand_on(View body) { on_pass(whole(body), lent(body)); }
 
   bool on_message(char tag, View body, bool) {
     Fate fate = server.answer_.fate;
@@ -114,6 +122,9 @@ struct Server::Input {
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);
+    } else if (tag == backend::notification_response) {
+      if (server.listener_) server.listener_->notified(whole(body));
+      rewritten = server.relay_ && server.heard_elsewhere(body);
     } else if (tag == backend::data_row && server.relay_) {
       server.take_session_row(body);
     } else if (server.auth_query_ && tag != backend::error_response) {
@@ -125,7 +136,10 @@ struct Server::Input {
     const bool of_values = server.values_queries_ > 0 && !server.restoring_;
     if (tag == backend::parameter_status && !of_values) fate = Fate::forward;
     const bool refused = tag == backend::ready_for_query && server.in_forbidden_transaction();
-    if (fate == Fate::forward && server.relay_ && !rewritten && !refused) hand_on(body);
+    if (fate == Fate::forward && server.relay_ && !rewritten && !refused) {
+      if (tag == backend::ready_for_query) server.relay_->tell_notices();
+      hand_on(body);
+    }
     if (tag == backend::ready_for_query) server.take_ready(fate);
     server.early_ = false;
     if (server.auth_query_) server.broken_ |= !server.auth_query_->complaint().empty();
@@ -143,11 +157,13 @@ void Server::feed(View bytes) {
   if (task_ == Task::closing) return;  // only the end is awaited
   Input input{*this, bytes};
   framer_.feed(bytes, input);
+  if (listener_) listener_->flush();
   if (values_failed_) return fail_values();
   if (framer_.broken() || broken_ || exchange_.lost()) {
     return lost(loss_reason());
   }
-  if (task_ == Task::idle && dirty_) return close("idle server got dirty");
+  const bool unasked = dirty_ && (task_ == Task::idle || task_ == Task::listening);
+  if (unasked) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
   if (relay_) {
     Client& client = relay_->client();
@@ -182,10 +198,9 @@ void Server::take_parameter(View body) {
   const auto parameter = worker_->pooler().tracked().find(status->parameter);
   if (!parameter) return;
   values_.set(*parameter, intern(status->value));
-  if (!relay_) return;
+  if (!relay_ || values_queries_ > 0) return;  // what the client has is taken over at their end
   relay_->client().values().set(*parameter, values_.get(*parameter));
-  const bool changed_by_client = values_queries_ == 0;
-  if (changed_by_client && *parameter == Tracked::client_encoding) session_.encoding_changed();
+  if (*parameter == Tracked::client_encoding) session_.encoding_changed();
 }
 
 // True: the client is not told, or in other words.
@@ -199,6 +214,7 @@ bool Server::take_error(View body, Answer answer) {
   const bool was_gone = drops_ > 0 && fields->sqlstate == "26000";
   if (answer.fate == Fate::swallow) injected_failed_ = !was_gone;
   const bool fatal = fields->severity == "FATAL" || fields->severity == "PANIC";
+  if (fatal && relay_) last_words_.assign(body.data() - header_size, body.size() + header_size);
   if (!relay_) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
     if (fatal || task_ == Task::connect_query)
@@ -218,6 +234,7 @@ bool Server::take_error(View body, Answer answer) {
     return false;
   }
   if (fatal) relay_->fatal_passed();
+  if (relay_->client().has_channels()) relay_->client().channels().doubt();
   return relay_->rewrite_error(body);
 }
 
@@ -233,7 +250,8 @@ void Server::take_ready(Fate fate) {
     return arm_for_relay();
   }
   if (of_values) return values_answered();
-  if (session_.asking()) session_.question_failed();  // or its row would have ended that
+  if (session_.unlistening()) return session_.unlistened(injected_failed_);
+  if (session_.asking()) question_failed();
 }
 
 }  // namespace headgate

@@ -88,8 +88,8 @@ void ServerLogin::take_tls_answer(View in) {
 void ServerLogin::introduce() {
   const DatabaseEntry& entry = server_.pool().settings().entry;
   const std::string& user = server_.pool().entry().user.name;
-  std::vector<std::pair<std::string, std::string>> parameters = {
-      {"user", user}, {"database", entry.dbname.empty() ? entry.name : entry.dbname}};
+  std::vector<std::pair<std::string, std::string>> parameters = {{"user", user},
+                                                                 {"database", entry.real_name()}};
   for (const auto& parameter : entry.startup_parameters) parameters.push_back(parameter);
   if (const Client* owner = server_.owner()) owner->add_startup_parameters(parameters);
   Bytes packet;

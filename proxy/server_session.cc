@@ -93,7 +93,22 @@ void Server::values_answered() {
   // value is not set again and again.
   TrackedValues agreed = values_;
   agreed.fill_from(client.values());
+  tell_values(client, agreed);
   client.values() = agreed;
+}
+
+// A server of its own would have told the client when it logged in.
+void Server::tell_values(Client& client, const TrackedValues& agreed) {
+  const TrackedNames& names = worker_->pooler().tracked();
+  Bytes told;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto parameter = static_cast<Tracked>(i);
+    const Text &before = client.values().get(parameter), &now = agreed.get(parameter);
+    if (before && now && *before != *now) {
+      encode(told, backend::ParameterStatus{names.name(parameter), *now});
+    }
+  }
+  if (!told.empty()) client.link().send(told);
 }
 
 // The client hears the server's own words.
@@ -152,14 +167,26 @@ void Server::inject_batch(const std::vector<std::string>& statements) {
 void Server::ask_session() {
   statements_.unnamed_was_dropped();
   inject(session_.question());
+  Client& client = relay_->client();
+  if (session_.asks_channels() && client.has_channels()) client.channels().asked();
   asked_until_ = worker_->now() + cleanup_time;
   arm_for_relay();
 }
 
 void Server::take_session_row(View body) {
-  if (const auto row = decode<backend::DataRow>(body)) {
-    session_.answered({row->values.begin(), row->values.end()}, relay_->client().session());
-  }
+  const auto row = decode<backend::DataRow>(body);
+  if (!row) return;
+  const bool of_channels = session_.asks_channels();
+  ClientSession& session = relay_->client().session();
+  const bool understood = session_.answered({row->values.begin(), row->values.end()}, session);
+  if (of_channels) take_channels(understood);
+}
+
+// Or its row would have ended that.
+void Server::question_failed() {
+  session_.question_failed();
+  Client& client = relay_->client();
+  if (client.has_channels()) client.channels().question_failed();
 }
 
 }  // namespace headgate

@@ -165,6 +165,7 @@ void Worker::close_everything() {
   servers_.for_each([](Server& server) { server.abandon(); });
   cancellers_.for_each([this](Canceller& canceller) { bury(canceller); });
   at_turn_end_.clear();
+  for_each_pool([](WorkerPool& pool) { pool.drop_listener(); });
   pools_.clear();
   on_turn_end();
 }

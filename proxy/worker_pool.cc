@@ -6,6 +6,7 @@
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"
+#include "proxy/shared_listener.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -29,8 +30,11 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
       own_retry_(
           worker.deadlines(),
           [](void* self, Instant) { static_cast<WorkerPool*>(self)->open_own(); }, this) {
+  entry_.pinned.set_limit(settings_->max_pinned_servers);
   apply_pause();
 }
+
+WorkerPool::~WorkerPool() = default;
 
 void WorkerPool::client_came() {
   entry_.clients.fetch_add(1, std::memory_order_relaxed);
@@ -50,14 +54,18 @@ void WorkerPool::forget(const Error& why) {
 
 // A server that is on its way here from another worker is open.
 bool WorkerPool::unused() const {
-  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_;
+  return clients_ == 0 && entry_.shared.open() == 0 && share_.unused() && !called_at_turn_end_ &&
+         (!listener_ || listener_->unused());
 }
 
 void WorkerPool::change_settings(PoolSettingsPtr settings) {
   const bool dirty = settings->dirties(*settings_);
   settings_ = std::move(settings);
+  entry_.pinned.set_limit(settings_->max_pinned_servers);
   share_.set_rules(settings_->rules);
   if (dirty) reconnect();
+  const bool shares = shares_listening() && SharedListener::has_room(entry_);
+  if (subscribers_ && !shares) subscribers_->end_sharing();
   tend();
 }
 
@@ -67,6 +75,7 @@ void WorkerPool::apply_pause() {
     fail_all_waiters(Error(ErrorCode::server_shutting_down));
     fail_own(Error(ErrorCode::server_shutting_down));
   }
+  if (listener_) listener_->pool_changed();
   tend();
 }
 
@@ -81,6 +90,7 @@ void WorkerPool::reconnect() {
 
 // With server_fast_close those that are lent for a session go as soon as they are at rest.
 void WorkerPool::close_unwanted() {
+  if (listener_) listener_->pool_changed();
   tend();
   if (!settings_->fast_close) return;
   std::vector<Server*> lent;
@@ -88,6 +98,36 @@ void WorkerPool::close_unwanted() {
     if (server.close_needed() && as_server(server).relay()) lent.push_back(&as_server(server));
   });
   for (Server* server : lent) server->advance();
+}
+
+// --- clients that listen
+
+Subscribers& WorkerPool::subscribers() {
+  if (!subscribers_) subscribers_ = std::make_unique<Subscribers>(*this);
+  return *subscribers_;
+}
+
+SharedListener& WorkerPool::listener() {
+  if (!listener_) listener_ = std::make_unique<SharedListener>(*this);
+  return *listener_;
+}
+
+bool WorkerPool::shares_listening() const {
+  return settings_->tracks_sessions() && settings_->rules.pool_size != 1 &&
+         entry_.database.servers.limit() != 1 && entry_.user.servers.limit() != 1;
+}
+
+void WorkerPool::client_forgotten(Client& client) {
+  if (subscribers_) subscribers_->forget(client);
+}
+
+size_t WorkerPool::clients_waiting() const {
+  const size_t others = listener_ && listener_->in_queue() ? 1 : 0;
+  return share_.waiters().size() + want_own_.size() - others;
+}
+
+void WorkerPool::drop_listener() {
+  if (listener_) listener_->drop();
 }
 
 // --- finding servers for those who wait
@@ -227,6 +267,26 @@ bool WorkerPool::evict_one() {
   return true;
 }
 
+bool WorkerPool::vacate(const std::string& database) {
+  const DatabaseEntry& mine = settings_->entry;
+  const auto is_in_it = [&](const PoolEntry& pool) {
+    const auto other = worker_.config().find_database(pool.database.name);
+    return other && other->host == mine.host && other->port == mine.port &&
+           other->real_name() == database;
+  };
+  bool found = false;
+  for (PoolEntry* pool : worker_.pooler().registry().pools()) {
+    if (!pool->shared.any_idle() || !is_in_it(*pool)) continue;
+    found = true;
+    worker_.pooler().post_to_all([id = pool->shared.id](Worker& worker) {
+      WorkerPool* there = worker.find_pool(id);
+      while (there && there->evict_one()) {
+      }
+    });
+  }
+  return found;
+}
+
 // --- what becomes of a free server
 
 void WorkerPool::settle(Server& server, Grant grant) {
@@ -270,10 +330,12 @@ void WorkerPool::arm_tend() {
 
 namespace {
 
+constexpr std::string_view starting_up = "57P03";
+
 // The server will be there soon, or nobody knows: no reason to send away those who wait.
 bool may_pass(const Error& failure) {
-  constexpr std::string_view starting_up = "57P03";
-  return failure.code == ErrorCode::server_connect_failed || failure.sqlstate() == starting_up;
+  return failure.code == ErrorCode::server_connect_failed ||
+         failure.sqlstate_override == starting_up;
 }
 
 }  // namespace
@@ -284,11 +346,13 @@ std::optional<Error> WorkerPool::fast_failure() const {
     return std::nullopt;
   }
   const auto failure = entry_.last_failure();
-  if (!failure || failure->sqlstate() == "57P03") return std::nullopt;
+  if (!failure || failure->sqlstate_override == starting_up) return std::nullopt;
   constexpr size_t longest = 99;
-  return Error(ErrorCode::login_failing,
-               fmt::format("server login has been failing, cached error: {} (server_login_retry)",
-                           failure->message.substr(0, longest)));
+  Error error(ErrorCode::login_failing,
+              fmt::format("server login has been failing, cached error: {} (server_login_retry)",
+                          failure->message.substr(0, longest)));
+  error.sqlstate_override = failure->sqlstate();
+  return error;
 }
 
 // Those who wait hear the server's own words.

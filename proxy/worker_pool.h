@@ -15,12 +15,15 @@
 namespace headgate {
 
 class Client;
+class SharedListener;
 class Server;
+class Subscribers;
 class Worker;
 
 class WorkerPool {
  public:
   WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr settings);
+  ~WorkerPool();
 
   Worker& worker() { return worker_; }
   PoolEntry& entry() { return *held_; }
@@ -71,6 +74,9 @@ class WorkerPool {
   void fetch_failed();
   /// Closes the server that has been idle longest, to make room under a shared limit.
   bool evict_one();
+  /// Somebody who is linked to a server of this pool wants a database of the same PostgreSQL to
+  /// himself: the idle servers in it, of whatever pool, are closed. False: there is none.
+  bool vacate(const std::string& database);
   /// Nobody here will be served: the last log-in failed and no server is left.
   void fail_waiters();
   /// A first server has told how it introduces itself: those who log in may go on.
@@ -84,9 +90,20 @@ class WorkerPool {
   void ask_own(Client& client);
   void withdraw_own(Client& client);
   void opened_own(Server& server);
-  size_t wanting_own() const { return want_own_.size(); }
   /// How often room is looked for, beside what others tell.
   static constexpr Duration own_retry = milliseconds(100);
+
+  // --- clients that listen (proxy/subscribers.h); made on first use
+  Subscribers& subscribers();
+  bool has_subscribers() const { return subscribers_ != nullptr; }
+  /// On the worker of the listening connection.
+  SharedListener& listener();
+  /// Its limits leave room for a listening connection beside others.
+  bool shares_listening() const;
+  void client_forgotten(Client& client);
+  void drop_listener();
+  /// Clients that wait for a server.
+  size_t clients_waiting() const;
 
   // --- told by servers
   /// A server has introduced itself.
@@ -116,6 +133,8 @@ class WorkerPool {
   Pool share_;
   PoolStats stats_;
   Deadline tend_, own_retry_;
+  std::unique_ptr<Subscribers> subscribers_;
+  std::unique_ptr<SharedListener> listener_;
   std::deque<Client*> want_own_;
   size_t clients_ = 0;
   bool forgotten_ = false;

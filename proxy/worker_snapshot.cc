@@ -189,7 +189,7 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.servers_tested = counts.tested + counts.closing;
   row.servers_login = counts.login;
   const auto& waiters = pool.share().waiters();
-  row.clients_waiting = static_cast<uint32_t>(waiters.size() + pool.wanting_own());
+  row.clients_waiting = static_cast<uint32_t>(pool.clients_waiting());
   row.clients_active =
       static_cast<uint32_t>(pool.clients() - std::min<size_t>(pool.clients(), row.clients_waiting));
   pool.share().for_each_server([&](PooledServer& server) {

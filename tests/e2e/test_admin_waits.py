@@ -131,7 +131,7 @@ def test_kill_client_closes_that_client_alone(pooler, client, count_servers):
         (number,) = client_ids(pooler) - before
         pooler.admin(f"KILL_CLIENT {number}")
         (fields,) = errors(other.read_to_end())
-        assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "08P01", "admin forced disconnect")
+        assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "57P01", "admin forced disconnect")
     assert client.value("SELECT 'still here'") == "still here"
     with pytest.raises(psycopg.Error, match="client not found"):
         pooler.admin(f"KILL_CLIENT {number}")

@@ -3,7 +3,7 @@
 import pytest
 
 from lib import messages
-from lib.headgate import as_pgbouncer
+from lib.headgate import as_pgbouncer, sqlstate
 from lib.scram import md5_secret, scram_secret
 from lib.wire import ServerError, Wire
 
@@ -66,7 +66,7 @@ def test_the_wrong_password_does_not_open(pooler, user):
     fields = refusal(pooler, user, "wrong")
     sasl = expected_request(method_of(pooler), user) == SASL
     assert fields["M"] == ("SASL authentication failed" if sasl else "password authentication failed")
-    assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
+    assert (fields["S"], fields["C"]) == ("FATAL", sqlstate("28P01"))
 
 
 def test_a_refusal_has_exactly_the_fields_pgbouncer_sends(pooler):

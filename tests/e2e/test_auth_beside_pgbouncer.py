@@ -64,8 +64,8 @@ class Beside:
 
     def __init__(self, databases, files=None, **settings):
         self.poolers = []
-        for program in (None, PGBOUNCER):
-            pooler = Headgate(databases, **({"program": program} if program else {}), **settings)
+        for program in ({"error_codes": "pgbouncer"}, {"program": PGBOUNCER}):
+            pooler = Headgate(databases, **program, **settings)
             for name, text in (files or {}).items():
                 pooler.write(name, text)
             for name, value in pooler.settings.items():

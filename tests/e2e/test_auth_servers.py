@@ -2,16 +2,11 @@
 
 import pytest
 
-from lib.headgate import is_headgate
+from lib.headgate import is_headgate, sqlstate
 from lib.scram import md5_secret, scram_secret
 from lib.wire import ServerError, Wire
 
 pytestmark = pytest.mark.sanitizers
-
-
-def sqlstate(code):
-    """The server's own, as PgBouncer passes it on since 1.19."""
-    return code if is_headgate() else "08P01"
 
 
 PASSWORDS = {"plain_user": "plain secret", "md5_user": "md5 secret", "scram_user": "scram secret"}

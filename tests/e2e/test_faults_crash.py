@@ -143,7 +143,7 @@ def test_every_commit_is_accounted_for_after(way, start_pooler, crashable, capsy
         print(f"\n{way}, {writers} writers: {balance}")
     assert not balance.problems()
     assert len(ledger.unknown) + len(ledger.refused) > 0, "nobody was writing when it went down"
-    assert set(error[:5] for error in ledger.errors) <= {"57P01", "57P02", "57P03", "08P01"}
+    assert set(error[:5] for error in ledger.errors) <= {"57P01", "57P02", "57P03", "08006", "53300"}
     check_full_pool(pooler, SERVERS)
 
 
@@ -175,7 +175,7 @@ def test_a_backend_killed(where, start_pooler, crashable):
             assert wire.value("SELECT 'served by another'", timeout=20) == "served by another"
         else:
             (fields,) = errors(wire.read_to_end())
-            assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
+            assert (fields["S"], fields["C"]) == ("FATAL", "08006")
     check_full_pool(pooler, 1)
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lib.headgate import only_headgate
+from lib.headgate import only_headgate, sqlstate
 from lib.messages import query
 from lib.processes import wait_until
 from lib.watch import PeakServers
@@ -98,7 +98,7 @@ def test_waiting_ends_with_query_wait_timeout(start_headgate, client):
     holder.query("BEGIN")
     waiting.send(query("SELECT 1"))
     fields = waiting.read().fields()
-    assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "08P01", "query_wait_timeout")
+    assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", sqlstate("53300"), "query_wait_timeout")
     assert waiting.read_to_end() == []
     assert holder.value("SELECT 'undisturbed'") == "undisturbed"
 

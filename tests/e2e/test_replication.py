@@ -231,15 +231,17 @@ def test_another_value_is_refused(start):
         replicating(start(), "Database")
 
 
-def test_a_refusal_of_the_server_is_in_the_log_and_no_business_of_the_client(start, source):
+def test_a_refusal_of_the_server_is_told_as_the_detail(start, source):
     pooler = start()
     pooler.userlist["outsider"] = ""
     pooler.write_userlist()
     pooler.admin("RELOAD")
     with Wire(pooler.port) as wire:
         wire.send(startup_of("outsider"))
-        assert [error["M"] for error in errors(wire.read_to_end())] == ["login failed"]
-    assert "no pg_hba.conf entry for replication connection" in pooler.log() or "must be superuser" in pooler.log()
+        (error,) = errors(wire.read_to_end())
+        assert (error["C"], error["M"]) in (("28000", "login failed"), ("42501", "login failed"))
+    assert "no pg_hba.conf entry for replication connection" in error["D"] or "must be superuser" in error["D"]
+    assert error["D"] in pooler.log()
     with Wire(pooler.port) as plain:  # it says nothing about ordinary connections
         assert plain.login("outsider").value("SELECT 1") == "1"
 

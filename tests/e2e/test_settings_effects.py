@@ -31,7 +31,7 @@ def login(pooler, **more):
 
 def fatal(wire):
     *_, fields = errors(wire.read_to_end())
-    assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
+    assert fields["S"] == "FATAL"
     return fields["M"]
 
 

@@ -80,7 +80,7 @@ def test_what_the_server_never_reports_is_a_setting_of_the_session(tracking):
 
 
 REFUSALS = [
-    (AS_PGBOUNCER, ("FATAL", "08P01", "invalid server parameter")),
+    (AS_PGBOUNCER, ("FATAL", "22023", "invalid server parameter")),
     ({}, ("FATAL", "22023", f'parameter "{READ_ONLY}" requires a Boolean value')),
 ]
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from lib.headgate import is_headgate
+from lib.headgate import is_headgate, sqlstate
 from lib.messages import PROTOCOL_3_0, query, startup
 from lib.processes import wait_until
 from lib.wire import Wire, errors
@@ -14,10 +14,21 @@ SLEEP = "SELECT pg_sleep(30)"
 PID = "SELECT pg_backend_pid()"
 
 
+SQLSTATES = {
+    "query timeout": "57014",
+    "query_timeout": "57014",
+    "query_wait_timeout": "53300",
+    "client_idle_timeout": "57P05",
+    "idle transaction timeout": "25P03",
+    "transaction timeout": "25P04",
+    "client_login_timeout": "57014",
+}
+
+
 def fatal_end(wire):
     """The fields of the FATAL error that the connection ends with."""
     *_, fields = errors(wire.read_to_end())
-    assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
+    assert (fields["S"], fields["C"]) == ("FATAL", sqlstate(SQLSTATES[fields["M"]]))
     return fields
 
 

@@ -72,8 +72,10 @@ class ScriptedServer(FakeServer):
 
 def serve(peer):
     """A good server from here on."""
-    while (tag := peer.read().tag) != "X":
-        if tag in "QS":
+    while (said := peer.read()).tag != "X":
+        if b"TimeZone='UTC'" in said.body:
+            peer.send(message("S", b"TimeZone\0UTC\0"))
+        if said.tag in "QS":
             peer.send(GOOD_ANSWER)
 
 

@@ -2,6 +2,7 @@
 // semicolons lie between them, and each is the same statement on its own.
 //
 // Input: a byte whose lowest bit is standard_conforming_strings, the text.
+#include "protocol/database_command.h"
 #include "protocol/sql.h"
 #include "tests/fuzz/input.h"
 
@@ -51,12 +52,24 @@ void check_text(View sql, bool standard_strings) {
   MUST(!statements.next());
 }
 
+// What wants a database to itself is one statement, of one of three kinds.
+void check_database_command(View sql, bool standard_strings) {
+  if (!find_database_command(sql, standard_strings)) return;
+  Statements statements(sql, standard_strings);
+  const auto only = statements.next();
+  MUST(only && !only->broken && !statements.next());
+  MUST(only->kind == StatementKind::create || only->kind == StatementKind::alter ||
+       only->kind == StatementKind::drop);
+}
+
 }  // namespace
 }  // namespace headgate::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   headgate::fuzz::FuzzInput input(data, size);
   const bool standard_strings = input.byte() & 1;
-  headgate::fuzz::check_text(input.rest(), standard_strings);
+  const headgate::View text = input.rest();
+  headgate::fuzz::check_text(text, standard_strings);
+  headgate::fuzz::check_database_command(text, standard_strings);
   return 0;
 }

@@ -99,7 +99,9 @@ void Actor::hear() {
 
 void Actor::message(char tag, View body) {
   world_.note("c{} hears {} {}", number_, tag, body.substr(0, 60));
+  if (tag == 'N' && body.find("may have been missed") != body.npos) ledger_.notified.erase(number_);
   if (tag == 'N') return;
+  if (tag == 'A') return check_notification(body);
   if (tag == 'S' && phase_ != Phase::login) return check_parameter(body);
   if (tag == 'E') return error(body);
   if (phase_ == Phase::login) return login_message(tag, body);

@@ -43,6 +43,7 @@ struct Manners {
   int settings = 0;                                      // of the statements
   int locks = 0, things = 0, secrets = 0, prepares = 0;  // of these
   int discards = 0;                                      // of the requests
+  int listening = 0;                                     // of the requests: LISTEN and UNLISTEN
 };
 
 class Actor {
@@ -125,6 +126,9 @@ class Actor {
   void choose_statement(Statement& statement, bool alone);
   std::string new_value(const std::string& name);
   void ask_discard();
+  void ask_listening();
+  void check_notification(View body);
+  bool has_heard_all();
   void note_session(const Expected& expected, View body);
   void note_names(const Expected& expected);
   void ask_copy_in();
@@ -172,6 +176,7 @@ class Actor {
   int next_name_ = 0;
   int unnamed_ = 0;  // the shape of the unnamed one; 0: none that can be bound again
   char status_ = 'I';
+  int last_heard_ = 0;
   SessionModel session_;  // as the answers that have come make it
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;

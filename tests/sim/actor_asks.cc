@@ -24,7 +24,7 @@ void Actor::act() {
     server_faults_before_ = ledger_.server_faults.count;
     operator_faults_before_ = ledger_.operator_faults.count;
   }
-  if (requests_left_ <= 0 && status_ == 'I') return leave();
+  if (requests_left_ <= 0 && status_ == 'I') return has_heard_all() ? leave() : think();
   --requests_left_;
   Dice& dice = world_.dice;
   const bool begins = allowances_.transactions && dice.chance(manners_.transactions);
@@ -36,6 +36,8 @@ void Actor::act() {
     ask_copy_in();
   } else if (dice.chance(manners_.discards)) {
     ask_discard();
+  } else if (dice.chance(manners_.listening)) {
+    ask_listening();
   } else {
     ask_simple();
   }
@@ -183,6 +185,7 @@ void Actor::ask_transaction_step() {
     if (!end && world_.dice.chance(manners_.prepared)) return ask_prepared_batch();
     if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
   }
+  if (kind == Kind::run && world_.dice.chance(manners_.listening)) return ask_listening();
   const Statement statement =
       kind == Kind::run && asks_of_session() ? new_session_statement(true) : new_statement(kind);
   expect(statement, true);

@@ -124,6 +124,58 @@ void Actor::ask_discard() {
   say('Q', text);
 }
 
+// --- notifications
+
+void Actor::ask_listening() {
+  const bool listens = session_.has("listen", number_);
+  Statement statement = new_statement(listens ? Kind::unmake : Kind::make);
+  statement.name = "listen";
+  if (listens && world_.dice.chance(600)) statement = new_statement(Kind::run);
+  expect(statement, true);
+  expected_.push_back({'Z', statement});
+  Bytes text = to_text(statement);
+  text.push_back('\0');
+  say('Q', text);
+}
+
+// Each once, in order, while it listens, and not in a transaction.
+void Actor::check_notification(View body) {
+  const std::string channel(body.substr(4, body.find('\0', 4) - 4));
+  const int number = std::atoi(body.data() + 4 + channel.size() + 1);
+  if (channel != fmt::format("n{}", number_)) {
+    world_.violated("c{} is told of {} on {}", number_, number, channel);
+  }
+  if (!session_.has("listen", number_)) {
+    world_.violated("c{} is told of {} and does not listen", number_, number);
+  }
+  if (status_ != 'I') world_.violated("c{} is told of {} in a transaction", number_, number);
+  if (number <= last_heard_) {
+    world_.violated("c{} is told of {} behind {}", number_, number, last_heard_);
+  }
+  last_heard_ = number;
+  auto& missing = ledger_.notified[number_];
+  while (!missing.empty() && missing.front().number <= number) {
+    const Ledger::Notified first = missing.front();
+    missing.pop_front();
+    if (first.number < number && ledger_.hears_all_since(first.when)) {
+      world_.violated("c{} is told of {} and never of {}", number_, number, first.number);
+    }
+  }
+}
+
+// A client that is about to leave waits for what it must hear.
+bool Actor::has_heard_all() {
+  constexpr Duration longest = seconds(30);
+  const auto& missing = ledger_.notified[number_];
+  if (missing.empty() || !ledger_.hears_all_since(missing.front().when)) return true;
+  if (missing.front().when + longest < world_.now()) {
+    world_.violated("c{} is not told of {}", number_, missing.front().number);
+  }
+  return false;
+}
+
+// --- answers
+
 // An answer has come that was expected.
 void Actor::note_session(const Expected& expected, View body) {
   if (expected.tag == 'Z' && status_ == 'I') session_.commit();

@@ -112,6 +112,7 @@ std::optional<Statement> parse_signed(View text) {
 std::optional<Statement> parse_statement(View text) {
   if (text == "ROLLBACK") return Statement{.kind = Kind::rollback};
   if (text == "select 1") return Statement{.kind = Kind::check};
+  if (auto own = parse_listening(text)) return own;
   if (auto prepared = parse_prepared(text)) return prepared;
   if (auto statement = parse_signed(text)) return statement;
   if (auto question = parse_question(text)) return question;

@@ -39,6 +39,8 @@ struct Statement {
     secret,      // a function that leaves something in its session, which its text does not tell
     question,    // Headgate's own: what its client has made of the session
     check,       // Headgate's own: server_check_query
+    hear,        // Headgate's own LISTEN, for the client whose number is the size
+    unhear,      // Headgate's own UNLISTEN; size 0: *
     stray,       // Execute of a portal that nobody has
     prepared,    // one of several shapes, the same for all; what to run comes with the Bind
   };
@@ -52,7 +54,8 @@ struct Statement {
   std::string query{};          // in which a PREPARE stood
   /// What a question asks, in the order of its columns: "=name" for a setting's value, "?name"
   /// whether it is at its default, "@name" for a statement's text, "!name" whether there is
-  /// anything of a kind that pins, "!prepared:name,..." the same but for these.
+  /// anything of a kind that pins, "!prepared:name,..." the same but for these, "&" what is
+  /// listened to.
   std::vector<std::string> columns{};
 };
 /// How many spellings a statement that sets something has.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 namespace headgate::sim {
 
@@ -229,6 +230,14 @@ constexpr View sources_end =
     "]) AND (source OPERATOR(pg_catalog.<>) 'session' OR context OPERATOR(pg_catalog.=) "
     "ANY(ARRAY['superuser','superuser-backend']) AND NOT EXISTS(SELECT FROM "
     "pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER AND rolsuper)))";
+constexpr View channels_question =
+    "(SELECT pg_catalog.string_agg(pg_catalog.concat('\"',pg_catalog.replace(c,'\"','\"\"'),"
+    "'\"'),',') FROM (SELECT c FROM pg_catalog.pg_listening_channels() AS c LIMIT 101) AS "
+    "channels)";
+constexpr View timeouts_of_listener =
+    "SELECT pg_catalog.set_config(name,'0',false) FROM pg_catalog.pg_settings WHERE name "
+    "OPERATOR(pg_catalog.=) ANY(ARRAY['idle_session_timeout','statement_timeout',"
+    "'transaction_timeout'])";
 constexpr View statement_question =
     "(SELECT CASE WHEN pg_catalog.octet_length(statement) OPERATOR(pg_catalog.<) 16384 THEN "
     "statement ELSE '' END FROM pg_catalog.pg_prepared_statements WHERE name "
@@ -265,7 +274,7 @@ std::string take_exists(Words& in) {
 constexpr Thing all_things[] = {
     {"temporary", "pg_depend ", "CREATE TEMP TABLE t{} (x int)", "DROP TABLE t{}", true},
     {"cursor", "pg_cursors ", "DECLARE k{} CURSOR WITH HOLD FOR VALUES (1)", "CLOSE k{}", true},
-    {"listen", "pg_listening_channels(", "LISTEN n{}", "UNLISTEN n{}", true},
+    {"listen", "", "LISTEN n{}", "UNLISTEN n{}", true},
     {"load", "", "LOAD 'library{}'", "", false}};
 
 }  // namespace
@@ -358,11 +367,28 @@ std::optional<Statement> parse_question(View text) {
       question.columns.push_back("?" + in.string());
       while (in.take(",")) question.columns.back() += "," + in.string();
       in.must(sources_end);
+    } else if (in.take(channels_question)) {
+      question.columns.emplace_back("&");
     } else {
       question.columns.push_back("!" + take_exists(in));
     }
   } while (in.good && in.take(","));
   return in.done() ? std::optional(question) : std::nullopt;
+}
+
+std::optional<Statement> parse_listening(View text) {
+  if (text == timeouts_of_listener) return Statement{.kind = Kind::check};
+  if (text == "UNLISTEN *") return Statement{.kind = Kind::unhear};
+  Words in{text};
+  Statement statement{.kind = in.take("UNLISTEN ") ? Kind::unhear : Kind::hear};
+  if (statement.kind == Kind::hear) in.must("LISTEN ");
+  in.must("\"n");
+  const auto number =
+      std::from_chars(in.rest.data(), in.rest.data() + in.rest.size(), statement.size);
+  if (!in.good || number.ec != std::errc()) return std::nullopt;
+  in.rest.remove_prefix(static_cast<size_t>(number.ptr - in.rest.data()));
+  in.must("\"");
+  return in.done() ? std::optional(statement) : std::nullopt;
 }
 
 bool is_of_headgate(Kind kind) {

@@ -26,6 +26,8 @@ extern const std::span<const Thing> things;
 const Thing* find_thing(View kind);
 /// What Headgate asks when a transaction is over.
 std::optional<Statement> parse_question(View text);
+/// What Headgate says to have a server listen for others, or listen no more.
+std::optional<Statement> parse_listening(View text);
 /// Headgate may say this for itself.
 bool is_of_headgate(Statement::Kind kind);
 /// Where the first statement of a text ends: at a semicolon that is no part of a string.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <string>
@@ -22,6 +23,21 @@ struct Ledger {
       world.violated("request c{} r{} was carried out twice", client, request);
   }
   std::map<int, int> times;
+
+  /// What is notified on the channel of a client that listens to it, by numbers that grow.
+  struct Notified {
+    int number;
+    Instant when;
+  };
+  std::map<int, std::deque<Notified>> notified;  // by client: what it has still to hear
+  /// Since long before then nobody has given the listening connection a reason to end.
+  bool hears_all_since(Instant when) const {
+    constexpr Duration long_before = seconds(60);
+    const auto came_before = [&](const Faults& faults) {
+      return faults.last == Instant{} || faults.last + long_before < when;
+    };
+    return came_before(server_faults) && came_before(operator_faults) && trouble_until < when;
+  }
 
   // Asked of the clients, by their numbers.
   struct ClientFacts {

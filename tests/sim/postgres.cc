@@ -53,6 +53,17 @@ void Postgres::cancel(int process, int32_t secret) {
   }
 }
 
+void Postgres::notify(const std::string& database, int client) {
+  const int number = ++notifications_;
+  world_.note("n{} is notified of {}", client, number);
+  if (ledger_.session_of(client).keeps("listen", client)) {
+    ledger_.notified[client].push_back({number, world_.now()});
+  }
+  for (const auto& backend : backends_) {
+    if (!backend->gone() && backend->database() == database) backend->notify(client, number);
+  }
+}
+
 // --- a process
 
 Backend::Backend(Postgres& host, EndPtr end, int process)
@@ -71,6 +82,7 @@ void Backend::hear() {
   if (!end_->arrived().empty()) end_->take(end_->arrived().size());
   pump();
   if (gone_) return;
+  tell_notified();
   flush();
   if (end_->at_end() && !working_) close();
 }
@@ -356,6 +368,10 @@ void Backend::execute(const Statement& statement) {
       return answer_question(statement);
     case Kind::check:
       return complete("SELECT 1");
+    case Kind::hear:
+    case Kind::unhear:
+      model_.apply(statement);
+      return complete(statement.kind == Kind::hear ? "LISTEN" : "UNLISTEN");
     case Kind::stray:
       return fail("34000", "portal does not exist");
     case Kind::prepared:
@@ -471,11 +487,30 @@ void Backend::fail(View sqlstate, View text, bool fatal) {
   }
 }
 
+void Backend::notify(int client, int number) {
+  if (!model_.keeps("listen", client)) return;
+  notified_.emplace_back(client, number);
+  hear();
+}
+
+void Backend::tell_notified() {
+  const bool busy = status_ != 'I' || implicit_ || working_ || copying_ || !steps_.empty();
+  if (busy || !started_) return;
+  for (const auto& [client, number] : std::exchange(notified_, {})) {
+    if (!model_.keeps("listen", client)) continue;
+    Bytes body(4, '\0');
+    body.append(fmt::format("n{}", client)).push_back('\0');
+    body.append(fmt::format("{}", number)).push_back('\0');
+    say('A', body);
+  }
+}
+
 void Backend::ready() {
   implicit_ = false;
   if (status_ == 'I') {
     settings_settle(true);
     owner_ = 0;
+    tell_notified();
   }
   say('Z', View(&status_, 1));
 }

@@ -28,6 +28,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void terminate();            // FATAL 57P01, as by pg_terminate_backend
   void freeze(Duration time);  // SIGSTOP for that long
   void cancel(int32_t secret);
+  /// Somebody has notified the channel of a client.
+  void notify(int client, int number);
 
   bool gone() const { return gone_; }
   bool session() const { return started_; }  // not a cancel request, nor silent
@@ -82,6 +84,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void complete(View tag);
   void fail(View sqlstate, View text, bool fatal = false);
   void ready();
+  void tell_notified();
   void check_asker(const Statement& statement);
   void say(char tag, View body);
   void flush();
@@ -94,6 +97,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   const int process_;
   int32_t secret_ = 0;
   Bytes in_, out_;
+  std::deque<std::pair<int, int>> notified_;  // whose and which; told between two transactions
   std::deque<Step> steps_;
   std::unique_ptr<ClientAuth> proof_;          // as long as it has to be given
   std::map<std::string, std::string> values_;  // those that are reported
@@ -136,6 +140,8 @@ class Postgres {
   /// Null: it is gone.
   const Backend* find(int process) const;
   void cancel(int process, int32_t secret);
+  /// Notifies the channel of a client.
+  void notify(const std::string& database, int client);
   /// What is demanded of those who come.
   Passwords passwords;
   KeyCache keys;
@@ -153,6 +159,7 @@ class Postgres {
   const Address address_;
   Door door_ = Door::open;
   int next_process_ = 100;
+  int notifications_ = 0;
   std::vector<std::shared_ptr<Backend>> backends_;
 };
 

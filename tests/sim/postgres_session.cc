@@ -127,6 +127,12 @@ void Backend::answer_question(const Statement& statement) {
     const std::string name = column.substr(1);
     if (column[0] == '=') {
       append_cell(row, model_.value(name));
+    } else if (column[0] == '&') {
+      std::string channels;
+      for (const int client : model_.heard()) {
+        channels += fmt::format("{}\"n{}\"", channels.empty() ? "" : ",", client);
+      }
+      append_cell(row, channels.empty() ? std::nullopt : std::optional(channels));
     } else if (column[0] == '@') {
       append_cell(row, text_of(name));
     } else if (name.starts_with("prepared")) {
@@ -153,6 +159,7 @@ void Backend::settings_settle(bool committed) {
   if (owner_ == 0) return;
   SessionModel& session = host_.ledger().session_of(owner_);
   committed ? session.commit() : session.rollback();
+  if (!session.keeps("listen", owner_)) host_.ledger().notified.erase(owner_);
 }
 
 }  // namespace headgate::sim

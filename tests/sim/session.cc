@@ -82,6 +82,16 @@ void SessionModel::apply(const Statement& statement) {
       return;
     case Kind::unmake:
       return lose(statement.name, statement.client, true);
+    case Kind::hear:
+      things_["listen"][statement.size] = 1;
+      return;
+    case Kind::unhear:
+      if (statement.size == 0) {
+        things_.erase("listen");
+      } else {
+        lose("listen", statement.size, true);
+      }
+      return;
     default:
       return;
   }
@@ -141,6 +151,11 @@ bool SessionModel::has(View kind, int client) const {
   return found != things_.end() && found->second.contains(client);
 }
 
+bool SessionModel::keeps(View kind, int client) const {
+  const auto found = kept_things_.find(kind);
+  return found != kept_things_.end() && found->second.contains(client);
+}
+
 bool SessionModel::has_any(View kind) const {
   return things_.contains(kind) || (kind == "prepared" && has_fixed_statement(""));
 }
@@ -163,6 +178,14 @@ bool SessionModel::has_fixed_statement(View but) const {
     if (!named && made.value.find('\\') != View::npos) return true;
   }
   return false;
+}
+
+std::vector<int> SessionModel::heard() const {
+  std::vector<int> clients;
+  const auto found = things_.find("listen");
+  if (found == things_.end()) return clients;
+  for (const auto& [client, times] : found->second) clients.push_back(client);
+  return clients;
 }
 
 std::string SessionModel::effective(const std::string& name, const std::string& otherwise) const {
@@ -195,6 +218,7 @@ std::string SessionModel::told() const {
     if (value != one.otherwise) all += fmt::format(" {}='{}'", one.name, value);
   }
   for (const auto& [kind, held] : things_) {
+    if (kind == "listen") continue;  // another server may do that for it
     for (const auto& [client, times] : held)
       all += fmt::format(" {} of c{}*{}", kind, client, times);
   }

@@ -33,6 +33,10 @@ class SessionModel {
   /// A thing of a kind, or a lock, of this client; of anybody.
   bool has(View kind, int client) const;
   bool has_any(View kind) const;
+  /// The same, once its transaction is committed.
+  bool keeps(View kind, int client) const;
+  /// The clients for which it listens.
+  std::vector<int> heard() const;
   /// A statement that was made by PREPARE.
   bool has_statement(View name) const { return statements_.contains(name); }
   std::vector<std::string> statements() const;

@@ -104,6 +104,7 @@ std::string Story::choose_settings() {
   allowances_.transactions = modes < 9;
   const char* policy = choose_policy();
   set("session_state", policy);
+  set("link_at_login", modes == 8);
   allowances_.shares = modes < 7 || modes == 9;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
@@ -202,6 +203,7 @@ void Story::choose_manners() {
   manners_.secrets = allowances_.strict ? 60 : maybe(200, 30);
   misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
   manners_.discards = maybe(300, 60);
+  if (allowances_.shares) manners_.listening = maybe(500, 300);
 }
 
 void Story::add_actors() {
@@ -279,6 +281,15 @@ void Story::schedule_misfortunes() {
 Backend* Story::any_backend() {
   auto backends = postgres_->backends();
   return backends.empty() ? nullptr : world_.dice.pick(backends);
+}
+
+// Beside Headgate, as long as clients are there.
+void Story::notify_somebody() {
+  if (everybody_finished()) return;
+  const Actor& actor = *world_.dice.pick(actors_);
+  if (!misfortunes_.operators) postgres_->notify(actor.database, actor.number());
+  world_.after(world_.dice.between(microseconds(50), milliseconds(20)),
+               [this] { notify_somebody(); });
 }
 
 void Story::misfortune() {
@@ -424,6 +435,7 @@ void Story::heal() {
 
 void Story::run() {
   schedule_misfortunes();
+  if (manners_.listening > 0) notify_somebody();
   run_for(trouble);
   heal();
   // What operators have asked for may be still on its way.

@@ -45,6 +45,7 @@ class Story {
   void add_operators();
   void schedule_misfortunes();
   void misfortune();
+  void notify_somebody();
   void server_misfortune();
   void operator_acts();
   void close_door();

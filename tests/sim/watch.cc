@@ -139,7 +139,8 @@ Watch::Waits Watch::waits_of(PoolEntry& entry) {
     WorkerPool* pool = house_.pooler().worker(id).find_pool(entry.shared.id);
     if (!pool) continue;
     pool->share().waiters().for_each([&](const Waiter& waiter) {
-      waits[static_cast<const Client&>(waiter).id()] = {id, waiter.waiting_since(), {}};
+      const auto* client = dynamic_cast<const Client*>(static_cast<const Borrower*>(&waiter));
+      if (client) waits[client->id()] = {id, waiter.waiting_since(), {}};
     });
   }
   return waits;

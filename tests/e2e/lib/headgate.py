@@ -31,6 +31,11 @@ def as_pgbouncer(program=PROGRAM):
     return {"session_state": "pgbouncer"} if is_headgate(program) else {}
 
 
+def sqlstate(code, program=PROGRAM):
+    """The SQLSTATE of an error of the pooler's own: PgBouncer has one for all."""
+    return code if is_headgate(program) else "08P01"
+
+
 def quick_end(program):
     """The signal that ends it at once, and the exit status that follows."""
     # PgBouncer 1.18 dies by SIGQUIT without a handler, and exits with 1 after SIGTERM.

@@ -15,9 +15,10 @@ TEST_CASE("error: every code has a row with a text and a well-formed SQLSTATE") 
     const ErrorRow& row = error_row(code);
     CHECK(row.code == code);
     CHECK_FALSE(row.text.empty());
-    const std::string_view sqlstate = row.sqlstate;
-    CHECK(sqlstate.size() == 5);
-    for (const char c : sqlstate) CHECK((std::isdigit(c) || std::isupper(c)));
+    for (const std::string_view sqlstate : {row.sqlstate, row.sqlstate_in_pgbouncer}) {
+      CHECK(sqlstate.size() == 5);
+      for (const char c : sqlstate) CHECK((std::isdigit(c) || std::isupper(c)));
+    }
   }
 }
 
@@ -32,12 +33,17 @@ TEST_CASE("error: the texts that clients and scripts match on") {
 TEST_CASE("error: an error has its row's text and SQLSTATE unless it brings its own") {
   const Error plain(ErrorCode::no_such_database);
   CHECK(plain.message == "no such database");
-  CHECK(plain.sqlstate() == "08P01");
+  CHECK(plain.sqlstate() == "3D000");
+  CHECK(plain.sqlstate_in_pgbouncer() == "08P01");
   CHECK(plain.severity() == Severity::fatal);
   Error other(ErrorCode::server_login_failed, "no such database: x");
   other.sqlstate_override = "3D000";
   CHECK(other.message == "no such database: x");
   CHECK(other.sqlstate() == "3D000");
+  CHECK(other.sqlstate_in_pgbouncer() == "3D000");  // it passes on what a server says of a log-in
+  Error cached(ErrorCode::login_failing);
+  cached.sqlstate_override = "3D000";
+  CHECK(cached.sqlstate_in_pgbouncer() == "08P01");
 }
 
 TEST_CASE("result: a value or an error, moved out without a copy") {

@@ -51,7 +51,7 @@ TEST_CASE("error fields: truncated or continued bodies are malformed") {
 TEST_CASE("error fields: an error is written as PgBouncer writes it") {
   Bytes out;
   encode_error(out, Error(ErrorCode::query_wait_timeout));
-  CHECK(out == "E\0\0\0\x27SFATAL\0C08P01\0Mquery_wait_timeout\0\0"sv);
+  CHECK(out == "E\0\0\0\x27SFATAL\0C53300\0Mquery_wait_timeout\0\0"sv);
 }
 
 TEST_CASE("error fields: severity, detail and hint of an error") {

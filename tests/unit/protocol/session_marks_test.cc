@@ -361,8 +361,32 @@ TEST_CASE("session marks: cursors, channels and libraries pin") {
   CHECK_FALSE(has_marks("prepare transaction 'x'"));
 }
 
+TEST_CASE("session marks: channels are told by the names that the server knows them by") {
+  const auto listens = [](View sql) { return session_marks(sql).listens; };
+  CHECK(listens("LISTEN News;") == Names{"news"});
+  CHECK(listens("listen \"New\"\"s\"") == Names{"New\"s"});
+  CHECK(listens("listen/**/a; LISTEN b -- c\n; listen a") == Names{"a", "b"});
+  CHECK(listens("listen U&\"a\"").empty());
+  CHECK(listens("listen").empty());
+  CHECK(listens("do $$ begin execute 'listen x'; end $$") == Names{"x"});
+  CHECK(listens("listen " + std::string(70, 'A')) == Names{std::string(63, 'a')});
+  CHECK(listens("listen \"" + std::string(62, 'a') + "\u00e9\"") == Names{std::string(62, 'a')});
+  const SessionMarks marks = session_marks("unlisten A; unlisten b");
+  CHECK(marks.unlistens == Names{"a", "b"});
+  CHECK_FALSE(marks.unlistens_all);
+  CHECK(session_marks("unlisten *").unlistens_all);
+  CHECK(session_marks("unlisten *").unlistens.empty());
+}
+
+TEST_CASE("session marks: a text that begins with LISTEN is known at a glance") {
+  CHECK(begins_with_listen("LISTEN a"));
+  CHECK(begins_with_listen(" \n\tlisten\"a\""));
+  for (const View sql : {"", "lis", "select 1; listen a", "/* */ listen a"}) {
+    CHECK_FALSE(begins_with_listen(sql));
+  }
+}
+
 TEST_CASE("session marks: statements of PREPARE and DEALLOCATE are told by PostgreSQL's names") {
-  using Names = std::vector<std::string>;
   const auto statements = [](View sql) { return session_marks(sql).statements; };
   CHECK(statements("prepare p as select 1") == Names{"p"});
   CHECK(statements("PREPARE Big (text) AS SELECT f($1)") == Names{"big"});

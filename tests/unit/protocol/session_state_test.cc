@@ -282,15 +282,16 @@ TEST_CASE("session state: what is sent while the answer is on its way is asked f
   CHECK_FALSE(server.must_ask());
   server.answered(Row{"1", std::nullopt}, client);
   CHECK(server.must_ask());
-  CHECK(count(server.question(), "EXISTS") == 1);
-  server.answered(Row{"2", "t"}, client);
+  CHECK(count(server.question(), "pg_listening_channels") == 1);
+  server.answered(Row{"2", "\"x\""}, client);
   CHECK(values(client) == SettingValues{{"a", "2"}});
   CHECK(server.pins() == Pin::listen);
 }
 
 TEST_CASE("session state: answers of another size, or none, keep the client where it is") {
   ClientSession client = client_with({{"b", "1"}});
-  for (const Row& row : {Row{}, Row{"1", "a"}, Row{"1", "a", "f"}, Row{"1", "a", "f", "f"}}) {
+  for (const Row& row :
+       {Row{}, Row{"1", "a"}, Row{"1", "a", std::nullopt}, Row{"1", "a", "f", "f"}}) {
     ServerSession server = server_of(client);
     send(server, "reset a; listen x");
     for (int turn = 0; turn < 5 && server.must_ask(); ++turn) {
@@ -338,8 +339,11 @@ TEST_CASE("session state: pins are asked for and end when the server says so") {
     send(server, end);
     CHECK_FALSE(server.must_ask());  // there was nothing to end
     send(server, begin);
-    CHECK(count(server.question(), "EXISTS") == 1);
-    server.answered(Row{"f"}, client);
+    const std::string question = server.question();
+    CHECK(count(question, "EXISTS") + count(question, "pg_listening_channels") == 1);
+    const bool tells_names = begin == "listen x";
+    const Row none = tells_names ? Row{std::nullopt} : Row{"f"};
+    server.answered(none, client);
     CHECK_FALSE(server.pins().any());
     send(server, begin);
     server.question();
@@ -352,9 +356,46 @@ TEST_CASE("session state: pins are asked for and end when the server says so") {
     CHECK(server.pins().any());
     send(server, end);
     server.question();
-    server.answered(Row{"f"}, client);
+    server.answered(none, client);
     CHECK_FALSE(server.pins().any());
   }
+}
+
+TEST_CASE("session state: a server need not listen when somebody else does") {
+  ClientSession client;
+  ServerSession server;
+  send(server, "listen x; listen y");
+  server.question();
+  CHECK(server.asks_channels());
+  CHECK(server.answered(Row{"\"x\",\"y\"\",z\""}, client));
+  CHECK(server.channels() == std::vector<std::string>{"x", "y\",z"});
+  CHECK_FALSE(server.must_unlisten());
+  server.need_not_listen();
+  CHECK(server.must_unlisten());
+  CHECK(server.pins() == Pin::listen);  // until it is done
+  server.begin_unlisten();
+  CHECK_FALSE(server.must_unlisten());
+  CHECK(server.unlistening());
+  server.unlistened(true);
+  CHECK(server.pins() == Pin::listen);
+  server.begin_unlisten();
+  server.unlistened(false);
+  CHECK_FALSE(server.pins().any());
+}
+
+TEST_CASE("session state: what is listened to since is told by the next answer") {
+  ClientSession client;
+  ServerSession server;
+  send(server, "listen x");
+  server.question();
+  server.answered(Row{"\"x\""}, client);
+  server.need_not_listen();
+  send(server, "listen u&\"y\"");
+  server.question();
+  CHECK_FALSE(server.must_unlisten());  // not while that is on its way
+  server.answered(Row{"\"x\",\"y\""}, client);
+  CHECK_FALSE(server.must_unlisten());
+  CHECK(server.pins() == Pin::listen);
 }
 
 TEST_CASE("session state: of some pins the server cannot be asked") {
@@ -449,7 +490,7 @@ TEST_CASE("session state: behind DISCARD ALL in a pipeline all is asked for anew
   const std::string question = server.question();
   CHECK(count(question, "current_setting") == 1);
   CHECK(count(question, "pg_listening_channels") == 1);
-  server.answered(Row{"0", "a", "f"}, client);
+  server.answered(Row{"0", "a", std::nullopt}, client);
   CHECK(values(client).empty());
   CHECK_FALSE(server.pins().any());
 }

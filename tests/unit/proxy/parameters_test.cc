@@ -104,6 +104,28 @@ TEST_CASE("parameters: a list of names is set name by name, the empty one too") 
     CHECK(quote_value("search_path", list) == sql);
   }
   CHECK(quote_value("application_name", "a, b") == "'a, b'");
+  CHECK(set_to("search_path", "", "public") ==
+        "SELECT pg_catalog.set_config('search_path','',false);");
+  CHECK(set_to("application_name", "", "psql") == "SET application_name='';");
+}
+
+TEST_CASE("parameters: values are spelled as a server does, or the server at hand") {
+  TrackedValues mine = values("europe/berlin", "App");
+  mine.set(Tracked::client_encoding, intern("utf-8"));
+  mine.set(Tracked::standard_conforming_strings, intern("true"));
+  mine.set(Tracked::date_style, intern("iso, mdy"));
+  mine.make_canonical();
+  CHECK(*mine.get(Tracked::client_encoding) == "UTF8");
+  CHECK(*mine.get(Tracked::standard_conforming_strings) == "on");
+  TrackedValues its = values("Europe/Berlin", "app");
+  its.set(Tracked::date_style, intern("ISO, MDY"));
+  mine.spell_as(its);
+  CHECK(mine.get(Tracked::date_style) == its.get(Tracked::date_style));
+  CHECK(mine.get(Tracked::time_zone) == its.get(Tracked::time_zone));
+  CHECK(*mine.get(Tracked::application_name) == "App");  // no word, but a name
+  mine.set(Tracked::client_encoding, intern("nonsense"));
+  mine.make_canonical();
+  CHECK(*mine.get(Tracked::client_encoding) == "nonsense");  // for the server to refuse
 }
 
 TEST_CASE("parameters: a value cannot leave its quotes") {
