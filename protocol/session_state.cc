@@ -318,8 +318,11 @@ std::string ServerSession::question() {
   return sql;
 }
 
+// The client's own statement_timeout may have struck this too.
 void ServerSession::unlistened(bool failed) {
   unlistening_ = false;
+  unlisten_due_ = failed && ++failures_ < most_failures;
+  if (!unlisten_due_) failures_ = 0;
   if (!failed) pins_.remove(Pin::listen);
 }
 

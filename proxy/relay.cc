@@ -313,7 +313,9 @@ void Relay::repeat() {
   const Bytes request = std::exchange(server_.replay_memory(), Bytes());
   Framer framer;
   Input input{*this, request};
+  prepared_ = true;  // nothing of it is to be held
   framer.feed(request, input);
+  prepared_ = false;
   client_.worker().outbox().flush();
 }
 

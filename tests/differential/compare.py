@@ -1,7 +1,7 @@
 """What must be equal, and how two streams of messages are compared."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from disorder import breaks_copy
 from lib.messages import Message
@@ -10,7 +10,9 @@ from steps import TAG, shown
 # The only differences that are allowed, and why.
 ALLOWED = {
     "log-in": "Welcome messages are not compared: Headgate answers a log-in itself, with a BackendKeyData of its own.",
-    "notification": "NotificationResponse names the process that notified; it is another one with each server.",
+    "notification": "NotificationResponse names the process that notified; it is another one with each server. Where "
+                    "clients share servers it comes when it is heard, not in front of the ReadyForQuery of the NOTIFY: "
+                    "only what comes and in what order is compared, as far as it has come at the end.",
     "tag": "Each run has a tag of its own in the names of its prepared statements, so that what an earlier run left "
            "on a server is in nobody's way. It comes back in error texts and is replaced there.",
     "broken COPY": "Where a program sends into a COPY what does not belong there, Headgate cannot tell which answer "
@@ -29,7 +31,13 @@ class Stream:
 
     messages: tuple
     end: str = "complete"  # or closed, hung...
-    marks: tuple = ()  # how many messages were there at each pause
+    marks: tuple = ()  # how many messages were there at each pause, notifications left out
+
+    def answers(self):
+        return tuple(message for message in self.messages if message[0] != "A")
+
+    def notifications(self):
+        return tuple(message for message in self.messages if message[0] == "A")
 
 
 def normalised(messages, tag):
@@ -48,6 +56,10 @@ def _body(kind, body, tag, neutral):
 
 def difference(program, direct, pooled):
     """None if the streams are equal, else a text that shows where they part."""
+    heard = pooled.notifications()
+    if heard != direct.notifications()[: len(heard)]:
+        return f"heard {heard}, directly {direct.notifications()}"
+    direct, pooled = replace(direct, messages=direct.answers()), replace(pooled, messages=pooled.answers())
     if (direct.messages, direct.end) == (pooled.messages, pooled.end):
         return None
     if breaks_copy(program.steps) and _given_up(direct, pooled):

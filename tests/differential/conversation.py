@@ -68,7 +68,8 @@ class Connection(asyncio.Protocol):
 
     def _take(self, tag, body):
         self.received.append((tag, body))
-        if tag == "Z" and len(self.received) > 2 and self.received[-3] == END_ROW:
+        last = [message for message in self.received[-8:] if message[0] != "A"]
+        if tag == "Z" and len(last) > 2 and last[-3] == END_ROW:
             self.ended = True
 
     def _wake(self):
@@ -77,6 +78,9 @@ class Connection(asyncio.Protocol):
 
     def ready_count(self):
         return sum(tag == "Z" for tag, _ in self.received)
+
+    def answer_count(self):
+        return sum(tag != "A" for tag, _ in self.received)
 
     def send(self, data):
         self._transport.write(data)
@@ -175,10 +179,10 @@ class Conversation:
         connection = self._connection
         if self._given_marks is None:
             await connection.quiet()
-            self._marks.append(len(connection.received))
+            self._marks.append(connection.answer_count())
         else:
             wanted = self._given_marks[number]
-            await connection.wait_for(lambda: len(connection.received) >= wanted or connection.closed)
+            await connection.wait_for(lambda: connection.answer_count() >= wanted or connection.closed)
 
 
 def is_fatal(stream):

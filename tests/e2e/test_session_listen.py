@@ -277,6 +277,20 @@ def test_it_goes_on_behind(pooler, story):
         assert heard(wire, 1) == [("a", "heard")]
 
 
+def test_a_client_in_a_hurry_listens_too(pooler):
+    """Its statement_timeout strikes what is asked of its server as well."""
+    with connect(pooler) as wire, connect(pooler) as other:
+        for turn in range(10):
+            wire.query("SET statement_timeout = '2ms'")
+            wire.send(query(f"LISTEN c{turn}"))
+            listens = not errors(wire.read_until())
+            wire.send(query("RESET statement_timeout"))
+            wire.read_until()
+            if listens:
+                other.query(f"NOTIFY c{turn}, 'x'")
+                assert heard(wire, 1) == [(f"c{turn}", "x")]
+
+
 def test_nothing_comes_within_a_transaction_or_a_result(pooler):
     with connect(pooler) as wire, connect(pooler) as other:
         wire.query("LISTEN a")

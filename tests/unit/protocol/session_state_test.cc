@@ -378,9 +378,16 @@ TEST_CASE("session state: a server need not listen when somebody else does") {
   CHECK(server.unlistening());
   server.unlistened(true);
   CHECK(server.pins() == Pin::listen);
+  CHECK(server.must_unlisten());  // a timeout of the client's may have struck it
   server.begin_unlisten();
   server.unlistened(false);
   CHECK_FALSE(server.pins().any());
+  CHECK_FALSE(server.must_unlisten());
+  for (int turn = 0; turn < 5; ++turn) {
+    server.begin_unlisten();
+    server.unlistened(true);
+  }
+  CHECK_FALSE(server.must_unlisten());  // not for ever
 }
 
 TEST_CASE("session state: what is listened to since is told by the next answer") {
