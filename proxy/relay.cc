@@ -285,7 +285,9 @@ bool Relay::rewrite_error(View body) {
 }
 
 bool Relay::complete() const {
-  return between_transactions() && !server_.session().must_ask() && !server_.session().pins().any();
+  const ServerSession& session = server_.session();
+  const bool restores = restore_due_ && !restoring_.empty();
+  return between_transactions() && !session.must_ask() && !session.pins().any() && !restores;
 }
 
 bool Relay::between_transactions() const {

@@ -80,6 +80,8 @@ class Relay {
   /// The server has ended before it came to the request.
   void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
+  /// No cancel is under way any more.
+  void cancels_over() { restore_settings(false); }
   /// The client is about to be told that its query has ended.
   void tell_notices();
   /// An ErrorResponse for the client: true if it was re-written (57014 of a timeout of ours), or if

@@ -109,12 +109,14 @@ void Relay::request_is_sent(char tag) {
   restore_due_ |= tag == frontend::query || tag == frontend::sync;
 }
 
-// What has failed was not reset.
+// What has failed was not reset. A cancel that comes late would strike this.
 void Relay::restore_settings(bool failed) {
   if (!restore_due_ || server_.exchange().owed() > 0) return;
+  if (failed) restoring_.clear();
+  if (server_.cancels() > 0 && !restoring_.empty()) return;
   restore_due_ = false;
   const SettingNames names = std::exchange(restoring_, {});
-  if (failed || names.empty()) return;
+  if (names.empty()) return;
   server_.restore_settings(client_.session().restore(names));
   for (const std::string& name : names) touch(name);
 }

@@ -326,6 +326,7 @@ void Server::cancel_done(Canceller& canceller) {
   if (task_ == Task::cleanup && exchange_.owed() > 0 && cancels_.empty()) {
     arm(worker_->now() + cancel_again);
   }
+  if (relay_ && cancels_.empty()) relay_->cancels_over();
   if (relay_ && relay_->full() && relay_->room_again()) return relay_->client().room_again();
   advance();
 }
