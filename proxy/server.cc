@@ -163,6 +163,7 @@ void Server::inject(View sql) {
   Bytes message;
   encode(message, frontend::Query{sql});
   exchange_.sent(Asked::query, Fate::swallow);
+  statements_.unnamed_was_dropped();
   injected_failed_ = false;
   link_.send(message);
 }

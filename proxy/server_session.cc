@@ -165,7 +165,6 @@ void Server::inject_batch(const std::vector<std::string>& statements) {
 
 // The client's transaction is over; what it has left is asked for, and the client goes on at once.
 void Server::ask_session() {
-  statements_.unnamed_was_dropped();
   inject(session_.question());
   Client& client = relay_->client();
   if (session_.asks_channels() && client.has_channels()) client.channels().asked();

@@ -188,4 +188,3 @@ def test_what_follows_its_client_takes_no_place(start_headgate):
         assert not errors(answer(wire, query("SET work_mem = '5MB'")))
         assert wire.value("SHOW work_mem") == "5MB"
         wire.close()
-
