@@ -144,5 +144,6 @@ ALL = {
     "haproxy": haproxy,
     "direct": direct,
     "untracked": headgate_with(1, "untracked", session_state="pgbouncer"),
+    "unnamed": headgate_with(1, "unnamed", prepare_unnamed=1),
 }
-USUAL = [name for name in ALL if name != "untracked"]
+USUAL = [name for name in ALL if name not in ("untracked", "unnamed")]
