@@ -112,7 +112,7 @@ NotificationPtr ClientChannels::next() {
     const std::string& channel = kept_.front()->channel;
     const Hears how = channel.empty() ? Hears::yes : hears(channel);
     if (how == Hears::perhaps) return nullptr;
-    const NotificationPtr first = std::move(kept_.front());
+    NotificationPtr first = std::move(kept_.front());
     kept_.pop_front();
     kept_bytes_ -= first->message.size();
     if (how == Hears::yes) return first;

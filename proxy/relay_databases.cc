@@ -26,11 +26,12 @@ void Relay::note_database_request(char tag, View body) {
   sql = sql.substr(0, sql.find('\0'));
   const auto command = find_database_command(sql, standard_strings());
   if (!command) return;
-  database_request_.emplace();
-  database_request_->sql = sql;
-  database_request_->command = *command;
-  database_request_->ended = !prepares;
-  if (prepares) database_request_->prepared_as = body.substr(0, name - 1);
+  DatabaseRequest request;
+  request.sql = sql;
+  request.command = *command;
+  request.ended = !prepares;
+  if (prepares) request.prepared_as = body.substr(0, name - 1);
+  database_request_ = std::move(request);
 }
 
 // What belongs to the same batch, and runs nothing else.

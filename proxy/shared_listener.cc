@@ -89,7 +89,7 @@ void SharedListener::unwant(const std::string& channel, WorkerId worker) {
   step();
 }
 
-void SharedListener::tell(std::vector<SharedChannels::News> news) {
+void SharedListener::tell(const std::vector<SharedChannels::News>& news) {
   for (const SharedChannels::News& one : news) {
     for (const SharedChannels::Asker& asker : one.askers) {
       pool_.worker()

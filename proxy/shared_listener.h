@@ -81,7 +81,7 @@ class SharedListener final : public Borrower {
   void leave_place();
   void give_back();
   void say(const std::string& sql);
-  void tell(std::vector<SharedChannels::News> news);
+  void tell(const std::vector<SharedChannels::News>& news);
   void refuse_all();
   void tell_workers(SharedChannels::Workers workers, void (Subscribers::*what)());
   void tidy();

@@ -47,7 +47,7 @@ StatementPtr StatementRegistry::find_or_make(View text, uint8_t copy) {
     }
     delete statement;
   };
-  const StatementPtr made(new Statement(last_id_.fetch_add(1) + 1, key), take_out);
+  StatementPtr made(new Statement(last_id_.fetch_add(1) + 1, key), take_out);
   auto marks = std::make_shared<const SessionMarks>(session_marks(text.substr(0, text.find('\0'))));
   if (marks->any() || marks->opaque) made->marks = std::move(marks);
   const std::lock_guard lock(table_->mutex);
