@@ -170,8 +170,6 @@ void Relay::touch(const std::string& setting) {
 // One whose server listens already does without.
 bool Relay::listens_first(const SessionMarks& marks) {
   if (marks.listens.empty() || prepared_ || !tracks_session_) return false;
-  const StatePolicy policy = settings().policies.of(Pin::listen);
-  if (policy == StatePolicy::pin || policy == StatePolicy::ignore) return false;
   if (server_.session().pins().has(Pin::listen)) return false;
   holds_ = !server_.pool().subscribers().prepare(client_, marks.listens);
   return holds_;

@@ -49,6 +49,8 @@ bool Subscribers::same_encoding(const Client& client) const {
 }
 
 bool Subscribers::can_share(const Client& client) const {
+  const StatePolicy policy = pool_.settings().policies.of(Pin::listen);
+  if (policy != StatePolicy::track && policy != StatePolicy::warn) return false;
   const Text& encoding = client.values().get(Tracked::client_encoding);
   return pool_.shares_listening() && encoding && (channels_.empty() || *encoding == encoding_);
 }

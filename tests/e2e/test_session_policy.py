@@ -142,6 +142,24 @@ def test_pinned_settings_keep_the_server(start_headgate):
         assert {row["pinned"] for row in pooler.admin("SHOW CLIENTS") if row["database"] == "app"} == {""}
 
 
+@pytest.mark.parametrize("policy, pinned", [("track", ""), ("pin", "listen")])
+def test_who_listens_is_pinned_if_that_is_wanted(start_headgate, policy, pinned):
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=3, session_policy=f"listen={policy}")
+    for first in ("LISTEN c", "SELECT 1"):  # who begins with it waits without a server where it is shared
+        with connect(pooler) as wire:
+            wire.query(first)
+            wire.query("LISTEN c")
+            wait_until(lambda: {row["pinned"] for row in pooler.admin("SHOW CLIENTS") if row["database"] == "app"} == {pinned})
+            shared = [row for row in pooler.admin("SHOW SERVERS") if row["application_name"] == "headgate: listening"]
+            assert bool(shared) == (policy == "track")
+
+
+def test_a_listen_that_is_refused_wants_no_listening_connection(refusing):
+    with connect(refusing) as wire:
+        assert errors(answer(wire, query("LISTEN c")))[0]["C"] == "0A000"
+        assert "headgate: listening" not in {row["application_name"] for row in refusing.admin("SHOW SERVERS")}
+
+
 def test_what_is_ignored_is_left_to_the_next(start_headgate):
     pooler = start_headgate(pool_mode="transaction", default_pool_size=1, session_policy="setting=ignore, temporary=ignore")
     with connect(pooler) as wire, connect(pooler) as other:
