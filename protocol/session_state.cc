@@ -39,7 +39,8 @@ std::string reset_to_default(View name) {
 }
 
 /// With these a query of ours may end before its time, or wait for all others.
-bool is_timeout(View name) { return name == "statement_timeout"; }
+constexpr View statement_timeout = "statement_timeout";
+bool is_timeout(View name) { return name == statement_timeout; }
 constexpr View deferrable = "default_transaction_deferrable";
 
 struct PinQuestion {
@@ -57,6 +58,11 @@ constexpr PinQuestion pin_questions[] = {
     {Pin::prepared, "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
     {Pin::listen, {}},  // see question_of_channels
 };
+
+/// Nothing behind this in the same text is struck by it; its row tells what it was.
+constexpr View stop_of_clock =
+    "SELECT pg_catalog.current_setting('statement_timeout'),"
+    "pg_catalog.set_config('statement_timeout','0',true);";
 
 /// All names at once, each in quotes, and no more than are of interest.
 constexpr View question_of_channels =
@@ -157,7 +163,7 @@ std::string ServerSession::adopt(const ClientSession& client) {
   static const SettingValues none;
   const SettingValues& has = values_ ? *values_ : none;
   const SettingValues& wants = client.values() ? *client.values() : none;
-  in_time_ = !has.contains("statement_timeout") && !has.contains("transaction_timeout");
+  in_time_ = !has.contains(statement_timeout) && !has.contains("transaction_timeout");
   own_rights_ = !has.contains(role) && !has.contains(session_authorization);
   bool other_identity = false;
   std::string first, settings, last;  // what may disturb the rest is taken away first, given last
@@ -288,6 +294,9 @@ void ServerSession::encoding_changed() {
 
 std::string ServerSession::question() {
   std::string sql(undeferred());
+  stops_clock_ = failures_ > 0 && (has_time_limit() || unknown_.contains(statement_timeout));
+  if (stops_clock_) sql += stop_of_clock;
+  stopped_at_.reset();
   sql += "SELECT ";
   const auto column = [&](const std::string& text) {
     if (sql.back() != ' ') sql.push_back(',');
@@ -357,6 +366,11 @@ void ServerSession::take_sources(View list, const ClientSession& client, Setting
   }
 }
 
+void ServerSession::clock_stopped(const std::vector<std::optional<View>>& row) {
+  stops_clock_ = false;
+  if (!row.empty() && row[0]) stopped_at_ = std::string(*row[0]);
+}
+
 bool ServerSession::answered(const std::vector<std::optional<View>>& row, ClientSession& client) {
   if (!std::exchange(asking_, false)) return false;
   size_t columns = asked_.size() + (asked_sources_ ? 1 : 0) + statements_.asked();
@@ -368,7 +382,8 @@ bool ServerSession::answered(const std::vector<std::optional<View>>& row, Client
   auto cell = row.begin();
   SettingValues values = client.values() ? *client.values() : SettingValues();
   for (const std::string& name : asked_) {
-    const std::optional<View> value = *cell++;
+    std::optional<View> value = *cell++;
+    if (name == statement_timeout && stopped_at_) value = *stopped_at_;
     if (!value || (name == role && *value == "none")) {
       values.erase(name);
     } else {
@@ -376,6 +391,7 @@ bool ServerSession::answered(const std::vector<std::optional<View>>& row, Client
     }
   }
   if (asked_sources_) take_sources((*cell++).value_or(View()), client, values);
+  stopped_at_.reset();
   const bool other_path = std::ranges::find(asked_, search_path) != asked_.end();
   asked_.clear();
   const std::span<const std::optional<View>> of_statements(cell, statements_.asked());
@@ -414,7 +430,8 @@ void ServerSession::take_statements(std::span<const std::optional<View>> cells,
 
 // The client's own statement_timeout may have struck: it is asked once more.
 void ServerSession::question_failed() {
-  asking_ = false;
+  asking_ = stops_clock_ = false;
+  stopped_at_.reset();
   const bool again = ++failures_ < most_failures;
   if (again) {
     unknown_.insert(asked_.begin(), asked_.end());

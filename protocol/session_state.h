@@ -101,6 +101,8 @@ class ServerSession {
   /// or since whoever was here before has left it no time. Nothing of the client's should be sent
   /// behind it unseen.
   bool may_refuse(const ClientSession& client) const;
+  /// That SQL may be struck by the time limit of whoever was here before.
+  bool may_be_struck() const { return !in_time_; }
 
   // --- what is sent to it
   /// Nobody cares for what is left of these kinds.
@@ -126,6 +128,9 @@ class ServerSession {
   /// The SQL that asks for all that is not known. Its answer is one row.
   std::string question();
   bool asking() const { return asking_; }
+  /// A row about statement_timeout comes before the answer: the client's own has struck before.
+  bool stops_clock() const { return asking_ && stops_clock_; }
+  void clock_stopped(const std::vector<std::optional<View>>& row);
   /// All that was sent has been answered.
   void all_answered() { may_load_ = false; }
   /// False: that was no answer to it.
@@ -177,6 +182,8 @@ class ServerSession {
   std::vector<std::string> asked_;
   bool asked_sources_ = false;  // a column tells who has set those that may be at their default
   static constexpr int most_failures = 5;  // of one question, until the client is pinned
+  bool stops_clock_ = false;
+  std::optional<std::string> stopped_at_;  // what statement_timeout is for the client
   SettingNames asked_reset_;
   int failures_ = 0;
   bool asking_ = false;

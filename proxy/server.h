@@ -191,6 +191,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void tell_values(Client& client, const TrackedValues& agreed);
   void keep_values_error(const ErrorFields& fields);
   void fail_values();
+  bool struck_by_another() const;
+  void serve_elsewhere();
   void ask_session();
   void take_session_row(View body);
   void question_failed();

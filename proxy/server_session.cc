@@ -120,6 +120,7 @@ void Server::keep_values_error(const ErrorFields& fields) {
 }
 
 void Server::fail_values() {
+  if (struck_by_another()) return serve_elsewhere();
   Client& client = relay_->client();
   Error error(ErrorCode::invalid_server_parameter);
   if (values_error_ && pool_->settings().session_state != SessionPolicy::pgbouncer) {
@@ -130,6 +131,20 @@ void Server::fail_values() {
   client.unlinked();
   close("var change failed");
   client.fail(error);
+}
+
+bool Server::struck_by_another() const {
+  return values_may_fail_ && !restoring_ && session_.may_be_struck() && values_error_ &&
+         values_error_->sqlstate_override == "57014";
+}
+
+// The client has yet to be heard: it waits for a server again, in its place.
+void Server::serve_elsewhere() {
+  Client& client = relay_->client();
+  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  client.unlinked();
+  client_left(Leaving::vanished);
+  client.serve_again(request);
 }
 
 // Nothing else of the client's session is touched, its unnamed statement say. The client waits: if
@@ -175,6 +190,9 @@ void Server::ask_session() {
 void Server::take_session_row(View body) {
   const auto row = decode<backend::DataRow>(body);
   if (!row) return;
+  if (session_.stops_clock()) {
+    return session_.clock_stopped({row->values.begin(), row->values.end()});
+  }
   const bool of_channels = session_.asks_channels();
   ClientSession& session = relay_->client().session();
   const bool understood = session_.answered({row->values.begin(), row->values.end()}, session);

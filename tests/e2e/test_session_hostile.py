@@ -278,6 +278,41 @@ def test_timeouts_of_one_client_do_not_strike_what_is_said_for_another(pooler):
             hasty.read_until()
 
 
+def test_a_client_whose_time_limit_is_short_is_asked_all_the_same(pooler, postgres):
+    """Headgate cannot look for locks while their view is locked, which takes longer than that."""
+    with connect(pooler) as hasty, postgres.connect("app") as db:
+        hasty.query("SET statement_timeout = '200ms'; SET search_path = a, b; SELECT pg_advisory_lock(1)")
+        assert is_pinned(pooler)
+        db.autocommit = False
+        db.execute("LOCK TABLE pg_catalog.pg_locks IN ACCESS EXCLUSIVE MODE")
+        assert hasty.value("SELECT pg_advisory_unlock(1)") == "t"
+        time.sleep(1.5)
+        db.rollback()
+        given_back(pooler)
+        assert seen_by_another(pooler, "SHOW statement_timeout") == "0"
+        assert hasty.value("SHOW statement_timeout") == "200ms"
+        assert hasty.value(show("search_path")) == "a, b"
+        hasty.query("RESET statement_timeout")
+        given_back(pooler)
+        assert hasty.value("SHOW statement_timeout") == "0"
+
+
+def test_nobody_is_told_of_the_time_limit_of_another(pooler, postgres):
+    """The server cannot take an encoding while its catalog is locked, and the limit is the other's."""
+    latin = {"client_encoding": "LATIN9"}
+    with connect(pooler) as hasty, connect(pooler, **latin) as wire, postgres.connect("app") as db:
+        hasty.query("SET statement_timeout = 1")
+        db.autocommit = False
+        db.execute("LOCK TABLE pg_catalog.pg_conversion IN ACCESS EXCLUSIVE MODE")
+        wire.send(query("SHOW client_encoding"))
+        with pytest.raises(TimeoutError):
+            wire.read(0.3)
+        db.rollback()
+        assert first_value(wire.read_until()) == "LATIN9"
+        assert wire.value("SHOW statement_timeout") == "0"
+        assert hasty.value("SHOW statement_timeout") == "1ms"
+
+
 def test_a_deferrable_client_keeps_nobody_waiting(pooler, postgres):
     with connect(pooler) as wire, connect(pooler) as other, postgres.connect() as db:
         other.query("SET search_path = a, public")

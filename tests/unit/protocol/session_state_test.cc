@@ -317,6 +317,37 @@ TEST_CASE("session state: answers of another size, or none, keep the client wher
   CHECK_FALSE(server.must_ask());
 }
 
+TEST_CASE("session state: a question that was struck stops the clock of the client") {
+  const View stop = "set_config('statement_timeout','0',true);";
+  ClientSession client = client_with({{"statement_timeout", "1ms"}});
+  ServerSession server = server_of(client);
+  send(server, "set a = 1");
+  CHECK(server.question().find(stop) == std::string::npos);
+  CHECK_FALSE(server.stops_clock());
+  server.question_failed();
+  CHECK(server.question().find(stop) != std::string::npos);
+  REQUIRE(server.stops_clock());
+  server.clock_stopped(Row{"1ms", "0"});
+  CHECK_FALSE(server.stops_clock());
+  CHECK(server.answered(Row{"1", std::nullopt}, client));  // the value, and who set it
+  CHECK(*client.values() == SettingValues{{"a", "1"}, {"statement_timeout", "1ms"}});
+  send(server, "set a = 2");
+  CHECK(server.question().find(stop) == std::string::npos);
+}
+
+TEST_CASE("session state: the clock that was stopped is still told as the client has set it") {
+  ClientSession client;
+  ServerSession server;
+  send(server, "set statement_timeout = 7");
+  server.question();
+  server.question_failed();
+  server.question();
+  REQUIRE(server.stops_clock());
+  server.clock_stopped(Row{"7ms", "0"});
+  CHECK(server.answered(Row{"0", std::nullopt}, client));
+  CHECK(*client.values() == SettingValues{{"statement_timeout", "7ms"}});
+}
+
 TEST_CASE("session state: an answer that was not asked for says nothing") {
   ClientSession client;
   ServerSession server;
