@@ -26,6 +26,7 @@ constexpr CommandRow command_table[] = {
     {"SHOW", "ACTIVE_SOCKETS", ConsoleVerb::show_active_sockets, stats},
     {"SHOW", "DNS_HOSTS", ConsoleVerb::show_dns_hosts, stats},
     {"SHOW", "DNS_ZONES", ConsoleVerb::show_dns_zones, stats},
+    {"SHOW", "AUDIT", ConsoleVerb::show_audit, stats},
     {"SHOW", "LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW", "STATS", ConsoleVerb::show_stats, stats},
     {"SHOW", "STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},
@@ -79,7 +80,8 @@ constexpr View help =
     "\n\tSUSPEND"
     "\n\tSHUTDOWN"
     "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
-    "\n\tWAIT_CLOSE [<db>]";
+    "\n\tWAIT_CLOSE [<db>]"
+    "\n\tSHOW AUDIT";
 
 // Long enough for any command within the limits; a longer query is nothing to show in full.
 constexpr size_t max_quoted_query = 1000;

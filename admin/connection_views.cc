@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <ctime>
 #include <tuple>
 
 #include "admin/table.h"
@@ -25,17 +24,6 @@ void name_or(Cell& cell, const ConnectionRow& row) {
 }
 constexpr char no_user[] = "(nouser)";
 constexpr char no_database[] = "(nodb)";
-
-// In the zone of the process, as PgBouncer and the log do. Empty: never.
-void put_time(Cell& cell, int64_t since_1970_us) {
-  char shown[64] = "";
-  const time_t since_1970 = static_cast<time_t>(since_1970_us / second_us);
-  tm parts{};
-  if (since_1970_us > 0 && localtime_r(&since_1970, &parts)) {
-    strftime(shown, sizeof shown, "%Y-%m-%d %H:%M:%S %Z", &parts);
-  }
-  cell.put(View(shown));
-}
 
 void put_connect_time(Cell& cell, const ConnectionRow& row) { put_time(cell, row.connect_time); }
 

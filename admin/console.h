@@ -25,6 +25,7 @@ enum class ConsoleVerb : uint8_t {
   show_dns_hosts,
   show_dns_zones,
   show_fds,
+  show_audit,
   show_lists,
   show_stats,
   show_stats_totals,

@@ -94,6 +94,7 @@ void merge(Snapshot& into, Snapshot&& part) {
   append(into.descriptors, std::move(part.descriptors));
   merge_rows(into.peers, std::move(part.peers));
   append(into.dns_hosts, std::move(part.dns_hosts));
+  append(into.audits, std::move(part.audits));
   add_members(into, part, &Snapshot::login_clients, &Snapshot::dns_queries);
   into.paused |= part.paused;
   into.suspended |= part.suspended;

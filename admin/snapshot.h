@@ -40,7 +40,8 @@ struct ConnectionRow {
   std::string application_name;
   int prepared_statements = 0;
   uint64_t id = 0;
-  std::string pinned;  // why the server stays with its client between transactions; empty: it does not
+  std::string
+      pinned;  // why the server stays with its client between transactions; empty: it does not
   BufferedBytes buffered;
 };
 
@@ -123,6 +124,15 @@ struct DescriptorRow {
   std::string password, scram_client_key, scram_server_key;
 };
 
+/// What the looks at a pool's servers between two clients have shown: a row of SHOW AUDIT.
+struct AuditRow {
+  std::string database, user;
+  uint64_t looks = 0, differences = 0;
+  // the last one
+  int64_t wall_us = 0;  // microseconds since 1970; 0: there was none
+  std::string difference, texts;
+};
+
 /// SHOW MEM: what one kind of object takes.
 struct MemoryRow {
   const char* name;
@@ -140,6 +150,7 @@ struct Snapshot {
   std::vector<DescriptorRow> descriptors;
   std::vector<PeerStats> peers;
   std::vector<DnsHostRow> dns_hosts;
+  std::vector<AuditRow> audits;
   uint32_t login_clients = 0;
   uint32_t dns_queries = 0;
   bool paused = false, suspended = false;

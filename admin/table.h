@@ -81,6 +81,9 @@ std::vector<const Row*> as_they_are(const std::vector<Row>& rows) {
   return in_order(rows, [](const Row&, const Row&) { return false; });
 }
 
+/// In PgBouncer's form: 2026-01-31 12:00:00 UTC; empty for 0.
+void put_time(Cell& cell, int64_t since_1970_us);
+
 /// Appends the RowDescription and a DataRow for each row.
 template <class Row>
 void put_table(Bytes& out, std::span<const Column<Row>> columns,

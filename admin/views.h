@@ -30,6 +30,9 @@ void show_peer_pools(Bytes& out, const ShowRequest& asked);
 void show_dns_hosts(Bytes& out, const ShowRequest& asked);
 void show_dns_zones(Bytes& out, const ShowRequest& asked);
 
+// audit_view.cc
+void show_audit(Bytes& out, const ShowRequest& asked);
+
 // fds_view.cc
 void show_fds(Bytes& out, const ShowRequest& asked);
 

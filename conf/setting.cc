@@ -86,6 +86,9 @@ struct Assigner {
   Expected operator()(StatePolicies Settings::*member) const {
     return parse_state_policies(text, settings.*member);
   }
+  Expected operator()(AuditRate Settings::*member) const {
+    return parse_audit_rate(text, settings.*member);
+  }
   Expected operator()(std::string Settings::*member) const {
     settings.*member = text;
     return std::nullopt;
@@ -133,6 +136,7 @@ struct Shower {
     return std::string(name_of(settings.*member));
   }
   Shown operator()(StatePolicies Settings::*member) const { return to_text(settings.*member); }
+  Shown operator()(AuditRate Settings::*member) const { return to_text(settings.*member); }
   /// An empty text is no value where the default is none.
   Shown text(const std::string& value) const {
     if (value.empty()) return default_of(setting) ? Shown("") : std::nullopt;

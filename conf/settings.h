@@ -14,6 +14,7 @@
 #include "auth/method.h"
 #include "auth/userlist.h"
 #include "base/time.h"
+#include "conf/audit_rate.h"
 #include "conf/state_policies.h"
 
 namespace headgate {
@@ -79,6 +80,7 @@ struct Settings {
   PoolMode pool_mode = PoolMode::session;
   SessionPolicy session_state = SessionPolicy::track;
   StatePolicies session_policy;
+  AuditRate session_audit;
   int max_pinned_servers = 0;
   bool link_at_login = false;  // Headgate's own
   int default_pool_size = 20;

@@ -224,6 +224,8 @@ constexpr Setting table[] = {
      "Clients that share servers: track their settings, strict, or only what pgbouncer does."},
     {"session_policy", &S::session_policy, "", reload, now,
      "What becomes of each kind of session state, as in advisory_lock=refuse, temporary=warn."},
+    {"session_audit", &S::session_audit, "off", reload, now,
+     "Look at servers that come back for what a client may have left: off, sample:N or all."},
     {"max_pinned_servers", &S::max_pinned_servers, "0", reload, now,
      "Servers of each pool that clients may pin to themselves; 0 = no limit.", or_off},
     {"prepare_unnamed", &S::prepare_unnamed, "0", reload, now,

@@ -43,7 +43,7 @@ using Home =
                  std::string Settings::*, std::optional<std::string> Settings::*,
                  PoolMode Settings::*, AuthMethod Settings::*, SslMode Settings::*,
                  TimeoutAction Settings::*, SessionPolicy Settings::*, StatePolicies Settings::*,
-                 ErrorCodes Settings::*, Octal, FreeText, Other>;
+                 AuditRate Settings::*, ErrorCodes Settings::*, Octal, FreeText, Other>;
 
 /// The values of a number that are allowed; durations count in seconds.
 struct Range {

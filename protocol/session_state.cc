@@ -110,6 +110,13 @@ void ClientSession::start_with(SettingValues values, const SettingValues& report
   take(values_at_start_);
 }
 
+SettingNames ClientSession::names_at_start() const {
+  SettingNames names;
+  if (!at_start_) return names;
+  for (const auto& [name, value] : *at_start_) names.insert(name);
+  return names;
+}
+
 void ClientSession::take(SettingValuesPtr values) {
   values_ = std::move(values);
   creates_temporary_ = false;

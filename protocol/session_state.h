@@ -43,6 +43,7 @@ class ClientSession {
     statements_ = nullptr;
   }
   bool has_start() const { return at_start_ != nullptr; }
+  SettingNames names_at_start() const;
   bool starts_with(View name) const { return at_start_ && at_start_->contains(name); }
   /// A text with these marks is sent: what it resets of all that the client has started with is
   /// added to `names`, what it sets is taken off.
@@ -121,6 +122,11 @@ class ServerSession {
   /// Values in another encoding than the client's are of no use any more.
   void encoding_changed();
 
+  /// The settings of the client that it has, or had last; null: none.
+  const SettingValuesPtr& values() const { return values_; }
+  /// Those whose value must be asked for.
+  const SettingNames& unknown() const { return unknown_; }
+
   // --- when the transaction is over
   bool must_ask() const {
     return !asking_ && (!unknown_.empty() || may_.any() || statements_.must_ask());
@@ -177,8 +183,8 @@ class ServerSession {
   void take_statements(std::span<const std::optional<View>> cells, ClientSession& client);
 
   SettingValuesPtr values_;
-  SettingNames unknown_;  // settings whose value must be asked for
-  SettingNames reset_;    // of these: some were reset, maybe
+  SettingNames unknown_;
+  SettingNames reset_;  // of these: some were reset, maybe
   std::vector<std::string> asked_;
   bool asked_sources_ = false;  // a column tells who has set those that may be at their default
   static constexpr int most_failures = 5;  // of one question, until the client is pinned

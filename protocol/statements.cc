@@ -86,6 +86,12 @@ bool ServerStatements::use(const Statement& statement) {
   return known.edition == statement.edition.load(std::memory_order_relaxed);
 }
 
+std::set<std::string, std::less<>> ServerStatements::names() const {
+  std::set<std::string, std::less<>> names;
+  for (const Known& known : known_) names.insert(known.statement->server_name());
+  return names;
+}
+
 void ServerStatements::renew_used() {
   for (const Known& known : known_) {
     if (known.lease != lease_) break;

@@ -15,6 +15,7 @@
 #include <deque>
 #include <list>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -126,6 +127,8 @@ class ServerStatements {
   /// What has to go before one more statement fits under `limit`; null: nothing has to, or can.
   StatementPtr evictable(size_t limit) const;
   size_t size() const { return known_.size(); }
+  /// What all of them are called on the server.
+  std::set<std::string, std::less<>> names() const;
   /// A plan of a statement that was used in this lease is out of date: all of these are to be
   /// prepared anew, by every server.
   void renew_used();

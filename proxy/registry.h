@@ -21,6 +21,7 @@
 #include "conf/settings.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
+#include "proxy/audit_book.h"
 #include "proxy/hold.h"
 #include "proxy/hosts.h"
 #include "proxy/parameters.h"
@@ -75,6 +76,7 @@ class PoolEntry : public Holdable {
   SharedPool shared;
   std::atomic<int> clients{0};  // logged in to this pool, on all workers
   Permits pinned;               // max_pinned_servers
+  AuditBook audits;
 
   WelcomePtr welcome() const;
   void set_welcome(WelcomePtr welcome);

@@ -71,6 +71,22 @@ void Registry::describe(const Config& config, Snapshot& snapshot) {
     if (entry.user) user(*entry.user);
   }
 
+  for (const PoolEntry* pool : pools()) {
+    const auto& audits = pool->audits;
+    if (audits.looks() == 0) continue;
+    AuditRow row;
+    row.database = pool->database.name;
+    row.user = pool->user.name;
+    row.looks = audits.looks();
+    row.differences = audits.differences();
+    if (const auto last = audits.last()) {
+      row.wall_us = last->wall_us;
+      row.difference = to_text(last->difference);
+      row.texts = last->texts;
+    }
+    snapshot.audits.push_back(std::move(row));
+  }
+
   for (const auto& [name, secret] : config.user_list.all()) user(name);
   for (const auto& [name, entry] : config.users) user(name);
   for (const UserState* state : users()) {

@@ -113,6 +113,9 @@ struct Relay::Input {
     const View whole(body.data() - header_size, body.size() + header_size);
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
     relay.note_database_request(tag, body);
+    if (ServerAudit* audit = relay.server_.audit()) {
+      audit->hear(tag, body, relay.client_.statements());
+    }
     if (relay.tracks_statements_ && is_about_statements(tag)) {
       const size_t kept = relay.server_.replay_memory().size();
       relay.keep_for_replay(whole);

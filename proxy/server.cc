@@ -144,6 +144,9 @@ Relay& Server::lend_to(Client& client) {
   early_ = !framer_.at_boundary();
   last_words_.clear();
   statements_.begin_lease();
+  const bool audited = replication_ == Replication::none && pool_->audit_is_due();
+  if (audited && !audit_) audit_.emplace(*this);
+  if (audit_) audit_->begin_lease(audited);
   relay_.emplace(client, *this, worker_->now());
   give_values(client);
   return *relay_;
@@ -207,6 +210,7 @@ void Server::advance() {
       return enter_pool();
     case Task::reset:
     case Task::check:
+    case Task::audit:
       return test_over();
     case Task::login:
     case Task::idle:
@@ -237,6 +241,7 @@ void Server::part(const Error& error) {
 
 void Server::finish_relay() {
   Client& client = relay_->client();
+  if (audit()) audit_->lease_over(client);
   relay_.reset();
   link_.resume(Link::Pause::receiver_slow);
   arm(std::nullopt);
@@ -275,6 +280,8 @@ void Server::on_deadline() {
       return close("reset query failed");
     case Task::check:
       return close("test query failed");
+    case Task::audit:
+      return close("session audit failed");
     case Task::listening:
       return close("it cannot listen");
     case Task::closing:

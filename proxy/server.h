@@ -19,6 +19,7 @@
 #include "proxy/names.h"
 #include "proxy/parameters.h"
 #include "proxy/relay.h"
+#include "proxy/server_audit.h"
 #include "proxy/server_login.h"
 
 namespace headgate {
@@ -44,6 +45,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
     cleanup,        // its client has gone or its lease is over: bring it back to a clean state
     reset,          // server_reset_query
     check,          // server_check_query
+    audit,          // looked at for what its client may have left (session_audit)
     closing,        // said goodbye, waiting for the server to close
   };
   /// How long a server gets to come clean after its client has gone, and to close after goodbye.
@@ -126,6 +128,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void restore_settings(const std::vector<std::string>& statements);
   /// The client's settings are on their way and may be refused: no request should follow them yet.
   bool may_refuse_values() const { return values_may_fail_; }
+  /// Null where nobody looks at it behind this client.
+  ServerAudit* audit() { return audit_ && audit_->due() ? &*audit_ : nullptr; }
   Relay* relay() { return relay_ ? &*relay_ : nullptr; }
   const TrackedValues& values() const { return values_; }
   const Framer& framer() const { return framer_; }
@@ -149,6 +153,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   /// How many ReadyForQuery it has sent: tells one query from the next.
   uint64_t ready_count() const { return ready_count_; }
   int64_t connect_wall() const { return connect_wall_; }
+  /// For the log.
+  std::string log_name() const;
   /// The relay's deadlines have changed.
   void arm_for_relay();
 
@@ -202,6 +208,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void unlisten();
   bool in_forbidden_transaction() const;
   void test_over();
+  bool must_audit() const;
+  void look();
   void part(const Error& error);
   void finish_relay();
   void finish_auth_query();
@@ -226,7 +234,6 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void out_of_resources(int error);
   void lost(std::string_view reason);
   void gone();
-  std::string log_name() const;
 
   Worker* worker_;
   WorkerPool* pool_;
@@ -236,6 +243,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   Exchange exchange_;
   ServerStatements statements_;
   ServerSession session_;
+  std::optional<ServerAudit> audit_;
   Answer answer_;       // what the message means that is coming in
   bool early_ = false;  // it began to come in before the relay
   Task task_ = Task::login;

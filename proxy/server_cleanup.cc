@@ -15,6 +15,7 @@ void Server::client_left(Leaving how) {
   if (owner_) return owner_left();
   MUST(relay_);
   const uint32_t missing = relay_->client().framer().remaining();
+  if (audit()) audit_->lease_over(relay_->client());
   relay_.reset();
   statements_.forget_client();
   must_reset_ = session_.client_left() || settings_given_;
@@ -124,8 +125,24 @@ void Server::after_lease() {
     session_.nothing_is_known();  // what it says resets what it wants
     return inject(settings.reset_query);
   }
+  if (must_audit() && !close_needed()) {
+    pool_->share().start_test(*this, now);
+    return look();
+  }
   task_ = Task::idle;
   settle(pool_->share().give_back(*this, now));
+}
+
+// What a client has left unseen is known to be there: the next one has it discarded.
+bool Server::must_audit() const {
+  const bool tainted = session_.must_be_discarded_for(ServerSession::nobody);
+  return audit_ && audit_->due() && !tainted;
+}
+
+void Server::look() {
+  task_ = Task::audit;
+  arm(worker_->now() + cleanup_time);
+  inject(audit_->question());
 }
 
 // What was said in session mode, or with session_state = pgbouncer, counts when a reload changes
@@ -142,8 +159,15 @@ void Server::discard_all() {
 }
 
 void Server::test_over() {
-  if (injected_failed_ || !exchange_.clean()) {
+  const bool failed = injected_failed_ && task_ != Task::audit;  // that tells of it
+  if (failed || !exchange_.clean()) {
     return close(task_ == Task::reset ? "reset query failed" : "test query failed");
+  }
+  if (task_ == Task::reset && must_audit()) return look();
+  if (task_ == Task::audit && audit_->over()) {
+    task_ = Task::reset;
+    arm(worker_->now() + cleanup_time);
+    return discard_all();
   }
   arm(std::nullopt);
   task_ = Task::idle;

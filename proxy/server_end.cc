@@ -30,7 +30,7 @@ void Server::close(std::string_view reason) {
   log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
       std::chrono::duration_cast<seconds>(worker_->now() - started_).count());
   const bool logging_in = task_ == Task::login;
-  const bool awaited = task_ == Task::check || task_ == Task::reset;
+  const bool awaited = task_ == Task::check || task_ == Task::reset || task_ == Task::audit;
   const bool running = exchange_.owed() > 0 && process_ != 0;
   task_ = Task::closing;
   pool_->share().close(*this, worker_->now());

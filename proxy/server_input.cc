@@ -52,7 +52,8 @@ struct Server::Input {
     if (told && body_size <= max_session_row) return Treat::gather;
     if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
     const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
-    return found ? Treat::gather : Treat::drop;
+    const bool looked = server.task_ == Task::audit && tag == backend::data_row;
+    return found || (looked && body_size <= max_session_row) ? Treat::gather : Treat::drop;
   }
 
   // DISCARD ALL and DEALLOCATE ALL take the statements away, whoever said it. A library that was
@@ -127,6 +128,8 @@ struct Server::Input {
       rewritten = server.relay_ && server.heard_elsewhere(body);
     } else if (tag == backend::data_row && server.relay_) {
       server.take_session_row(body);
+    } else if (server.task_ == Task::audit && tag == backend::data_row) {
+      server.audit_->take_row(body);
     } else if (server.auth_query_ && tag != backend::error_response) {
       server.auth_query_->message(tag, body);
     } else {
@@ -217,6 +220,7 @@ bool Server::take_error(View body, Answer answer) {
   if (fatal && relay_) last_words_.assign(body.data() - header_size, body.size() + header_size);
   if (!relay_) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
+    if (task_ == Task::audit) audit_->failed(fields->message);
     if (fatal || task_ == Task::connect_query)
       log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
     return false;

@@ -36,6 +36,13 @@ WorkerPool::WorkerPool(Worker& worker, Hold<PoolEntry> entry, PoolSettingsPtr se
 
 WorkerPool::~WorkerPool() = default;
 
+bool WorkerPool::audit_is_due() {
+  const int every = settings_->session_audit.every;
+  if (every == 0 || ++since_audit_ < every) return false;
+  since_audit_ = 0;
+  return true;
+}
+
 void WorkerPool::client_came() {
   entry_.clients.fetch_add(1, std::memory_order_relaxed);
   forgotten_ = false;

@@ -32,6 +32,8 @@ class WorkerPool {
   const PoolSettings& settings() const { return *settings_; }
   const PoolSettingsPtr& shared_settings() const { return settings_; }
   PoolStats& stats() { return stats_; }
+  /// The server that is being lent is to be looked at behind its client (session_audit).
+  bool audit_is_due();
   /// Logged-in clients of this pool on this worker.
   size_t clients() const { return clients_; }
   /// Its database was killed: who waits is told, and the pool is not shown until somebody comes
@@ -137,6 +139,7 @@ class WorkerPool {
   std::unique_ptr<SharedListener> listener_;
   std::deque<Client*> want_own_;
   size_t clients_ = 0;
+  int since_audit_ = 0;  // servers lent
   bool forgotten_ = false;
   bool called_at_turn_end_ = false;
   bool looks_soon_ = false;

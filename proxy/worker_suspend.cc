@@ -21,6 +21,7 @@ bool cannot_rest(Server& server, Instant now) {
     case Server::Task::connect_query:
     case Server::Task::reset:
     case Server::Task::check:
+    case Server::Task::audit:
       return true;
     case Server::Task::idle: {
       const auto& delay = server.pool().settings().rules.server_check_delay;

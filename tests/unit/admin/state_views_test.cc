@@ -131,7 +131,8 @@ TEST_CASE("views: SHOW HELP is a notice and no rows") {
         "\n\tSUSPEND"
         "\n\tSHUTDOWN"
         "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
-        "\n\tWAIT_CLOSE [<db>]");
+        "\n\tWAIT_CLOSE [<db>]"
+        "\n\tSHOW AUDIT");
 }
 
 TEST_CASE("views: the five parameters that drivers ask for have fixed answers") {

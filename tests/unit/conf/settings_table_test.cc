@@ -43,6 +43,7 @@ struct AnotherValue {
   std::string operator()(TimeoutAction Settings::*) const { return "close"; }
   std::string operator()(SessionPolicy Settings::*) const { return "strict"; }
   std::string operator()(StatePolicies Settings::*) const { return "load=refuse"; }
+  std::string operator()(AuditRate Settings::*) const { return "sample:7"; }
   std::string operator()(ErrorCodes Settings::*) const { return "pgbouncer"; }
   std::string operator()(Octal) const { return "0700"; }
   std::string operator()(FreeText) const { return "select 1; select 2 ; -- x"; }
@@ -71,7 +72,7 @@ TEST_CASE("settings: the names, in the order of PgBouncer's SHOW CONFIG") {
     previous = setting.name;
   }
   CHECK(names.size() == 102);     // PgBouncer's, and workers
-  CHECK(settings.size() == 109);  // and the others of Headgate's own
+  CHECK(settings.size() == 110);  // and the others of Headgate's own
   CHECK(out_of_order == 1);       // pool_mode before pool_idle_timeout
 }
 

@@ -1,0 +1,46 @@
+// The audit of one server (protocol/session_audit.h): it hears what a client says, and when that
+// client has gone the server is looked at before anybody else gets it. Owned by the server.
+#pragma once
+
+#include "protocol/session_audit.h"
+#include "protocol/statements.h"
+
+namespace headgate {
+
+class Client;
+class Server;
+
+class ServerAudit {
+ public:
+  explicit ServerAudit(Server& server) : server_(server) {}
+
+  /// It goes to a client, behind whom it is looked at, or not.
+  void begin_lease(bool due);
+  /// It is being lent, and will be looked at.
+  bool due() const { return due_; }
+  /// Its client sends this message.
+  void hear(char tag, View body, const ClientStatements& statements);
+  void lease_over(Client& client);
+
+  /// The SQL of the look.
+  std::string question();
+  void take_row(View body);
+  void failed(View message) { audit_.failed(message); }
+  /// The look is over. True: the server is to be reset and looked at once more.
+  bool over();
+
+ private:
+  SessionAudit::Belief belief() const;
+  bool may_reset() const;
+  void tell(const std::vector<AuditDifference>& differences) const;
+
+  Server& server_;
+  SessionAudit audit_;
+  SessionAudit::Belief belief_;
+  SettingNames in_other_words_;
+  std::vector<AuditDifference> before_;  // the reset
+  bool due_ = false;
+  bool confirms_ = false;
+};
+
+}  // namespace headgate
