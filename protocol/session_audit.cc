@@ -70,6 +70,12 @@ constexpr View of_catalogs =
     "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
     " UNION ALL SELECT 'h',name,'' FROM pg_catalog.pg_cursors WHERE is_holdable";
 
+/// It is about the transaction that the look takes place in.
+bool is_of_transaction(View name) {
+  return name == "transaction_deferrable" || name == "transaction_isolation" ||
+         name == "transaction_read_only";
+}
+
 /// As the server tells a setting that nobody has set.
 bool is_unset(View name, View value) {
   if (name == "role") return value == "none";
@@ -147,6 +153,7 @@ void SessionAudit::row(const std::vector<std::optional<View>>& cells) {
     failure_ = "its answer is too long, or none";
     return;
   }
+  if (kind->kind == setting && is_of_transaction(*cells[1])) return;
   // The first tells: for statement_timeout, what it was before it was stopped.
   const bool unset = kind->kind == setting && is_unset(*cells[1], *cells[2]);
   found_.try_emplace({kind->kind, std::string(*cells[1])},

@@ -154,6 +154,7 @@ void Server::nobody_has_looked() {
 
 // As if nobody had been here.
 void Server::discard_all() {
+  if (!session_.undeferred().empty()) inject("SET default_transaction_deferrable=off");
   inject("DISCARD ALL");
   if (const auto& sql = pool_->settings().entry.connect_query) inject(*sql);
 }

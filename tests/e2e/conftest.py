@@ -50,18 +50,19 @@ def connect_string(server, **extra):
 
 
 @pytest.fixture(scope="module")
-def module_headgates(postgres):
+def module_headgates(request, postgres):
     """As start_headgate, for a module; their servers are in PostgreSQL's database `app`."""
-    yield from _starter(postgres, "app")
+    yield from _starter(request, postgres, "app")
 
 
 @pytest.fixture
-def start_headgate(postgres):
+def start_headgate(request, postgres):
     """start_headgate(pool_mode=..., databases=..., ...) -> a running Headgate, stopped and
-    checked for a clean end after the test. Its database `app` is PostgreSQL's `single`, where
+    checked for a clean end after the test; where that is marked `audited`, no client may
+    have left anything in a server. Its database `app` is PostgreSQL's `single`, where
     nobody else has connections: see count_servers."""
     postgres.end_backends("single")
-    yield from _starter(postgres, "single")
+    yield from _starter(request, postgres, "single")
 
 
 @pytest.fixture
@@ -84,12 +85,14 @@ def count_servers(postgres):
     return lambda user=None: postgres.count_backends("single", user)
 
 
-def _starter(postgres, dbname):
+def _starter(request, postgres, dbname):
     started = []
+    audited = request.node.get_closest_marker("audited") and headgate_module.is_headgate()
+    audit = {"session_audit": "all"} if audited else {}
 
     def start(databases=None, users=None, before_start=None, arguments=(), **settings):
         databases = databases or {"app": connect_string(postgres, dbname=dbname)}
-        pooler = Headgate(databases, users, **settings)
+        pooler = Headgate(databases, users, **{**audit, **settings})
         started.append(pooler)
         if before_start:
             before_start(pooler)
@@ -101,9 +104,13 @@ def _starter(postgres, dbname):
         problems = []
         for pooler in started:
             try:
-                pooler.remove()
+                pooler.stop()
+                leaks = pooler.leaks() if audited and pooler.settings.get("session_state") != "pgbouncer" else []
+                assert not leaks, "a client has left something in a server:\n" + "\n".join(leaks[:10])
             except AssertionError as problem:
                 problems.append(str(problem))
+            finally:
+                pooler.remove()
         assert not problems, "\n".join(problems)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lib.certificates import Authority
 
-pytestmark = pytest.mark.headgate_only
+pytestmark = [pytest.mark.headgate_only, pytest.mark.audited]
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers")
 STORIES = {
     "JDBC": ["java", "-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/postgresql.jar", "Story.java"],

@@ -5,7 +5,7 @@ import pytest
 from lib.messages import bind, close, describe, execute, extended, parse, query, sync
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 KNOWN = "SELECT string_agg(statement, ';') FROM pg_prepared_statements"
 

@@ -8,7 +8,7 @@ import pytest
 from lib.messages import bind, close, describe, execute, extended, flush, parse, query, sync
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = pytest.mark.sanitizers
+pytestmark = [pytest.mark.sanitizers, pytest.mark.audited]
 
 SQL = "SELECT $1::text || '!'"
 

@@ -7,7 +7,7 @@ from lib.messages import bind, close, describe, execute, parse, query, sync
 from lib.processes import wait_until
 from lib.wire import Wire, errors, tags
 
-pytestmark = pytest.mark.sanitizers
+pytestmark = [pytest.mark.sanitizers, pytest.mark.audited]
 
 STALE = "cached plan must not change result type"
 SQL = "SELECT * FROM migrated"

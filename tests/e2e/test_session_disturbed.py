@@ -7,7 +7,7 @@ import pytest
 from lib.messages import query, terminate
 from lib.wire import Wire, errors, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from lib.messages import bind, execute, extended, flush, function_call, message, parse, query, sync, terminate
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 SET_CONFIG = 2078  # pg_proc.oid
 LO_CREAT = 957
@@ -346,7 +346,7 @@ def test_a_cancel_strikes_the_clients_own_request_and_nothing_else(pooler):
 
 
 def test_without_tracked_statements(start_headgate):
-    pooler = start_headgate(pool_mode="transaction", default_pool_size=1, max_prepared_statements=0)
+    pooler = start_headgate(session_audit="off", pool_mode="transaction", default_pool_size=1, max_prepared_statements=0)
     sql = "SELECT set_config('app.x', 'leak', false)"
     for name in ("", "named"):
         with connect(pooler) as wire:
@@ -359,7 +359,7 @@ def test_without_tracked_statements(start_headgate):
 
 
 def test_a_reload_that_begins_to_look_finds_servers_clean(start_headgate):
-    pooler = start_headgate(pool_mode="transaction", default_pool_size=1, session_state="pgbouncer")
+    pooler = start_headgate(session_audit="off", pool_mode="transaction", default_pool_size=1, session_state="pgbouncer")
     with connect(pooler) as wire, connect(pooler) as other:
         wire.query("SET app.x = 'leak'")
         assert other.value(show("app.x")) == "leak"

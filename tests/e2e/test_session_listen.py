@@ -11,7 +11,7 @@ from lib.messages import bind, execute, parse, query, sync
 from lib.processes import wait_until
 from lib.wire import Wire, errors, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 LISTENING = "headgate: listening"
 

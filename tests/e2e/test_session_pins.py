@@ -6,7 +6,7 @@ from lib.messages import bind, execute, extended, parse, query, sync
 from lib.processes import wait_until
 from lib.wire import Wire, errors, first_value
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 PID = "SELECT pg_backend_pid()"
 

@@ -8,7 +8,7 @@ from lib.messages import bind, describe, execute, parse, query, sync
 from lib.processes import wait_until
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 LEAVES = {
     "advisory_lock": "SELECT pg_advisory_lock(4711)",

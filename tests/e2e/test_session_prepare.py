@@ -11,7 +11,7 @@ from lib.messages import bind, close, describe, execute, extended, parse, query,
 from lib.processes import wait_until
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 SERVERS = 3
 OWN = "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements WHERE from_sql"

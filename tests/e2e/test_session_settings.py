@@ -5,7 +5,7 @@ import pytest
 from lib.messages import bind, close, execute, extended, flush, parse, query, sync
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 SERVERS = 3
 
@@ -311,7 +311,7 @@ def test_roles(pooler, roles):
 
 
 def test_a_role_that_is_gone_is_told_and_nothing_runs_without_it(start_headgate, postgres, roles):
-    pooler = start_headgate(pool_mode="transaction", default_pool_size=2)
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
     with postgres.connect() as db:
         db.execute("CREATE ROLE short")
         db.execute("GRANT short TO app")

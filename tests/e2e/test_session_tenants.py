@@ -14,7 +14,7 @@ from lib.messages import bind, execute, extended, parse, query, sync
 from lib.wire import Wire, ServerError, raise_error
 from lib.wire_async import log_in_many
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 CLIENTS, TENANTS, SERVERS = 200, 50, 5
 QUERIES = int(os.environ.get("HEADGATE_TENANT_QUERIES", "10000"))

@@ -6,7 +6,7 @@ import pytest
 
 from lib.wire import Wire
 
-pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers]
+pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers, pytest.mark.audited]
 PID = "SELECT pg_backend_pid()"
 SPELLED = {
     "client_encoding": "utf-8",

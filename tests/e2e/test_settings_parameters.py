@@ -7,7 +7,7 @@ import pytest
 from lib.processes import wait_until
 from lib.wire import ServerError, Wire, errors
 
-pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]  # newer than 1.18
+pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]  # newer than 1.18
 READ_ONLY = "default_transaction_read_only"
 AS_PGBOUNCER = {"session_state": "pgbouncer"}
 

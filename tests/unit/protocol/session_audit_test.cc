@@ -59,6 +59,7 @@ TEST_CASE("session audit: a server that is as it is believed to be has nothing t
               {"s", "app.other", ""},
               {"s", "timezone", "GMT"},
               {"s", "role", "none"},
+              {"s", "transaction_deferrable", "off"},
               {"s", "session_authorization", "app"},
               {"p", "mine", ""},
               {"p", "headgate_7", ""}})
