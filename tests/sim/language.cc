@@ -113,6 +113,7 @@ std::optional<Statement> parse_statement(View text) {
   if (text == "ROLLBACK") return Statement{.kind = Kind::rollback};
   if (text == "select 1") return Statement{.kind = Kind::check};
   if (auto own = parse_listening(text)) return own;
+  if (auto own = parse_audit(text)) return own;
   if (auto prepared = parse_prepared(text)) return prepared;
   if (auto statement = parse_signed(text)) return statement;
   if (auto question = parse_question(text)) return question;

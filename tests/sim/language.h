@@ -38,6 +38,7 @@ struct Statement {
     deallocate,  // a client's, also of a statement of the protocol; or Headgate's own
     secret,      // a function that leaves something in its session, which its text does not tell
     question,    // Headgate's own: what its client has made of the session
+    audit,       // Headgate's own: all that there is in the session
     check,       // Headgate's own: server_check_query
     hear,        // Headgate's own LISTEN, for the client whose number is the size
     unhear,      // Headgate's own UNLISTEN; size 0: *

@@ -376,6 +376,12 @@ std::optional<Statement> parse_question(View text) {
   return in.done() ? std::optional(question) : std::nullopt;
 }
 
+std::optional<Statement> parse_audit(View text) {
+  if (text.starts_with("SELECT 's','statement_timeout',")) return Statement{.kind = Kind::check};
+  if (!text.starts_with("WITH g AS (")) return std::nullopt;
+  return Statement{.kind = Kind::audit, .rows = 1};
+}
+
 std::optional<Statement> parse_listening(View text) {
   if (text == timeouts_of_listener) return Statement{.kind = Kind::check};
   if (text == "UNLISTEN *") return Statement{.kind = Kind::unhear};

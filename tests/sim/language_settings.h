@@ -26,6 +26,8 @@ extern const std::span<const Thing> things;
 const Thing* find_thing(View kind);
 /// What Headgate asks when a transaction is over.
 std::optional<Statement> parse_question(View text);
+/// What it asks when it audits a server: the first part is about its time limits.
+std::optional<Statement> parse_audit(View text);
 /// What Headgate says to have a server listen for others, or listen no more.
 std::optional<Statement> parse_listening(View text);
 /// Headgate may say this for itself.

@@ -45,7 +45,9 @@ void report_crashes() {
 }
 
 void log_into_notes(headgate::LogLevel, std::string_view text) {
-  if (told_now) told_now->world().note("    log: {}", text);
+  if (!told_now) return;
+  told_now->world().note("    log: {}", text);
+  if (text.find("session audit: ") != text.npos) told_now->world().violated("log: {}", text);
 }
 
 bool run_seed(uint64_t seed, bool recording) {

@@ -233,7 +233,7 @@ void Backend::may_take_time(Statement& statement) {
   Dice& dice = host_.world().dice;
   using Kind = Statement::Kind;
   const bool ours = statement.client == 0 &&
-                    (statement.kind == Kind::assign || statement.kind == Kind::question ||
+                    (statement.kind == Kind::assign || statement.kind == Kind::question || statement.kind == Kind::audit ||
                      statement.kind == Kind::prepare || statement.kind == Kind::deallocate);
   if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
 }
@@ -366,6 +366,8 @@ void Backend::execute(const Statement& statement) {
       return discard(statement);
     case Kind::question:
       return answer_question(statement);
+    case Kind::audit:
+      return answer_audit();
     case Kind::check:
       return complete("SELECT 1");
     case Kind::hear:

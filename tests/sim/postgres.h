@@ -78,6 +78,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void reset_reported();
   bool report_changed(const Statement& statement);
   void answer_question(const Statement& statement);
+  void answer_audit();
   std::optional<std::string> not_set_by_session(View names) const;
   void settings_settle(bool committed);
   void check_session(const Statement& statement);

@@ -153,6 +153,24 @@ void Backend::answer_question(const Statement& statement) {
   complete("SELECT 1");
 }
 
+void Backend::answer_audit() {
+  if (status_ != 'I' || owner_ != 0) {
+    host_.world().violated("server {} is audited in a transaction of c{}", process_, owner_);
+  }
+  auto rows = model_.rows_of_audit();
+  for (const auto& [name, value] : values_) {
+    if (values_at_start().at(name) != value) rows.push_back({"s", name, value});
+  }
+  for (const auto& [name, statement] : statements_) rows.push_back({"p", name, ""});
+  for (const auto& [name, client] : stand_ins_) rows.push_back({"p", name, ""});
+  for (const auto& cells : rows) {
+    Bytes row("\0\3", 2);
+    for (const std::string& cell : cells) append_cell(row, cell);
+    say('D', row);
+  }
+  complete(fmt::format("SELECT {}", rows.size()));
+}
+
 // The transaction is over; in it there was nobody but its owner.
 void Backend::settings_settle(bool committed) {
   committed ? model_.commit() : model_.rollback();

@@ -211,6 +211,22 @@ bool SessionModel::is_default(const std::string& name) const {
   return false;
 }
 
+std::vector<std::array<std::string, 3>> SessionModel::rows_of_audit() const {
+  std::vector<std::array<std::string, 3>> rows;
+  for (const auto& [name, value] : now_) {
+    if (!is_default(name)) rows.push_back({"s", name, value});
+  }
+  for (const auto& [name, made] : statements_) rows.push_back({"p", name, ""});
+  for (const auto& [kind, held] : things_) {
+    const View letter = kind == "lock" ? "l" : kind == "cursor" ? "h" : kind == "listen" ? "c" : "t";
+    if (kind == "load") continue;  // no catalog tells
+    for (const auto& [client, times] : held) {
+      rows.push_back({std::string(letter), std::to_string(client), ""});
+    }
+  }
+  return rows;
+}
+
 std::string SessionModel::told() const {
   std::string all;
   for (const Known& one : known) {

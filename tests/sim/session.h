@@ -3,6 +3,7 @@
 // ledger and a client keep one as it must be.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ class SessionModel {
   std::optional<std::string> query_of(View name) const;
   /// One that cannot go to another server, and is none of these.
   bool has_fixed_statement(View but) const;
+  /// Everything, as Headgate's audit asks for it: letter, name and value.
+  std::vector<std::array<std::string, 3>> rows_of_audit() const;
   /// Everything, in words: equal for sessions that nobody can tell from one another.
   std::string told() const;
   /// The content of a row that a statement answers in this session.

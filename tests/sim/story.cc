@@ -105,6 +105,7 @@ std::string Story::choose_settings() {
   const char* policy = choose_policy();
   set("session_state", policy);
   set("link_at_login", modes == 8);
+  set("session_audit", dice.chance(700) ? "off" : dice.chance(500) ? "all" : "sample:3");
   allowances_.shares = modes < 7 || modes == 9;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
