@@ -17,6 +17,7 @@ STORIES = {
     "DBD::Pg": ["perl", "story.pl"],
     "PDO": ["php", "story.php"],
     "ruby-pg": ["ruby", "story.rb"],
+    "psqlODBC": ["/usr/bin/python3", "story_odbc.py"],
     "SQLAlchemy": ["/usr/bin/python3", "story_sqlalchemy.py"],
 }
 PASSWORD = "scram secret"
