@@ -136,14 +136,20 @@ class Marker {
 
   void text(View sql) {
     Statements statements(sql, standard_strings_);
-    size_t count = 0;
+    size_t count = 0;  // but for savepoints, within which a driver may do it
     StatementKind kind = StatementKind::empty;
-    for (; const auto statement = statements.next(); ++count) {
-      kind = statement->kind;
+    bool savepoints = false;
+    while (const auto statement = statements.next()) {
       one(*statement);
+      const bool is_savepoint =
+          statement->kind == StatementKind::savepoint || statement->kind == StatementKind::release;
+      savepoints |= is_savepoint;
+      if (is_savepoint) continue;
+      kind = statement->kind;
+      ++count;
     }
     const bool alone = depth_ == 0 && count == 1 && marks_.statements.size() == 1;
-    marks_.only_prepares = alone && kind == StatementKind::prepare;
+    marks_.only_prepares = alone && !savepoints && kind == StatementKind::prepare;
     marks_.only_deallocates = alone && kind == StatementKind::deallocate;
   }
 

@@ -68,7 +68,8 @@ struct SessionMarks {
   /// Statements that it may make or drop in SQL, by the names that PostgreSQL gives them.
   std::vector<std::string> statements;
   bool prepares = false;  // PREPARE
-  /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else.
+  /// It is one PREPARE, or DEALLOCATE, of the first of these, and nothing else; the latter perhaps
+  /// between SAVEPOINT and RELEASE.
   bool only_prepares = false, only_deallocates = false;
   bool loads = false;  // LOAD
   Pins begins, ends;

@@ -423,10 +423,13 @@ TEST_CASE("session marks: a statement whose name only the server knows pins, or 
 TEST_CASE("session marks: a text that is one PREPARE or DEALLOCATE is known as that") {
   CHECK(session_marks("prepare p as select 1").only_prepares);
   CHECK(session_marks("/* x */ DEALLOCATE p ;").only_deallocates);
+  CHECK(session_marks("SAVEPOINT a;DEALLOCATE \"p\";RELEASE a").only_deallocates);
+  CHECK_FALSE(session_marks("savepoint a; prepare p as select 1; release a").only_prepares);
   CHECK_FALSE(session_marks("prepare p as select 1").only_deallocates);
   for (const View sql : {"deallocate p; select 1", "select 1; deallocate p", "deallocate all",
                          "do 'begin execute $x$deallocate p$x$; end'", "deallocate",
-                         "deallocate p; select '\\'; select '"}) {
+                         "deallocate p; select '\\'; select '", "savepoint a; execute p; release a",
+                         "savepoint a; deallocate p; execute p; release a"}) {
     CHECK_FALSE(session_marks(sql).only_deallocates);
     CHECK_FALSE(session_marks(sql).only_prepares);
   }
