@@ -64,7 +64,7 @@ bool Client::may_be_told() const {
   switch (state_) {
     case ClientState::idle:
     case ClientState::waiting:
-      return true;
+      return !is_deferring();
     case ClientState::active:
       return server_->exchange().clean() && server_->framer().at_boundary();
     default:

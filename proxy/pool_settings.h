@@ -22,6 +22,7 @@ struct PoolSettings {
   /// How many prepared statements a server keeps for its clients; 0: they are not tracked.
   int prepared_statements = 0;
   bool prepare_unnamed = false;
+  bool defer_begin = false;    // in transaction mode
   StatePolicies policies;      // session_policy
   int max_pinned_servers = 0;  // 0: no limit
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
