@@ -52,7 +52,7 @@ enum class ClientState : uint8_t {
 struct DeferredBegin {
   std::string sql;
   Instant since;
-  bool failed = false;  // a request was cancelled while it waited for a server
+  bool failed = false;  // a request of it was cancelled before it could run, say
 };
 
 class Client final : public LinkUser, public Borrower, public HerdMember {
@@ -140,6 +140,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   const DeferredBegin* deferred_begin() const { return deferred_.get(); }
   /// Its server has carried that out.
   void begin_is_answered() { deferred_.reset(); }
+  /// Its server has not, and skips the request behind it. The client was told the error.
+  void begin_has_failed(bool request_ended);
   /// The first time that it is to be warned of a statement of this shape; false as well if there
   /// were very many.
   bool warns_first_of(uint64_t shape);

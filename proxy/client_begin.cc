@@ -6,6 +6,7 @@
 #include "protocol/messages.h"
 #include "proxy/client.h"
 #include "proxy/server.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -70,6 +71,24 @@ void Client::tell_completed(View command) {
 char Client::status_without_server() const {
   if (!deferred_) return 'I';
   return deferred_->failed ? 'E' : 'T';
+}
+
+// As where a statement fails in a transaction; what the client has said behind it is heard next.
+void Client::begin_has_failed(bool request_ended) {
+  if (channels_) {
+    ChannelNames useless;
+    channels_->asked();
+    channels_->answered({}, useless);
+    pool_->subscribers().release(*this, useless);
+    channels_->doubt();
+    pool_->subscribers().release(*this, channels_->settle());
+  }
+  ++pool_->stats().query_count;
+  deferred_->failed = true;
+  discarding_ = !request_ended;
+  if (request_ended) send_ready();
+  relay_over();
+  go_on();
 }
 
 // Idle in a transaction, for whoever looks at it from outside.

@@ -207,6 +207,10 @@ void Relay::asked(char tag, View body) {
   if (row.meaning == Meaning::copy_end) exchange.sent(Asked::copy_end);
   if (row.meaning != Meaning::request) return;
   begin_request();
+  if (begin_ == Begin::sent) {
+    request_ended_ =
+        row.asked == Asked::query || row.asked == Asked::function_call || row.asked == Asked::sync;
+  }
   send_other_request(row.asked, body);
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;

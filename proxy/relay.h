@@ -110,9 +110,14 @@ class Relay {
   /// Answers of the server were looked at.
   void begin_progressed();
   /// This error answers something that Headgate has said.
-  void begin_failed(const ErrorFields& fields);
-  /// The client cannot have its transaction.
+  void begin_failed(const ErrorFields& fields, View body);
+  bool begin_is_refused() const { return begin_ == Begin::refused; }
+  /// Then: all of the request behind it was said.
+  bool request_ended() const;
+  /// Then: the client cannot go on at all.
   const std::optional<Error>& begin_error() const { return begin_error_; }
+  /// A cancel of the request behind it may strike it: that has the same end.
+  bool begin_shares_batch() const;
 
   /// Time is up for something: what to do about it.
   enum class Overdue : uint8_t { nothing, cancel, close };
@@ -245,6 +250,7 @@ class Relay {
   bool fatal_passed_ = false;
   bool in_transaction_ = false;
   Begin begin_;
+  bool request_ended_ = false;  // the one that is sent with it
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
   const bool restores_;  // what the client resets

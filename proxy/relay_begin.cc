@@ -2,7 +2,7 @@
 // server in front of what the client says next, in the same write. It opens a batch that the
 // client's request is a part of: should BEGIN fail, PostgreSQL skips all up to the next Sync,
 // simple queries too, so nothing runs outside of the transaction that its client believes to be in.
-// What comes behind that request waits until BEGIN is answered.
+// What comes behind that request waits until BEGIN is answered: most often with the request itself.
 #include "protocol/frontend.h"
 #include "protocol/messages.h"
 #include "proxy/client.h"
@@ -63,8 +63,7 @@ void Relay::flush_begin() {
 // The server has said something.
 void Relay::begin_progressed() {
   if (begin_ != Begin::sent || server_.exchange().next_is_swallowed()) return;
-  const bool failed = client_.deferred_begin()->failed;
-  if (failed && server_.exchange().status() != TransactionStatus::failed) {
+  if (!begin_shares_batch() && server_.exchange().status() != TransactionStatus::failed) {
     begin_ = Begin::refused;
     begin_error_.emplace(ErrorCode::begin_failed);
     return;
@@ -74,14 +73,42 @@ void Relay::begin_progressed() {
   client_.begin_is_answered();
 }
 
-// It was struck by a time limit of the server, say. Nothing else has run.
-void Relay::begin_failed(const ErrorFields& fields) {
-  if (begin_ != Begin::sent || client_.deferred_begin()->failed) return;
+bool Relay::begin_shares_batch() const {
+  return begin_ == Begin::sent && !client_.deferred_begin()->failed;
+}
+
+// It was struck by a cancel or a time limit, or a server that only reads has no such transactions.
+// The error is the answer to the request behind it, which has not run.
+void Relay::begin_failed(const ErrorFields& fields, View body) {
+  if (!begin_shares_batch()) return;
   begin_ = Begin::refused;
-  begin_error_.emplace(ErrorCode::begin_failed, std::string(fields.message));
-  begin_error_->sqlstate_override = fields.sqlstate;
-  begin_error_->detail = "The transaction that was begun could not be begun on a server.";
   server_.exchange().swallow_all();
+  if (client_.framer().remaining() > 0) {  // nobody knows where that request ends
+    begin_error_.emplace(ErrorCode::begin_failed, std::string(fields.message));
+    begin_error_->sqlstate_override = fields.sqlstate;
+    return;
+  }
+  const bool is_ours = overdue_error_ && fields.sqlstate == "57014";
+  Bytes out(body.data() - header_size, body.size() + header_size);
+  if (is_ours) {
+    out.clear();
+    encode_error_with_detail(out, body, overdue_error_->detail);
+  }
+  client_.link().send(out);
+}
+
+bool Relay::request_ended() const {
+  return held_.empty() ? request_ended_ : held_[0] == frontend::query;
+}
+
+// The client goes on in a transaction that has failed, without this server.
+void Server::refuse_begin() {
+  if (relay_->begin_error()) return part(Error(*relay_->begin_error()));
+  Client& client = relay_->client();
+  const bool ended = relay_->request_ended();
+  client.unlinked();
+  client_left(Leaving::vanished);
+  client.begin_has_failed(ended);
 }
 
 }  // namespace headgate

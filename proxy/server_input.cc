@@ -166,7 +166,7 @@ void Server::feed(View bytes) {
   const bool unasked = dirty_ && (task_ == Task::idle || task_ == Task::listening);
   if (unasked) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
-  if (relay_ && relay_->begin_error()) return part(Error(*relay_->begin_error()));
+  if (relay_ && relay_->begin_is_refused()) return refuse_begin();
   if (relay_) {
     Client& client = relay_->client();
     worker_->outbox().flush();
@@ -235,7 +235,7 @@ bool Server::take_error(View body, Answer answer) {
     if (values_queries_ > 0) {
       keep_values_error(*fields);
     } else if (!fatal) {
-      relay_->begin_failed(*fields);
+      relay_->begin_failed(*fields, body);
     }
     return false;
   }
