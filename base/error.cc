@@ -91,6 +91,7 @@ constexpr ErrorRow error_table[] = {
      "server login failed: none of the server's SASL authentication mechanisms are supported"},
     {ErrorCode::server_protocol, "08P01", "08P01", fatal, "protocol violation by the server"},
     {ErrorCode::invalid_server_parameter, "22023", "08P01", fatal, "invalid server parameter"},
+    {ErrorCode::begin_failed, "25000", "08P01", fatal, "transaction could not be begun"},
     {ErrorCode::statement_mode_transaction, "0A000", "08P01", fatal,
      "transaction blocks not allowed in statement pooling mode"},
     {ErrorCode::database_removed, "57P04", "08P01", fatal, "database removed"},

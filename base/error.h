@@ -79,6 +79,7 @@ enum class ErrorCode : uint8_t {
   server_no_mechanism,
   server_protocol,
   invalid_server_parameter,
+  begin_failed,
   statement_mode_transaction,
   database_removed,
   configuration_changed,

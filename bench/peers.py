@@ -145,5 +145,6 @@ ALL = {
     "direct": direct,
     "untracked": headgate_with(1, "untracked", session_state="pgbouncer"),
     "unnamed": headgate_with(1, "unnamed", prepare_unnamed=1),
+    "deferred": headgate_with(1, "deferred", defer_begin=1),
 }
-USUAL = [name for name in ALL if name not in ("untracked", "unnamed")]
+USUAL = [name for name in ALL if name not in ("untracked", "unnamed", "deferred")]

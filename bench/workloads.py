@@ -3,6 +3,12 @@
 from dataclasses import dataclass, field
 
 FIVE_MB = "SELECT repeat('x', 5 * 1024 * 1024);\n"
+THINK = """\\set account random(1, 100000)
+BEGIN;
+\\sleep 5 ms
+SELECT abalance FROM pgbench_accounts WHERE aid = :account;
+COMMIT;
+"""
 FORTY_MB = "SELECT repeat('x', 40 * 1024 * 1024);\n"
 
 
@@ -37,6 +43,8 @@ ALL = [
              ["-S", "-M", "simple"],
              options="-c app.a=1 -c app.b=2 -c work_mem=5MB -c lock_timeout=30s -c search_path=public"),
     Workload("tpcb", "TPC-B, simple protocol", ["-M", "simple"], sampling=1),
+    Workload("think", "a transaction that thinks for 5 ms before its only statement", script=THINK, clients=64,
+             sampling=1, poolers_only=True),
     Workload("connect", "a connection for each transaction (-C), select-only", ["-S", "-C"], sampling=1),
     Workload("result-5mb", "one row of 5 MB", script=FIVE_MB, clients=4, sampling=1, megabytes=5),
     Workload("result-40mb", "one row of 40 MB", script=FORTY_MB, clients=2, sampling=1, megabytes=40,

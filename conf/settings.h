@@ -127,6 +127,7 @@ struct Settings {
   uint32_t max_packet_size = 2147483647;
   int max_prepared_statements = 200;
   bool prepare_unnamed = false;
+  bool defer_begin = false;
   // TLS: what the words mean is said in proxy/tls/context.h
   SslMode client_tls_sslmode = SslMode::disable;
   std::string client_tls_key_file, client_tls_cert_file, client_tls_ca_file;

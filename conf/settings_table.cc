@@ -230,6 +230,8 @@ constexpr Setting table[] = {
      "Servers of each pool that clients may pin to themselves; 0 = no limit.", or_off},
     {"prepare_unnamed", &S::prepare_unnamed, "0", reload, now,
      "Keep the plans of unnamed statements that come again and again on the servers."},
+    {"defer_begin", &S::defer_begin, "0", reload, now,
+     "Transaction mode: BEGIN takes no server until the first statement of its transaction."},
     {"timeout_action", &S::timeout_action, "cancel", reload, now,
      "When a timeout hits a running query: cancel it, or close the client's connection."},
     {"error_codes", &S::error_codes, "postgres", reload, now,

@@ -42,12 +42,15 @@ void Client::move_to(ClientState state) {
 
 // Only the states that a setting limits have a deadline; the rest costs nothing.
 void Client::rearm() {
-  const auto arm_after = [&](Duration limit) {
-    if (limit.count() > 0) {
-      deadline_.arm(since_ + limit);
+  const auto arm_at = [&](std::optional<Instant> at) {
+    if (at) {
+      deadline_.arm(*at);
     } else if (deadline_.armed()) {
       deadline_.disarm();
     }
+  };
+  const auto arm_after = [&](Duration limit) {
+    arm_at(limit.count() > 0 ? std::optional(since_ + limit) : std::nullopt);
   };
   const Settings& settings = worker_.config().settings;
   switch (state_) {
@@ -59,10 +62,10 @@ void Client::rearm() {
       return arm_after(wait.count() > 0 && (login.count() == 0 || wait < login) ? wait : login);
     }
     case ClientState::idle:
-      return arm_after(timeouts_.idle);
+      if (!is_deferring()) return arm_after(timeouts_.idle);
+      return arm_at(deferred_deadline());
     case ClientState::waiting:
-      if (const auto at = wait_deadline()) return deadline_.arm(*at);
-      return arm_after({});
+      return arm_at(wait_deadline());
     case ClientState::cancel_request:
       return arm_after(settings.cancel_wait_timeout);
     case ClientState::active:
@@ -94,7 +97,7 @@ void Client::on_deadline() {
       if (wait_is_over()) return fail(Error(ErrorCode::query_wait_timeout));
       return fail(Error(ErrorCode::client_login_timeout_server_down));
     case ClientState::idle:
-      return fail(Error(ErrorCode::client_idle_timeout));
+      return fail(is_deferring() ? deferred_overdue() : Error(ErrorCode::client_idle_timeout));
     case ClientState::waiting:
       return waited_long();
     case ClientState::cancel_request:
@@ -219,14 +222,18 @@ void Client::while_idle(View in) {
   if (!input.wants_server) return;
   const size_t there = framer_.held().size() + in.size() - taken;
   const size_t wanted = Relay::bytes_to_begin(input.tag, input.body_size, pool_->settings());
-  if (there >= wanted) return ask_for_server(in.substr(taken));
+  if (there >= wanted) {
+    const bool defers = pool_->settings().defer_begin || is_deferring();
+    if (defers && answer_here(input.tag, input.body_size, in.substr(taken))) return;
+    return ask_for_server(in.substr(taken));
+  }
   wanted_ = wanted - framer_.held().size();
   pending_.append(in.substr(taken));
 }
 
 void Client::send_ready() {
   Bytes ready;
-  encode(ready, backend::ReadyForQuery{'I'});
+  encode(ready, backend::ReadyForQuery{status_without_server()});
   link_.send(ready);
 }
 

@@ -34,6 +34,7 @@ class Worker;
 class WorkerPool;
 struct DatabaseState;
 struct UserState;
+enum class LoneStatement : uint8_t;
 
 enum class ClientState : uint8_t {
   login,           // start-up and authentication
@@ -45,6 +46,13 @@ enum class ClientState : uint8_t {
   admin,           // the console
   cancel_request,  // came only to cancel somebody's query
   closed,
+};
+
+/// A BEGIN that was answered and that no server has heard of yet.
+struct DeferredBegin {
+  std::string sql;
+  Instant since;
+  bool failed = false;  // a request of it was cancelled before it could run, say
 };
 
 class Client final : public LinkUser, public Borrower, public HerdMember {
@@ -128,6 +136,12 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool tell_notifications();
   /// What it has set in its session.
   ClientSession& session() { return session_; }
+  /// Null: none.
+  const DeferredBegin* deferred_begin() const { return deferred_.get(); }
+  /// Its server has carried that out.
+  void begin_is_answered() { deferred_.reset(); }
+  /// Its server has not, and skips the request behind it. The client was told the error.
+  void begin_has_failed(bool request_ended);
   /// The first time that it is to be warned of a statement of this shape; false as well if there
   /// were very many.
   bool warns_first_of(uint64_t shape);
@@ -179,6 +193,16 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void ask_for_server(View request);
   bool awaits_channels_first(View request);
   bool is_refused();
+  // --- transactions that no server knows of: client_begin.cc
+  bool is_deferring() const { return deferred_ != nullptr; }
+  bool answer_here(char tag, uint32_t body_size, View rest);
+  void defer(LoneStatement statement, View sql);
+  void end_deferred(LoneStatement statement);
+  void tell_completed(View command);
+  char status_without_server() const;
+  std::optional<Instant> deferred_deadline() const;
+  Error deferred_overdue() const;
+
   bool may_be_told() const;
   void link_to(Server& server);
   void to_relay(View in);
@@ -226,6 +250,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::unique_ptr<AdminSession> admin_;
   std::unique_ptr<ClientStatements> statements_;
   std::unique_ptr<ClientChannels> channels_;
+  std::unique_ptr<DeferredBegin> deferred_;
   TrackedValues values_;
   ClientSession session_;
   static constexpr size_t most_warnings = 100;

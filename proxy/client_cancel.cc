@@ -35,6 +35,7 @@ void Client::answer_canceled() {
     Bytes out;
     encode_error(out, Error(ErrorCode::query_canceled));
     link_.send(out);
+    if (deferred_) deferred_->failed = true;
     discarding_ = first != frontend::query && first != frontend::function_call;
     if (!discarding_) {
       send_ready();

@@ -61,6 +61,7 @@ void Client::channels_ready() {
 
 // Between two transactions, and never between two parts of an answer.
 bool Client::may_be_told() const {
+  if (is_deferring()) return false;
   switch (state_) {
     case ClientState::idle:
     case ClientState::waiting:

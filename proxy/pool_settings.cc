@@ -64,6 +64,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.prepared_statements = pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
   pool.prepare_unnamed = settings.prepare_unnamed;
   pool.session_audit = settings.session_audit;
+  pool.defer_begin = settings.defer_begin && pool.mode == PoolMode::transaction;
   pool.policies = first_of(user.session_policy, entry.session_policy, settings.session_policy);
   pool.max_pinned_servers =
       first_of(user.max_pinned_servers, entry.max_pinned_servers, settings.max_pinned_servers);

@@ -22,7 +22,8 @@ struct PoolSettings {
   /// How many prepared statements a server keeps for its clients; 0: they are not tracked.
   int prepared_statements = 0;
   bool prepare_unnamed = false;
-  StatePolicies policies;  // session_policy
+  bool defer_begin = false;  // in transaction mode
+  StatePolicies policies;    // session_policy
   AuditRate session_audit;
   int max_pinned_servers = 0;  // 0: no limit
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};

@@ -166,6 +166,7 @@ Relay::Relay(Client& client, Server& server, Instant now)
       server_(server),
       transaction_since_(now),
       written_before_(server.link().stream().written()),
+      begin_(client.deferred_begin() ? Begin::due : Begin::none),
       tracks_statements_(server.replication() == Replication::none &&
                          server.pool().settings().prepared_statements > 0),
       tracks_session_(server.replication() == Replication::none &&
@@ -182,6 +183,7 @@ const PoolSettings& Relay::settings() const { return server_.pool().settings(); 
 size_t Relay::from_client(View in) {
   full_ = false;
   Input input{*this, in};
+  if (begin_ == Begin::due && !send_begin()) return 0;
   if (!held_.empty() && !send_held(input)) return 0;
   const size_t taken = client_.framer().feed(in, input);
   if (client_.framer().broken() && !client_error_) client_error_.emplace(ErrorCode::bad_packet);
@@ -208,6 +210,10 @@ void Relay::asked(char tag, View body) {
   if (row.meaning == Meaning::copy_end) exchange.sent(Asked::copy_end);
   if (row.meaning != Meaning::request) return;
   begin_request();
+  if (begin_ == Begin::sent) {
+    request_ended_ =
+        row.asked == Asked::query || row.asked == Asked::function_call || row.asked == Asked::sync;
+  }
   send_other_request(row.asked, body);
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
@@ -228,6 +234,7 @@ void Relay::begin_request() {
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
   if (server_.may_refuse_values() || awaits_end() || server_.session().unlistening()) return true;
+  if (awaits_begin()) return true;
   const bool by_name = is_about_statements(tag) || (tag == frontend::query && tracks_session_);
   if (!tracks_statements_ || !by_name) return false;
   const ServerStatements& statements = server_.statements();
@@ -246,9 +253,9 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !awaits_end() && !server_.session().unlistening() &&
-         !client_.awaits_channels() && !server_.statements().unsettled() &&
-         !server_.statements().unnamed_is_unsettled();
+         !server_.may_refuse_values() && !awaits_end() && !awaits_begin() &&
+         !server_.session().unlistening() && !client_.awaits_channels() &&
+         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {
@@ -270,6 +277,7 @@ void Relay::query_ended(TransactionStatus status) {
   ++stats.xact_count;
   stats.xact_time += static_cast<uint64_t>((now - transaction_since_).count());
   transaction_since_ = now;
+  deferred_for_ = {};
 }
 
 bool Relay::rewrite_error(View body) {
@@ -308,6 +316,10 @@ bool Relay::untouched() const {
 
 View Relay::replay() const { return server_.replay_memory(); }
 
+bool Relay::held_too_long(Instant now) const {
+  return !held_.empty() && held_until_ <= now && client_.awaits_channels();
+}
+
 void Relay::repeat() {
   repeats_ = false;
   request_failed_ = false;
@@ -334,7 +346,7 @@ std::optional<Instant> Relay::deadline() const {
   consider(query_since_, settings().query_timeout);
   consider(idle_since_, settings().idle_transaction_timeout);
   const bool open = in_transaction_ || query_since_;
-  consider(open ? std::optional(transaction_since_) : std::nullopt, settings().transaction_timeout);
+  consider(open ? std::optional(begun()) : std::nullopt, settings().transaction_timeout);
   return first;
 }
 
@@ -351,8 +363,7 @@ Relay::Overdue Relay::overdue(Instant now) {
     overdue_error_.emplace(ErrorCode::idle_transaction_timeout);
     return Overdue::close;
   }
-  if ((in_transaction_ || query_since_) &&
-      passed(transaction_since_, settings().transaction_timeout)) {
+  if ((in_transaction_ || query_since_) && passed(begun(), settings().transaction_timeout)) {
     overdue_error_.emplace(ErrorCode::transaction_timeout);
     return Overdue::close;
   }

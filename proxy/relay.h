@@ -66,7 +66,7 @@ class Relay {
   /// client is not heard until room_again().
   bool full() const { return full_; }
   /// It was held for too long.
-  bool held_too_long(Instant now) const { return !held_.empty() && held_until_ <= now; }
+  bool held_too_long(Instant now) const;
   bool room_again() const;
 
   // --- told by the server, which reads its messages
@@ -104,6 +104,20 @@ class Relay {
   /// A message that has not been sent yet, because the client is to listen to something.
   View held() const { return held_; }
   bool fatal_was_passed() const { return fatal_passed_; }
+  // --- a BEGIN that came before there was a server: relay_begin.cc
+  /// It is not answered yet, or it has failed.
+  bool begins() const { return begin_ != Begin::none; }
+  /// Answers of the server were looked at.
+  void begin_progressed();
+  /// This error answers something that Headgate has said.
+  void begin_failed(const ErrorFields& fields, View body);
+  bool begin_is_refused() const { return begin_ == Begin::refused; }
+  /// Then: all of the request behind it was said.
+  bool request_ended() const;
+  /// Then: the client cannot go on at all.
+  const std::optional<Error>& begin_error() const { return begin_error_; }
+  /// A cancel of the request behind it may strike it: that has the same end.
+  bool begin_shares_batch() const;
 
   /// Time is up for something: what to do about it.
   enum class Overdue : uint8_t { nothing, cancel, close };
@@ -119,6 +133,11 @@ class Relay {
   void begin_request();
   bool must_wait(char tag) const;
   void keep_for_replay(View bytes);
+  bool send_begin();
+  bool awaits_begin() const;
+  bool waits_for_begin(const SessionMarks& marks);
+  void flush_begin();
+  Instant begun() const { return transaction_since_ - deferred_for_; }
 
   // --- what may stay behind in the session: relay_session.cc
   bool standard_strings() const;
@@ -212,11 +231,13 @@ class Relay {
 
   Client& client_;
   Server& server_;
+  enum class Begin : uint8_t { none, due, sent, refused };
   Instant transaction_since_;
+  Duration deferred_for_{};             // so long it was open before
   std::optional<Instant> query_since_;  // something is running since
   std::optional<Instant> idle_since_;   // idle in transaction since
   std::optional<Instant> grace_until_;  // a cancel of ours is to have worked by then
-  std::optional<Error> client_error_, overdue_error_;
+  std::optional<Error> client_error_, overdue_error_, begin_error_;
   uint64_t written_before_ = 0;
   bool never_read_ = false;
   bool untouched_ = true;   // the server has not answered anything
@@ -228,6 +249,8 @@ class Relay {
   bool full_ = false;
   bool fatal_passed_ = false;
   bool in_transaction_ = false;
+  Begin begin_;
+  bool request_ended_ = false;  // the one that is sent with it
   const bool tracks_statements_;
   const bool tracks_session_, strict_;
   const bool restores_;  // what the client resets

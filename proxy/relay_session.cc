@@ -90,6 +90,7 @@ bool Relay::look_at(char tag, View body) {
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
   if (!marks || listens_first(*marks)) return false;
+  if (tag == frontend::query && waits_for_begin(*marks)) return false;
   const bool whole_query = tag == frontend::query && body.find('\0') + 1 == body.size();
   if (whole_query) stand_in(*marks, tag);
   marks_are_sent(*marks, {});
@@ -179,6 +180,7 @@ void Relay::hold(View message) {
   holds_ = false;
   held_ = message;
   full_ = true;
+  flush_begin();
   held_until_ = client_.worker().now() + channels_patience;
   server_.arm_for_relay();
 }

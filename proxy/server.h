@@ -148,7 +148,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   size_t cancels() const { return cancels_.size(); }
   /// It is busy with what Headgate has asked of it in front of its client's query.
   bool answers_headgate() const {
-    return values_queries_ > 0 || (relay_ && exchange_.next_is_swallowed());
+    if (values_queries_ > 0) return true;
+    return relay_ && exchange_.next_is_swallowed() && !relay_->begin_shares_batch();
   }
   /// How many ReadyForQuery it has sent: tells one query from the next.
   uint64_t ready_count() const { return ready_count_; }
@@ -197,6 +198,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void tell_values(Client& client, const TrackedValues& agreed);
   void keep_values_error(const ErrorFields& fields);
   void fail_values();
+  void refuse_begin();
   bool struck_by_another() const;
   void serve_elsewhere();
   void ask_session();

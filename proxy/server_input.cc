@@ -162,12 +162,14 @@ void Server::feed(View bytes) {
   framer_.feed(bytes, input);
   if (listener_) listener_->flush();
   if (values_failed_) return fail_values();
+  if (relay_ && relay_->begins()) relay_->begin_progressed();
   if (framer_.broken() || broken_ || exchange_.lost()) {
     return lost(loss_reason());
   }
   const bool unasked = dirty_ && (task_ == Task::idle || task_ == Task::listening);
   if (unasked) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
+  if (relay_ && relay_->begin_is_refused()) return refuse_begin();
   if (relay_) {
     Client& client = relay_->client();
     worker_->outbox().flush();
@@ -234,7 +236,11 @@ bool Server::take_error(View body, Answer answer) {
     if (relay_->untouched()) return true;
   }
   if (answer.fate == Fate::swallow) {
-    if (values_queries_ > 0) keep_values_error(*fields);
+    if (values_queries_ > 0) {
+      keep_values_error(*fields);
+    } else if (!fatal) {
+      relay_->begin_failed(*fields, body);
+    }
     return false;
   }
   if (fatal) relay_->fatal_passed();

@@ -40,6 +40,13 @@ def test_the_same_with_plans_for_unnamed_statements(postgres):
     assert not tally.differences, "\n".join(tally.differences)
 
 
+def test_the_same_with_deferred_begin(postgres):
+    with poolers_for(postgres, ("transaction",), defer_begin=1) as ports:
+        tally = Campaign(postgres.port, ports, iter(range(20_000, 20_000 + BLOCK))).run()
+    print(tally)
+    assert not tally.differences, "\n".join(tally.differences)
+
+
 def check(postgres, ports, steps, modes=Program.MODES):
     """The differences of a program that is written out."""
 

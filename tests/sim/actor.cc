@@ -192,7 +192,7 @@ void Actor::check_content(const Expected& expected, View body) {
       if (body == session_.row(statement, expected.row)) return;
       break;
     case 'C':
-      if (body.starts_with("BEGIN")) status_ = 'T';
+      if (body.starts_with("BEGIN") || body.starts_with("START")) status_ = 'T';
       if (body.starts_with("COMMIT") || body.starts_with("ROLLBACK")) status_ = 'I';
       return;
     case 'Z':

@@ -178,16 +178,22 @@ void Actor::ask_simple() {
 
 void Actor::ask_transaction_step() {
   Kind kind = Kind::begin;
-  if (status_ == 'E') kind = Kind::rollback;
+  if (status_ == 'E') {
+    const bool goes_on = requests_left_ > 0 && world_.dice.chance(200);
+    kind = goes_on ? Kind::run : Kind::rollback;
+  }
   if (status_ == 'T') {
     const bool end = requests_left_ <= 0 || world_.dice.chance(300);
     kind = end ? (world_.dice.chance(700) ? Kind::commit : Kind::rollback) : Kind::run;
     if (!end && world_.dice.chance(manners_.prepared)) return ask_prepared_batch();
     if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
   }
-  if (kind == Kind::run && world_.dice.chance(manners_.listening)) return ask_listening();
-  const Statement statement =
-      kind == Kind::run && asks_of_session() ? new_session_statement(true) : new_statement(kind);
+  const bool runs = kind == Kind::run && status_ == 'T';
+  if (runs && world_.dice.chance(manners_.listening)) return ask_listening();
+  Statement statement =
+      runs && asks_of_session() ? new_session_statement(true) : new_statement(kind);
+  const bool of_transaction = kind == Kind::begin || kind == Kind::commit || kind == Kind::rollback;
+  if (of_transaction) statement.spelling = world_.dice.between(0, most_spellings - 1);
   expect(statement, true);
   expected_.push_back({'Z', statement});
   Bytes text = to_text(statement);

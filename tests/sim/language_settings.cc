@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 
@@ -271,6 +272,26 @@ std::string take_exists(Words& in) {
   return kind;
 }
 
+// How each is said, by its spelling.
+constexpr struct {
+  Kind kind;
+  std::array<View, most_spellings> texts;
+} transaction_sql[] = {
+    {Kind::begin,
+     {"BEGIN", "begin work", "START TRANSACTION",
+      "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"}},
+    {Kind::commit, {"COMMIT", "END", "commit work", "COMMIT TRANSACTION"}},
+    {Kind::rollback, {"ROLLBACK WORK", "ABORT", "rollback transaction", "abort work"}}};
+
+std::optional<Statement> parse_transaction(View text) {
+  for (const auto& [kind, texts] : transaction_sql) {
+    const auto found = std::ranges::find(texts, text);
+    if (found == texts.end()) continue;
+    return Statement{.kind = kind, .spelling = static_cast<int>(found - texts.begin())};
+  }
+  return std::nullopt;
+}
+
 constexpr Thing all_things[] = {
     {"temporary", "pg_depend ", "CREATE TEMP TABLE t{} (x int)", "DROP TABLE t{}", true},
     {"cursor", "pg_cursors ", "DECLARE k{} CURSOR WITH HOLD FOR VALUES (1)", "CLOSE k{}", true},
@@ -322,6 +343,15 @@ std::string session_sql(const Statement& statement) {
       const View text = statement.kind == Kind::make ? thing->makes : thing->unmakes;
       return fmt::format(fmt::runtime(text), statement.client);
     }
+    case Kind::begin:
+    case Kind::commit:
+    case Kind::rollback:
+      for (const auto& [kind, texts] : transaction_sql) {
+        if (kind == statement.kind) {
+          return std::string(texts[static_cast<size_t>(statement.spelling)]);
+        }
+      }
+      return "";
     case Kind::secret:
       return "SELECT app_login()" + std::string(static_cast<size_t>(statement.size), ' ');
     default:
@@ -349,7 +379,7 @@ std::optional<Statement> parse_session_sql(View text) {
       text.starts_with("SELECT pg_try_advisory_lock(")) {
     return Statement{.kind = Kind::lock};
   }
-  return std::nullopt;
+  return parse_transaction(text);
 }
 
 std::optional<Statement> parse_question(View text) {

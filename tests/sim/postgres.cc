@@ -191,6 +191,7 @@ void Backend::message(char tag, View body) {
   if (tag == 'd' || tag == 'c' || tag == 'f') return;  // of a COPY that has failed
   if (tag == 'S') return steps_.push_back({Step::Kind::sync});
   if (skipping_) return;
+  if (tag == 'Q') implicit_ = false;  // its errors end with it, though a batch is open
   if (tag == 'Q') return query(body.substr(0, body.size() - 1));
   implicit_ = true;
   switch (tag) {
@@ -235,7 +236,9 @@ void Backend::may_take_time(Statement& statement) {
   const bool ours = statement.client == 0 &&
                     (statement.kind == Kind::assign || statement.kind == Kind::question || statement.kind == Kind::audit ||
                      statement.kind == Kind::prepare || statement.kind == Kind::deallocate);
-  if (ours && host_.busy && dice.chance(200)) statement.milliseconds = dice.between(1, 3);
+  const bool deferred = statement.kind == Kind::begin && implicit_;
+  if ((ours || deferred) && host_.busy && dice.chance(200))
+    statement.milliseconds = dice.between(1, 3);
 }
 
 void Backend::do_step(Step step) {
@@ -327,7 +330,7 @@ void Backend::execute(const Statement& statement) {
       return say('I', {});
     case Kind::begin:
       status_ = 'T';
-      return complete("BEGIN");
+      return complete(statement.spelling == 2 ? "START TRANSACTION" : "BEGIN");
     case Kind::commit:
     case Kind::rollback: {
       const bool failed = status_ == 'E' || statement.kind == Kind::rollback;

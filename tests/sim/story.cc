@@ -106,6 +106,8 @@ std::string Story::choose_settings() {
   set("session_state", policy);
   set("link_at_login", modes == 8);
   set("session_audit", dice.chance(700) ? "off" : dice.chance(500) ? "all" : "sample:3");
+  const bool defers = dice.chance(500);
+  set("defer_begin", defers);
   allowances_.shares = modes < 7 || modes == 9;
   const int size = dice.between(1, 4);
   const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
@@ -132,8 +134,9 @@ std::string Story::choose_settings() {
   set("server_connect_timeout", dice.between(2, 15));
   set("cancel_wait_timeout", dice.between(1, 10));
   ini += choose_timeouts();
-  title_ += fmt::format("; {} mode, {}, {} workers, {} servers{}", mode, policy, workers_,
-                        limits_.pool, passwords_.describe());
+  title_ += fmt::format("; {} mode{}, {}, {} workers, {} servers{}", mode,
+                        defers ? " with deferred BEGIN" : "", policy, workers_, limits_.pool,
+                        passwords_.describe());
   return ini;
 }
 
