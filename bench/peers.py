@@ -81,8 +81,7 @@ class Pooler(Peer):
         self._pooler = Headgate(
             {"app": {"host": "127.0.0.1", "port": postgres.port, "dbname": "app"}},
             program=program,
-            pool_mode="transaction",
-            default_pool_size=options.pool_size,
+            **{"pool_mode": "transaction", "default_pool_size": options.pool_size, **extra},
             max_client_conn=options.idle + 1000,
             listen_backlog=4096,
             client_tls_sslmode="prefer",
@@ -91,7 +90,6 @@ class Pooler(Peer):
             server_tls_sslmode="disable",
             log_connections=0,
             log_disconnections=0,
-            **extra,
         ).start()
         super().__init__(name, self._pooler.port, self._pooler.pid)
 
@@ -124,8 +122,15 @@ def haproxy(postgres, _options):
     return Program("haproxy", port, [program, "-db", "-f", config], directory)
 
 
-def pgbouncer(postgres, options):
-    return Pooler("pgbouncer", shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", postgres, options)
+BY_SESSION = {"pool_mode": "session", "default_pool_size": 150}
+
+
+def pgbouncer_with(name, **settings):
+    def start(postgres, options):
+        program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        return Pooler(name, program, postgres, options, **settings)
+
+    return start
 
 
 def headgate_with(workers, name=None, **settings):
@@ -138,7 +143,7 @@ def headgate_with(workers, name=None, **settings):
 ALL = {
     "headgate-1": headgate_with(1),
     "headgate-2": headgate_with(2),
-    "pgbouncer": pgbouncer,
+    "pgbouncer": pgbouncer_with("pgbouncer"),
     "relay": relay_with(1),
     "relay-2": relay_with(2),
     "haproxy": haproxy,
@@ -146,5 +151,8 @@ ALL = {
     "untracked": headgate_with(1, "untracked", session_state="pgbouncer"),
     "unnamed": headgate_with(1, "unnamed", prepare_unnamed=1),
     "deferred": headgate_with(1, "deferred", defer_begin=1),
+    "session": headgate_with(1, "session", **BY_SESSION),
+    "pgbouncer-session": pgbouncer_with("pgbouncer-session", **BY_SESSION),
 }
-USUAL = [name for name in ALL if name not in ("untracked", "unnamed", "deferred")]
+SPECIAL = ("untracked", "unnamed", "deferred", "session", "pgbouncer-session")
+USUAL = [name for name in ALL if name not in SPECIAL]

@@ -29,8 +29,16 @@ def latency(value):
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
+def pgbouncer_of(medians):
+    """Where it cannot do the work by the transaction, it does it by the session."""
+    by_transaction = medians.get("pgbouncer")
+    cannot = not by_transaction or by_transaction.failure
+    return "pgbouncer-session" if cannot and "pgbouncer-session" in medians else "pgbouncer"
+
+
 def row_of(name, medians):
     sample = medians[name]
+    pgbouncer = pgbouncer_of(medians)
     if sample.failure:
         return [name, f"fails: {sample.failure}"] + [""] * 9
     has_process = sample.rss_mb > 0
@@ -41,9 +49,9 @@ def row_of(name, medians):
         latency(sample.p95),
         latency(sample.p99),
         f"{sample.cpu:.2f}" if has_process else "-",
-        ratio(medians, name, "pgbouncer"),
+        ratio(medians, name, pgbouncer),
         ratio(medians, name, "relay"),
-        ratio(medians, name, "pgbouncer", "p99"),
+        ratio(medians, name, pgbouncer, "p99"),
         f"{sample.postgres_cpu:.1f}",
         f"{sample.rss_mb:.1f}" if has_process else "-",
     ]

@@ -9,6 +9,12 @@ BEGIN;
 SELECT abalance FROM pgbench_accounts WHERE aid = :account;
 COMMIT;
 """
+PIPELINE = "".join(
+    ["\\startpipeline\n"]
+    + [f"\\set account{n} random(1, 100000)\n" for n in range(10)]
+    + [f"SELECT abalance FROM pgbench_accounts WHERE aid = :account{n};\n" for n in range(10)]
+    + ["\\endpipeline\n"]
+)
 FORTY_MB = "SELECT repeat('x', 40 * 1024 * 1024);\n"
 
 
@@ -39,6 +45,7 @@ ALL = [
     Workload("select-simple", "select-only, simple protocol", ["-S", "-M", "simple"]),
     Workload("select-extended", "select-only, extended protocol", ["-S", "-M", "extended"]),
     Workload("select-prepared", "select-only, prepared statements", ["-S", "-M", "prepared"]),
+    Workload("pipeline-prepared", "a pipeline of ten prepared selects", ["-M", "prepared"], script=PIPELINE),
     Workload("select-settings", "select-only, simple protocol, by clients that have 5 settings of their own",
              ["-S", "-M", "simple"],
              options="-c app.a=1 -c app.b=2 -c work_mem=5MB -c lock_timeout=30s -c search_path=public"),

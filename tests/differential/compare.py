@@ -19,9 +19,12 @@ ALLOWED = {
                    "belongs to what, and ends the connection with a FATAL error: see protocol/exchange.h.",
     "first in COPY": "If the first of that is about a statement, Headgate may have put a message in front of it, and "
                      "the server's error tells the type of that one.",
+    "25P02": "In a transaction that has failed it may be a Parse of Headgate's own that is refused, in front of the "
+             "Bind that needs it: the same error, from another function of the server.",
 }  # fmt: skip
 
 FIRST_IN_COPY = re.compile(rb"(unexpected message type 0x)[0-9A-F]{2}(?= during COPY)")
+WHERE_FAILED = re.compile(rb"(?<=\x00)(?:L\d+|R(?:exec_parse|exec_bind)_message)(?=\x00)")
 CONTEXT = 3  # messages shown in front of the first difference
 
 
@@ -51,6 +54,8 @@ def _body(kind, body, tag, neutral):
         return bytes(4) + body[4:]
     if kind == "E":
         body = FIRST_IN_COPY.sub(rb"\1..", body)
+        if b"\x00C25P02\x00" in body:
+            body = WHERE_FAILED.sub(b"", body)
     return body.replace(tag, neutral) if tag in body else body
 
 
