@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from lib.certificates import Authority
+from lib.headgate import REPOSITORY
 
 pytestmark = [pytest.mark.headgate_only, pytest.mark.audited]
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers")
@@ -17,9 +18,17 @@ STORIES = {
     "DBD::Pg": ["perl", "story.pl"],
     "PDO": ["php", "story.php"],
     "ruby-pg": ["ruby", "story.rb"],
+    "node-postgres": ["node", "story.js"],
     "psqlODBC": ["/usr/bin/python3", "story_odbc.py"],
     "SQLAlchemy": ["/usr/bin/python3", "story_sqlalchemy.py"],
 }
+# `./dev test` installs it from npm's registry; without that it is left out.
+NODE_MODULES = os.path.join(REPOSITORY, "build/node/node_modules")
+DRIVERS = [
+    pytest.param(driver, marks=pytest.mark.skipif(
+        driver == "node-postgres" and not os.path.exists(NODE_MODULES), reason="npm's registry could not be reached"))
+    for driver in STORIES
+]
 PASSWORD = "scram secret"
 PARALLEL = 4
 tables = itertools.count()  # each story has one of its own
@@ -29,6 +38,7 @@ def start_story(driver, port, tls="disable"):
     environment = {
         **os.environ, "LC_ALL": "C.UTF-8", "PGHOST": "127.0.0.1", "PGPORT": str(port), "PGDATABASE": "app",
         "PGUSER": "scram_user", "PGPASSWORD": PASSWORD, "PGSSLMODE": tls,
+        "NODE_PATH": NODE_MODULES,
     }  # fmt: skip
     return subprocess.Popen(
         [*STORIES[driver], f"story{next(tables)}"], cwd=HERE, env=environment,
@@ -60,13 +70,13 @@ def start(start_headgate, postgres):
     def started(**settings):
         return start_headgate(
             {"app": f"host=127.0.0.1 port={postgres.port} dbname=app"},
-            default_pool_size=2, auth_type="scram-sha-256", userlist={"scram_user": PASSWORD}, **settings,
+            auth_type="scram-sha-256", userlist={"scram_user": PASSWORD}, **{"default_pool_size": 2, **settings},
         )  # fmt: skip
 
     return started
 
 
-@pytest.mark.parametrize("driver", STORIES)
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_story_over_tls(start, directly, driver):
     with Authority() as authority:
         server = authority.issue("pooler", "IP:127.0.0.1")
@@ -77,10 +87,11 @@ def test_a_story_over_tls(start, directly, driver):
         assert ending_of(start_story(driver, pooler.port, tls="require")) == directly(driver)
 
 
-@pytest.mark.parametrize("driver", STORIES)
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_stories_side_by_side(start, directly, driver, mode):
     """More clients than servers: each finds its own statements, settings and rows."""
-    pooler = start(pool_mode=mode, workers=2)
+    holds_several = driver == "node-postgres" and mode == "session"  # connections at once, each its server
+    pooler = start(pool_mode=mode, workers=2, default_pool_size=5 * PARALLEL if holds_several else 2)
     stories = [start_story(driver, pooler.port) for _ in range(PARALLEL)]
     assert {ending_of(story) for story in stories} == {directly(driver)}
