@@ -268,6 +268,8 @@ void Relay::query_ended(TransactionStatus status) {
   // A cancel of ours may strike the next query of a pipeline instead.
   if (server_.exchange().over() && server_.cancels() == 0) overdue_error_.reset();
   if (!server_.exchange().over()) query_since_ = now;
+  // Before Headgate asks something itself, for which nothing of the client's need wait.
+  if (server_.exchange().over()) forgetting_ = false;
   in_transaction_ = status != TransactionStatus::idle;
   restore_settings(std::exchange(request_failed_, false));
   if (in_transaction_) {

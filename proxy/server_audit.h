@@ -26,6 +26,9 @@ class ServerAudit {
   std::string question();
   void take_row(View body);
   void failed(View message) { audit_.failed(message); }
+  /// The connection has come to its end in the middle of it.
+  void ended() { ended_ = true; }
+  bool has_ended() const { return ended_; }
   /// The look is over. True: the server is to be reset and looked at once more.
   bool over();
 
@@ -41,6 +44,7 @@ class ServerAudit {
   std::vector<AuditDifference> before_;  // the reset
   bool due_ = false;
   bool confirms_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace headgate

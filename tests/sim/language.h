@@ -56,7 +56,7 @@ struct Statement {
   /// What a question asks, in the order of its columns: "=name" for a setting's value, "?name"
   /// whether it is at its default, "@name" for a statement's text, "!name" whether there is
   /// anything of a kind that pins, "!prepared:name,..." the same but for these, "&" what is
-  /// listened to.
+  /// listened to. The names that an audit asks for.
   std::vector<std::string> columns{};
 };
 /// How many spellings a statement that sets something has.

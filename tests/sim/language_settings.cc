@@ -409,7 +409,13 @@ std::optional<Statement> parse_question(View text) {
 std::optional<Statement> parse_audit(View text) {
   if (text.starts_with("SELECT 's','statement_timeout',")) return Statement{.kind = Kind::check};
   if (!text.starts_with("WITH g AS (")) return std::nullopt;
-  return Statement{.kind = Kind::audit, .rows = 1};
+  Statement audit{.kind = Kind::audit, .rows = 1};
+  Words in{text.substr(text.find("unnest(ARRAY[") + View("unnest(ARRAY[").size())};
+  while (in.good && !in.take("]")) {
+    audit.columns.push_back(in.string());
+    in.take(",");
+  }
+  return in.good ? std::optional(audit) : std::nullopt;
 }
 
 std::optional<Statement> parse_listening(View text) {

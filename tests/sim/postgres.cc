@@ -40,7 +40,7 @@ const Backend* Postgres::find(int process) const {
 size_t Postgres::sessions(const std::string& database, const std::string& user) const {
   size_t count = 0;
   for (const auto& backend : backends_) {
-    count += !backend->gone() && backend->session() && !backend->frozen() &&
+    count += !backend->gone() && backend->session() && !backend->lags() &&
              (database.empty() || backend->database() == database) &&
              (user.empty() || backend->user() == user);
   }
@@ -84,6 +84,7 @@ void Backend::hear() {
   if (gone_) return;
   tell_notified();
   flush();
+  lags_ &= working_.has_value();
   if (end_->at_end() && !working_) close();
 }
 
@@ -139,6 +140,7 @@ void Backend::freeze(Duration time) {
   host_.ledger().fault(host_.ledger().server_faults);
   World& world = host_.world();
   frozen_until_ = world.now() + time;
+  lags_ = true;
   world.after(time + microseconds(1), [weak = weak_from_this()] {
     if (const auto still = weak.lock()) still->hear();
   });
@@ -234,8 +236,9 @@ void Backend::may_take_time(Statement& statement) {
   Dice& dice = host_.world().dice;
   using Kind = Statement::Kind;
   const bool ours = statement.client == 0 &&
-                    (statement.kind == Kind::assign || statement.kind == Kind::question || statement.kind == Kind::audit ||
-                     statement.kind == Kind::prepare || statement.kind == Kind::deallocate);
+                    (statement.kind == Kind::assign || statement.kind == Kind::question ||
+                     statement.kind == Kind::audit || statement.kind == Kind::prepare ||
+                     statement.kind == Kind::deallocate);
   const bool deferred = statement.kind == Kind::begin && implicit_;
   if ((ours || deferred) && host_.busy && dice.chance(200))
     statement.milliseconds = dice.between(1, 3);
@@ -370,7 +373,7 @@ void Backend::execute(const Statement& statement) {
     case Kind::question:
       return answer_question(statement);
     case Kind::audit:
-      return answer_audit();
+      return answer_audit(statement);
     case Kind::check:
       return complete("SELECT 1");
     case Kind::hear:

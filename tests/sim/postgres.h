@@ -34,6 +34,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   bool gone() const { return gone_; }
   bool session() const { return started_; }  // not a cancel request, nor silent
   bool frozen() const;
+  /// It is frozen, or was, and has yet to deal with what came meanwhile.
+  bool lags() const { return lags_; }
   const std::string& database() const { return database_; }
   const std::string& user() const { return user_; }
   int process() const { return process_; }
@@ -78,7 +80,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void reset_reported();
   bool report_changed(const Statement& statement);
   void answer_question(const Statement& statement);
-  void answer_audit();
+  void answer_audit(const Statement& statement);
   std::optional<std::string> not_set_by_session(View names) const;
   void settings_settle(bool committed);
   void check_session(const Statement& statement);
@@ -113,6 +115,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   int copied_ = 0;
   bool copy_simple_ = false, copy_last_ = false;
   Instant frozen_until_{};
+  bool lags_ = false;
   uint64_t work_ = 0;  // tells one piece of work from the next
   std::string database_, user_;
   int owner_ = 0;  // the client whose transaction or batch it is
@@ -135,7 +138,7 @@ class Postgres {
   World& world() { return world_; }
   Ledger& ledger() { return ledger_; }
   const Address& address() const { return address_; }
-  /// Processes that serve a session, frozen ones left out.
+  /// Processes that serve a session, but for those that lag: they see late that it has ended.
   size_t sessions(const std::string& database, const std::string& user) const;
   std::vector<Backend*> backends();
   /// Null: it is gone.

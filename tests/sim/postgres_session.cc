@@ -153,7 +153,7 @@ void Backend::answer_question(const Statement& statement) {
   complete("SELECT 1");
 }
 
-void Backend::answer_audit() {
+void Backend::answer_audit(const Statement& statement) {
   if (status_ != 'I' || owner_ != 0) {
     host_.world().violated("server {} is audited in a transaction of c{}", process_, owner_);
   }
@@ -161,7 +161,10 @@ void Backend::answer_audit() {
   for (const auto& [name, value] : values_) {
     if (values_at_start().at(name) != value) rows.push_back({"s", name, value});
   }
-  for (const auto& [name, statement] : statements_) rows.push_back({"p", name, ""});
+  for (const std::string& name : statement.columns) {
+    if (const auto value = model_.value(name)) rows.push_back({"s", name, *value});
+  }
+  for (const auto& [name, prepared] : statements_) rows.push_back({"p", name, ""});
   for (const auto& [name, client] : stand_ins_) rows.push_back({"p", name, ""});
   for (const auto& cells : rows) {
     Bytes row("\0\3", 2);

@@ -218,7 +218,10 @@ std::vector<std::array<std::string, 3>> SessionModel::rows_of_audit() const {
   }
   for (const auto& [name, made] : statements_) rows.push_back({"p", name, ""});
   for (const auto& [kind, held] : things_) {
-    const View letter = kind == "lock" ? "l" : kind == "cursor" ? "h" : kind == "listen" ? "c" : "t";
+    const View letter = kind == "lock"     ? "l"
+                        : kind == "cursor" ? "h"
+                        : kind == "listen" ? "c"
+                                           : "t";
     if (kind == "load") continue;  // no catalog tells
     for (const auto& [client, times] : held) {
       rows.push_back({std::string(letter), std::to_string(client), ""});
