@@ -313,6 +313,22 @@ def test_nobody_is_told_of_the_time_limit_of_another(pooler, postgres):
         assert hasty.value("SHOW statement_timeout") == "1ms"
 
 
+def test_a_batch_that_comes_in_two_pieces_behind_discard_all_is_answered(pooler, postgres):
+    """Between the pieces Headgate asks what is left, which takes as long as the view is locked."""
+    with connect(pooler, options="-c work_mem=7MB") as wire, postgres.connect("app") as db:
+        wire.query("SELECT 1")
+        db.autocommit = False
+        db.execute("LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE")
+        batch = b"".join([parse(show("work_mem")), bind(), execute(), sync()])
+        wire.send(query("DISCARD ALL"), batch[:8])
+        wire.read_until()
+        time.sleep(0.3)
+        wire.send(batch[8:])
+        time.sleep(0.1)
+        db.rollback()
+        assert first_value(wire.read_until()) == "7MB"
+
+
 def test_a_deferrable_client_keeps_nobody_waiting(pooler, postgres):
     with connect(pooler) as wire, connect(pooler) as other, postgres.connect() as db:
         other.query("SET search_path = a, public")
