@@ -84,6 +84,8 @@ class Exchange {
   bool copying_in() const { return copy_ == Copy::in; }
   /// Extended-protocol messages were sent that no Sync has followed yet.
   bool batch_open() const { return batch_open_; }
+  /// One of them has failed, and all that is sent up to the next Sync does nothing.
+  bool skipping() const { return skipping_; }
   /// A ReadyForQuery is owed: status() may not be the last word.
   bool ready_owed() const { return entries_through_ready() > 0; }
   /// The answer that is expected next was asked for by Headgate, not by the client.

@@ -41,9 +41,11 @@ bool Relay::send_begin() {
   return true;
 }
 
-// The request that shares its batch was sent, or is held, or BEGIN has a batch of its own.
+// The request that shares its batch was sent, or is held, or BEGIN has a batch of its own; or its
+// error is on the way, and would swallow what is sent now.
 bool Relay::awaits_begin() const {
-  return begin_ == Begin::sent && (!server_.exchange().batch_open() || !held_.empty());
+  const Exchange& exchange = server_.exchange();
+  return begin_ == Begin::sent && (!exchange.batch_open() || exchange.skipping() || !held_.empty());
 }
 
 // In front of some queries goes a batch of ours, whose end would be the end of the skipping.

@@ -162,7 +162,9 @@ void Server::feed(View bytes) {
   framer_.feed(bytes, input);
   if (listener_) listener_->flush();
   if (values_failed_) return fail_values();
-  if (relay_ && relay_->begins()) relay_->begin_progressed();
+  // An error is counted by its header, and says only at its end whether BEGIN has failed.
+  const bool is_torn = !framer_.at_boundary() && answer_.fate == Fate::swallow;
+  if (relay_ && relay_->begins() && !is_torn) relay_->begin_progressed();
   if (framer_.broken() || broken_ || exchange_.lost()) {
     return lost(loss_reason());
   }

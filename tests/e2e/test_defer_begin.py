@@ -577,10 +577,12 @@ def test_shutdown_does_not_wait_for_it(start):
 
 
 class Refuses(FakeServer):
-    """Its first BEGIN fails; what follows is skipped up to Sync, as PostgreSQL does it."""
+    """Its first BEGIN fails; what follows is skipped up to Sync, as PostgreSQL does it. `torn_at`: an error comes in two
+    pieces, the first of this size."""
 
-    def __init__(self):
+    def __init__(self, torn_at=None):
         super().__init__()
+        self._torn_at = torn_at
         self.heard = []
         self.begun = 0
 
@@ -597,6 +599,10 @@ class Refuses(FakeServer):
                 elif skipping:
                     continue
                 answer, status, skipping = self._answer_to(said, status)
+                if self._torn_at and answer[:1] == b"E":
+                    connection.sendall(answer[: self._torn_at])
+                    time.sleep(0.1)
+                    answer = answer[self._torn_at :]
                 connection.sendall(answer)
 
     def _answer_to(self, said, status):
@@ -621,10 +627,11 @@ def refusal(sqlstate):
     return message("E", f"SERROR\0VERROR\0C{sqlstate}\0Mrefused by {sqlstate}\0\0".encode())
 
 
+@pytest.mark.parametrize("torn_at", [None, 3, 5, 20], ids=lambda size: f"torn at {size}" if size else "whole")
 @pytest.mark.parametrize("how", ["simple", "extended", "flushed"])
-def test_a_begin_that_fails_fails_the_transaction(start_headgate, how):
+def test_a_begin_that_fails_fails_the_transaction(start_headgate, how, torn_at):
     """Whatever stands behind it is skipped, and the client does not go on outside of its transaction."""
-    with Refuses() as server:
+    with Refuses(torn_at) as server:
         pooler = start_headgate({"app": {"host": "127.0.0.1", "port": server.port, "dbname": "single"}},
                                 pool_mode="transaction", default_pool_size=1, server_tls_sslmode="disable", defer_begin=1)  # fmt: skip
         with connect(pooler) as wire:
