@@ -129,7 +129,7 @@ async def run(pooler, seed, hidden_ways):
 
 def tenants_over(start_headgate, policy, hidden_ways, capsys):
     pooler = start_headgate(pool_mode="transaction", default_pool_size=SERVERS, max_client_conn=CLIENTS + 10,
-                            session_state=policy)  # fmt: skip
+                            session_state=policy, session_audit="sample:20")  # fmt: skip
     with Wire(pooler.port).login() as wire:
         for sql in SCHEMA:
             wire.query(sql)
