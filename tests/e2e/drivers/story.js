@@ -1,5 +1,5 @@
-// A session of node-postgres, with named statements as pg-promise and Prisma's adapter use them: prints what it
-// sees. ../test_drivers.py compares that with a direct connection.
+// A session of node-postgres, with named statements and without: prints what it sees. ../test_drivers.py compares that
+// with a direct connection.
 const { Client, Pool } = require("pg");
 
 const table = process.argv[2];
