@@ -527,4 +527,6 @@ std::string quote_setting(View name) {
   return quoted + '"';
 }
 
+std::string no_time_limit_sql() { return set_to(statement_timeout, "0"); }
+
 }  // namespace headgate

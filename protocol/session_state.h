@@ -211,4 +211,7 @@ std::string quote_dollar(View text);
 /// A setting's name, of one or more parts, as SQL: "app"."user".
 std::string quote_setting(View name);
 
+/// SET statement_timeout to none.
+std::string no_time_limit_sql();
+
 }  // namespace headgate

@@ -212,6 +212,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void test_over();
   bool must_audit() const;
   void look();
+  void look_in_time();
+  void reset_and_look();
   void part(const Error& error);
   void finish_relay();
   void finish_auth_query();

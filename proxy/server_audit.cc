@@ -16,6 +16,7 @@ namespace headgate {
 void ServerAudit::begin_lease(bool due) {
   due_ = due;
   confirms_ = false;
+  strikes_ = 0;
   audit_.forget_texts();
 }
 
@@ -71,6 +72,7 @@ SessionAudit::Belief ServerAudit::belief() const {
 }
 
 std::string ServerAudit::question() {
+  struck_ = false;
   belief_ = belief();
   return audit_.question(belief_, server_.session().undeferred());
 }
@@ -79,6 +81,13 @@ void ServerAudit::take_row(View body) {
   const auto row = decode<backend::DataRow>(body);
   if (row) audit_.row({row->values.begin(), row->values.end()});
 }
+
+void ServerAudit::failed(const ErrorFields& fields) {
+  struck_ = fields.sqlstate == "57014";
+  audit_.failed(fields.message);
+}
+
+bool ServerAudit::looks_again() { return struck_ && ++strikes_ < most_strikes; }
 
 // A client that counts on what PgBouncer leaves it is not to lose that.
 bool ServerAudit::may_reset() const {

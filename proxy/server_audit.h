@@ -2,6 +2,7 @@
 // client has gone the server is looked at before anybody else gets it. Owned by the server.
 #pragma once
 
+#include "protocol/error_fields.h"
 #include "protocol/session_audit.h"
 #include "protocol/statements.h"
 
@@ -25,14 +26,18 @@ class ServerAudit {
   /// The SQL of the look.
   std::string question();
   void take_row(View body);
-  void failed(View message) { audit_.failed(message); }
+  void failed(const ErrorFields& fields);
   /// The connection has come to its end in the middle of it.
   void ended() { ended_ = true; }
   bool has_ended() const { return ended_; }
+  /// A time limit has struck it, so that it has not been; not too often yet.
+  bool looks_again();
   /// The look is over. True: the server is to be reset and looked at once more.
   bool over();
 
  private:
+  static constexpr int most_strikes = 5;
+
   SessionAudit::Belief belief() const;
   bool may_reset() const;
   void tell(const std::vector<AuditDifference>& differences) const;
@@ -45,6 +50,8 @@ class ServerAudit {
   bool due_ = false;
   bool confirms_ = false;
   bool ended_ = false;
+  bool struck_ = false;
+  int strikes_ = 0;
 };
 
 }  // namespace headgate

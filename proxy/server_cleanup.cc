@@ -145,6 +145,19 @@ void Server::look() {
   inject(audit_->question());
 }
 
+// The client before has left a limit that has struck the look: whoever is next has his own set.
+void Server::look_in_time() {
+  inject(no_time_limit_sql());
+  session_.touch("statement_timeout");
+  look();
+}
+
+void Server::reset_and_look() {
+  task_ = Task::reset;
+  arm(worker_->now() + cleanup_time);
+  discard_all();
+}
+
 // What was said in session mode, or with session_state = pgbouncer, counts when a reload changes
 // that.
 void Server::nobody_has_looked() {
@@ -160,16 +173,16 @@ void Server::discard_all() {
 }
 
 void Server::test_over() {
+  if (dirty_) return close("idle server got dirty");
   // An audit tells of its failures itself.
   const bool failed = injected_failed_ && (task_ != Task::audit || audit_->has_ended());
   if (failed || !exchange_.clean()) {
     return close(task_ == Task::reset ? "reset query failed" : "test query failed");
   }
   if (task_ == Task::reset && must_audit()) return look();
-  if (task_ == Task::audit && audit_->over()) {
-    task_ = Task::reset;
-    arm(worker_->now() + cleanup_time);
-    return discard_all();
+  if (task_ == Task::audit) {
+    if (audit_->looks_again()) return look_in_time();
+    if (audit_->over()) return reset_and_look();
   }
   arm(std::nullopt);
   task_ = Task::idle;

@@ -224,7 +224,7 @@ bool Server::take_error(View body, Answer answer) {
   if (fatal && relay_) last_words_.assign(body.data() - header_size, body.size() + header_size);
   if (!relay_) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
-    if (task_ == Task::audit) fatal ? audit_->ended() : audit_->failed(fields->message);
+    if (task_ == Task::audit) fatal ? audit_->ended() : audit_->failed(*fields);
     if (fatal || task_ == Task::connect_query)
       log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
     return false;

@@ -19,7 +19,7 @@ void Server::give_values(Client& client) {
   const bool tracks = pool_->settings().tracks_sessions();
   if (tracks && session_.must_be_discarded_for(client.id())) {
     // It may be the other client's, and short.
-    say_value("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
+    say_value(no_time_limit_sql());
     say_value("DISCARD ALL");
     if (const auto& sql = pool_->settings().entry.connect_query) say_value(*sql);
     session_.discarded(nullptr, false);
@@ -53,7 +53,7 @@ void Server::say_value(View sql) {
 // One may be gone, unseen: each is a query of its own, whose error is taken for that.
 void Server::drop_statements(const std::vector<std::string>& names) {
   if (session_.has_time_limit()) {
-    say_value("SET " + quote_setting("statement_timeout") + "=" + quote_dollar("0") + ";");
+    say_value(no_time_limit_sql());
     session_.touch("statement_timeout");
   }
   const std::string first(session_.undeferred());

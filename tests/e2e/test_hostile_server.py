@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from lib.fake_server import GOOD_ANSWER, LOGIN, READY, FakeServer
+from lib.fake_server import GOOD_ANSWER, LOGIN, READY, AnsweringServer, FakeServer
 from lib.messages import message, query, startup
 from lib.wire import Closed, Wire, errors
 
@@ -134,3 +134,56 @@ def test_random_answers(start_behind):
                 wire.read_to_end()
             check_good_database(pooler)
             pooler.remove()
+
+
+def error(severity, sqlstate, text):
+    fields = b"S" + severity + b"\0V" + severity + b"\0C" + sqlstate + b"\0M" + text + b"\0\0"
+    return message("E", fields)
+
+
+@pytest.mark.headgate_only  # PgBouncer 1.18 gives it to the client
+def test_last_words_behind_a_check_are_heard_in_time(start_behind):
+    """A server that has had its say, and has not closed the connection yet, is of no use."""
+
+    ended = []
+
+    def answer_to(number, data):
+        if number in ended:
+            raise ConnectionError
+        if number > 1 or b"check" not in data:
+            return GOOD_ANSWER
+        ended.append(number)
+        return GOOD_ANSWER + error(b"FATAL", b"57P05", b"idle for too long")
+
+    with AnsweringServer(answer_to) as server:
+        pooler = start_behind(server, server_check_delay=0, server_check_query="SELECT 'check'")
+        with Wire(pooler.port) as wire:
+            wire.login(database="bad")
+            for _ in range(3):
+                assert errors(wire.query("SELECT 1")) == []
+        assert server.connections == 2
+
+
+STRUCK = error(b"ERROR", b"57014", b"canceling statement due to statement timeout")
+
+
+@pytest.mark.headgate_only
+@pytest.mark.parametrize("strikes", [1, 100])
+def test_a_look_that_is_struck_by_a_time_limit_is_taken_again(start_behind, strikes):
+    """The limit is what the client before has left, and says nothing about what else it has left."""
+    struck = []
+
+    def answer_to(_, data):
+        if b"pg_prepared_statements" not in data or len(struck) == strikes:
+            return GOOD_ANSWER
+        struck.append(data)
+        return STRUCK + READY
+
+    with AnsweringServer(answer_to) as server:
+        pooler = start_behind(server, session_audit="all")
+        with Wire(pooler.port) as wire:
+            wire.login(database="bad").query("SELECT 1")
+            assert errors(wire.query("SELECT 1")) == []
+        assert server.connections == 1
+        told = pooler.log().count("cannot be looked at: canceling statement due to statement timeout")
+        assert (told > 0) == (strikes > 1)

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from lib import processes
-from lib.fake_server import GOOD_ANSWER, LOGIN, FakeServer
+from lib.fake_server import GOOD_ANSWER, FakeServer
 from lib.messages import MessageReader, copy_data, extended, message, query, sync
 from lib.postgres import Postgres, User
 from lib.processes import wait_until
@@ -207,10 +207,7 @@ class EndsWhenAsked(FakeServer):
     LAST_WORDS = message("E", b"SFATAL\0VFATAL\0C57P01\0Mgood night\0\0")
 
     def _talk(self, connection):
-        if b"user\0" not in connection.recv(4096):
-            connection.sendall(b"N")
-            connection.recv(4096)
-        connection.sendall(LOGIN)
+        self._log_in(connection)
         reader, answers = MessageReader(), [message("C", b"SET\0") + message("Z", b"I"), self.LAST_WORDS]
         while answers:
             reader.feed(connection.recv(65536))

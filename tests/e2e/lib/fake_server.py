@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 
-from lib.messages import message
+from lib.messages import MessageReader, message
 
 READY = message("Z", b"I")
 LOGIN = b"".join([
@@ -54,11 +54,14 @@ class FakeServer:
             except OSError:
                 pass
 
-    def _talk(self, connection):
+    def _log_in(self, connection):
         if b"user\0" not in connection.recv(4096):  # SSLRequest
             connection.sendall(b"N")
             connection.recv(4096)
         connection.sendall(self._login)
+
+    def _talk(self, connection):
+        self._log_in(connection)
         while self._login:
             data = connection.recv(65536)
             if not data or data[:1] == b"X":
@@ -67,3 +70,19 @@ class FakeServer:
                 connection.sendall(self._answer)
                 if self._hang_up:
                     return
+
+
+class AnsweringServer(FakeServer):
+    """`answer_to` gets the number of the connection and each message."""
+
+    def __init__(self, answer_to):
+        super().__init__()
+        self._answer_to = answer_to
+
+    def _talk(self, connection):
+        number, reader = self.connections, MessageReader()
+        self._log_in(connection)
+        while more := connection.recv(65536):
+            reader.feed(more)
+            while asked := reader.next():
+                connection.sendall(self._answer_to(number, asked.body))
