@@ -11,9 +11,10 @@ namespace headgate {
 using OnServer = StatementChange::OnServer;
 using OfClient = StatementChange::OfClient;
 
-std::string Statement::server_name() const {
-  return std::string(statement_prefix).append(std::to_string(id));
-}
+Statement::Statement(uint64_t number, Bytes text_and_copy)
+    : id(number),
+      key(std::move(text_and_copy)),
+      server_name(std::string(statement_prefix).append(std::to_string(number))) {}
 
 uint64_t statement_number(View server_name) {
   if (!server_name.starts_with(statement_prefix)) return 0;
@@ -26,9 +27,10 @@ uint64_t statement_number(View server_name) {
 
 // --- clients
 
-StatementPtr ClientStatements::find(View name) const {
+const StatementPtr& ClientStatements::find(View name) const {
+  static const StatementPtr none;
   const auto found = names_.find(name);
-  return found == names_.end() ? nullptr : found->second;
+  return found == names_.end() ? none : found->second;
 }
 
 void ClientStatements::set(View name, StatementPtr statement) {
@@ -88,7 +90,7 @@ bool ServerStatements::use(const Statement& statement) {
 
 std::set<std::string, std::less<>> ServerStatements::names() const {
   std::set<std::string, std::less<>> names;
-  for (const Known& known : known_) names.insert(known.statement->server_name());
+  for (const Known& known : known_) names.insert(known.statement->server_name);
   return names;
 }
 
@@ -143,14 +145,14 @@ const StatementChange* ServerStatements::latest_unnamed() const {
   return nullptr;
 }
 
-SessionMarksPtr ServerStatements::unnamed_marks(const ClientStatements* client) const {
-  if (const StatementChange* latest = latest_unnamed()) return latest->marks;
-  return client ? client->unnamed_marks() : nullptr;
+const SessionMarksPtr& ServerStatements::unnamed_marks(const ClientStatements& client) const {
+  const StatementChange* latest = latest_unnamed();
+  return latest ? latest->marks : client.unnamed_marks();
 }
 
-StatementPtr ServerStatements::unnamed_shared(const ClientStatements* client) const {
-  if (const StatementChange* latest = latest_unnamed()) return latest->statement;
-  return client ? client->unnamed_shared() : nullptr;
+const StatementPtr& ServerStatements::unnamed_shared(const ClientStatements& client) const {
+  const StatementChange* latest = latest_unnamed();
+  return latest ? latest->statement : client.unnamed_shared();
 }
 
 bool ServerStatements::was_unnamed(uint64_t id, const ClientStatements& client) const {

@@ -25,7 +25,7 @@
 namespace headgate {
 
 struct Statement {
-  Statement(uint64_t number, Bytes text_and_copy) : id(number), key(std::move(text_and_copy)) {}
+  Statement(uint64_t number, Bytes text_and_copy);
   static Bytes key_of(View parse, uint8_t copy) { return Bytes(parse) + static_cast<char>(copy); }
 
   const uint64_t id;
@@ -40,7 +40,7 @@ struct Statement {
   std::atomic<uint32_t> edition{0};
 
   /// What it is called on servers.
-  std::string server_name() const;
+  const std::string server_name;
 };
 using StatementPtr = std::shared_ptr<Statement>;
 
@@ -59,8 +59,8 @@ class ClientStatements {
   /// The longest unnamed statement that is remembered beyond a transaction.
   static constexpr size_t max_unnamed = 16 * 1024;
 
-  /// Null where the name is not known.
-  StatementPtr find(View name) const;
+  /// Null where the name is not known. The reference holds until the name is forgotten.
+  const StatementPtr& find(View name) const;
   void set(View name, StatementPtr statement);
   void forget(View name);
   void clear();
@@ -145,9 +145,10 @@ class ServerStatements {
   /// The server's unnamed statement is, or will be when it comes to it, the client's own.
   bool unnamed_is_here() const { return unnamed_in_batch_ || unnamed_known_; }
   /// What it may leave in a session then.
-  SessionMarksPtr unnamed_marks(const ClientStatements* client) const;
+  const SessionMarksPtr& unnamed_marks(const ClientStatements& client) const;
   /// What the server has, or will have, in place of the client's unnamed statement; null: nothing.
-  StatementPtr unnamed_shared(const ClientStatements* client) const;
+  /// The reference holds until that is answered.
+  const StatementPtr& unnamed_shared(const ClientStatements& client) const;
   /// Whether the client's unnamed statement is, or was until it is answered, this shared one.
   bool was_unnamed(uint64_t id, const ClientStatements& client) const;
   /// Whether it is here cannot be told yet: an earlier batch was about it and may still fail.

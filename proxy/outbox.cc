@@ -22,8 +22,15 @@ void Outbox::add(Link& to, View bytes) {
   slices_[count_++] = bytes;
 }
 
+bool Outbox::goes_on_in_scratch(const Link& to, size_t size) const {
+  if (target_ != &to || count_ == 0 || size > scratch_size - scratch_.size()) return false;
+  const View last = slices_[count_ - 1];
+  return last.data() + last.size() == scratch_.data() + scratch_.size();
+}
+
 void Outbox::lend(Link& to, View bytes) {
   if (bytes.empty()) return;
+  if (bytes.size() <= max_small && goes_on_in_scratch(to, bytes.size())) return copy(to, bytes);
   make_room(to);
   add(to, bytes);
 }

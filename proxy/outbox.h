@@ -30,8 +30,10 @@ class Outbox {
  private:
   static constexpr size_t max_slices = 16;
   static constexpr size_t scratch_size = 16384;
+  static constexpr size_t max_small = 256;  // costs less to copy than as a slice of its own
 
   void make_room(const Link& to);
+  bool goes_on_in_scratch(const Link& to, size_t size) const;
   void add(Link& to, View bytes);
 
   Link* target_ = nullptr;

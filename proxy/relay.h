@@ -149,7 +149,6 @@ class Relay {
   void request_is_sent(char tag);
   void restore_settings(bool failed);
   SessionMarksPtr unnamed_marks(View parse, bool cut);
-  SessionMarksPtr marks_of_bound(View statement) const;
   void bind_is_sent(View portal, const SessionMarksPtr& marks, View bound);
   bool listens_first(const SessionMarks& marks);
   void hold(View message);
@@ -207,7 +206,8 @@ class Relay {
   void take_bind(const StatementInput& input);
   void take_describe_or_close(const StatementInput& input);
   void take_close(const StatementInput& input, View name);
-  std::string name_on_server(View name);
+  const StatementPtr& statement_called(View name);
+  std::string name_on_server(View name, const StatementPtr& statement);
   void provide(const StatementPtr& statement);
   void provide_unnamed();
   void stand_in(const SessionMarks& marks, char tag);

@@ -78,7 +78,8 @@ void Relay::repeat_database_request() {
   Exchange& exchange = server_.exchange();
   Bytes messages;
   if (const auto& name = request.prepared_as) {
-    const std::string on_server = tracks_statements_ ? name_on_server(*name) : *name;
+    const std::string on_server =
+        tracks_statements_ ? name_on_server(*name, statement_called(*name)) : *name;
     encode(messages, frontend::Bind{"", on_server, {}, {}, {}});
     encode(messages, frontend::Execute{"", 0});
     encode(messages, frontend::Sync{});

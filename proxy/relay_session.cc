@@ -129,15 +129,6 @@ SessionMarksPtr Relay::unnamed_marks(View parse, bool cut) {
   return cut ? nullptr : marks_of(parse.substr(0, parse.find('\0')));
 }
 
-// The unnamed statement is the last that was prepared: not one that an error has kept from that.
-SessionMarksPtr Relay::marks_of_bound(View statement) const {
-  const ClientStatements* statements = client_.has_statements() ? &client_.statements() : nullptr;
-  const StatementPtr named =
-      statement.empty() || !statements ? nullptr : statements->find(statement);
-  if (statement.empty()) return server_.statements().unnamed_marks(statements);
-  return named ? named->marks : nullptr;
-}
-
 // What a statement does it does each time that it runs.
 void Relay::bind_is_sent(View portal, const SessionMarksPtr& marks, View bound) {
   if (!can_read()) unread_is_sent();

@@ -76,14 +76,15 @@ void Relay::statement_message(const StatementInput& input) {
 
 // The message with the name in it replaced; `rest` is what stands behind the name.
 void Relay::send_renamed(const StatementInput& input, View before, View name, View rest) {
-  Bytes head;
-  head.reserve(header_size + before.size() + name.size() + 1);
-  head.push_back(input.tag);
+  Link& to = server_.link();
+  std::array<char, header_size> header{input.tag};
   const size_t size = length_size + before.size() + name.size() + 1 + rest.size() + input.missing;
-  for (int shift = 24; shift >= 0; shift -= 8) head.push_back(static_cast<char>(size >> shift));
-  head.append(before).append(name).push_back('\0');
-  server_.link().send(head);
-  input.lent ? server_.link().lend(rest) : server_.link().send(rest);
+  store_u32(header.data() + 1, static_cast<uint32_t>(size));
+  to.send({header.data(), header.size()});
+  to.send(before);
+  to.send(name);
+  to.send({"", 1});
+  input.lent ? to.lend(rest) : to.send(rest);
 }
 
 void Relay::send_as_it_is(const StatementInput& input) {
@@ -100,7 +101,7 @@ void Relay::change(StatementChange change) { on_server().change(std::move(change
 
 // The server forgets a statement, whatever the clients call it.
 void Relay::inject_close(const StatementPtr& statement) {
-  send_close(statement->server_name());
+  send_close(statement->server_name);
   asked_instead(Asked::close, Fate::quiet, {statement, OnServer::removed});
 }
 
@@ -131,7 +132,7 @@ void Relay::provide(const StatementPtr& statement) {
     inject_close(statement);
   }
   make_room_for_statement();
-  inject_parse(statement->server_name(), statement->text());
+  inject_parse(statement->server_name, statement->text());
   asked_instead(Asked::parse, Fate::quiet, {statement, OnServer::added});
 }
 
@@ -188,18 +189,20 @@ void Relay::refuse_if_made_in_sql(View name) {
   server_.exchange().sent(Asked::close, Fate::quiet);
 }
 
+const StatementPtr& Relay::statement_called(View name) {
+  return name.empty() ? on_server().unnamed_shared(of_client()) : of_client().find(name);
+}
+
 // The name on the server of what the client calls `name`.
-std::string Relay::name_on_server(View name) {
+std::string Relay::name_on_server(View name, const StatementPtr& statement) {
   if (server_.exchange().copying_in()) return std::string(name);  // it only fails the COPY
-  const StatementPtr statement =
-      name.empty() ? on_server().unnamed_shared(&of_client()) : of_client().find(name);
   if (name.empty() && !statement) {
     provide_unnamed();
     return {};
   }
   if (statement) {
     provide(statement);
-    return statement->server_name();
+    return statement->server_name;
   }
   if (server_.session().may_have_statement(name)) return std::string(name);  // made in SQL
   return unknown_name() + std::string(name);
@@ -237,7 +240,7 @@ void Relay::take_parse(const StatementInput& input) {
     if (was_told()) return;  // else an error, in the server's words
     server_.exchange().sent(Asked::parse);
     ++server_.pool().stats().server_parse_count;
-    return send_renamed(input, {}, taken->server_name(), rest);
+    return send_renamed(input, {}, taken->server_name, rest);
   }
   if (server_.session().may_have_statement(*name)) refuse_if_made_in_sql(*name);
   take_shared_parse(input, rest,
@@ -265,7 +268,7 @@ void Relay::take_shared_parse(const StatementInput& input, View rest, StatementC
   naming.on_server = OnServer::added;
   asked_instead(Asked::parse, told ? Fate::quiet : Fate::forward, std::move(naming));
   ++server_.pool().stats().server_parse_count;
-  send_renamed(input, {}, statement->server_name(), rest);
+  send_renamed(input, {}, statement->server_name, rest);
 }
 
 // A request is repeated whose client knows already that this Parse has worked.
@@ -313,9 +316,17 @@ void Relay::take_bind(const StatementInput& input) {
     asked(input.tag);
     return send_as_it_is(input);
   }
-  const std::string renamed = name_on_server(*name);
+  const StatementPtr& statement = statement_called(*name);
+  const std::string renamed = name_on_server(*name, statement);
   if (tracks_session_) {
-    const SessionMarksPtr marks = marks_of_bound(*name);
+    // The unnamed statement is the last that was prepared: not one that an error has kept from
+    // that.
+    SessionMarksPtr marks;
+    if (name->empty()) {
+      marks = on_server().unnamed_marks(of_client());
+    } else if (statement) {
+      marks = statement->marks;
+    }
     const bool whole = input.missing == 0;                // else its rest would not wait
     if (whole && marks && listens_first(*marks)) return;  // it comes here once more
     bind_is_sent(*portal, marks, rest);
@@ -335,7 +346,7 @@ void Relay::take_describe_or_close(const StatementInput& input) {
     return send_as_it_is(input);
   }
   if (input.tag == frontend::close) return take_close(input, *name);
-  const std::string renamed = name_on_server(*name);
+  const std::string renamed = name_on_server(*name, statement_called(*name));
   asked(input.tag);
   send_renamed(input, input.body.substr(0, 1), renamed, rest);
 }

@@ -66,7 +66,7 @@ TEST_CASE(
     server.change(std::move(change), &client);
   };
   const auto sets = [&](const char* name) {
-    const SessionMarksPtr marks = server.unnamed_marks(&client);
+    const SessionMarksPtr marks = server.unnamed_marks(client);
     return marks && marks->settings == std::vector<std::string>{name};
   };
   prepare("SET app.x = '1'");

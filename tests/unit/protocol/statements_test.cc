@@ -213,7 +213,7 @@ TEST_CASE("statements: a shared one may stand for the unnamed one") {
   StatementsRig rig;
   const StatementPtr shared = rig.make();
   rig.server.change({shared, OnServer::added, OfClient::unnamed}, &rig.client);
-  CHECK(rig.server.unnamed_shared(&rig.client) == shared);
+  CHECK(rig.server.unnamed_shared(rig.client) == shared);
   CHECK(rig.client.unnamed_shared() == nullptr);
   CHECK(rig.server.was_unnamed(shared->id, rig.client));
   rig.server.batch_ended();
@@ -223,10 +223,10 @@ TEST_CASE("statements: a shared one may stand for the unnamed one") {
   CHECK(rig.client.unnamed_shared() == shared);
   CHECK_FALSE(rig.server.unnamed_is_here());  // whose the server's own is nobody knows
   rig.server.begin_lease();
-  CHECK(rig.server.unnamed_shared(&rig.client) == shared);
+  CHECK(rig.server.unnamed_shared(rig.client) == shared);
   rig.unnamed("SELECT 1");
   rig.server.confirmed(&rig.client);
-  CHECK(rig.server.unnamed_shared(&rig.client) == nullptr);
+  CHECK(rig.server.unnamed_shared(rig.client) == nullptr);
   CHECK(rig.server.unnamed_is_here());
   CHECK_FALSE(rig.server.was_unnamed(shared->id, rig.client));
 }
@@ -242,7 +242,7 @@ TEST_CASE(
   rig.server.take_back(1, &rig.client);
   CHECK_FALSE(rig.server.has(*shared));
   CHECK(rig.client.unnamed().empty());
-  CHECK(rig.server.unnamed_shared(&rig.client) == nullptr);
+  CHECK(rig.server.unnamed_shared(rig.client) == nullptr);
   CHECK_FALSE(rig.server.unnamed_is_here());
 }
 

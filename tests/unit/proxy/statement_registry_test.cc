@@ -28,7 +28,7 @@ TEST_CASE("statement registry: a statement may outlive it") {
     StatementRegistry registry(salt);
     statement = registry.find_or_make("SELECT 1", 0);
   }
-  CHECK(statement->server_name() == "headgate_1");
+  CHECK(statement->server_name == "headgate_1");
 }
 
 TEST_CASE("statement registry: threads that come and go agree") {
