@@ -222,7 +222,7 @@ def boundaries(answer):
 
 def test_a_timeout_in_the_middle_of_a_row_adds_nothing_to_the_row(start_headgate):
     """Its client reads too slowly; it is closed, but the row's bytes are the row's own to the last."""
-    pooler = start_headgate(pool_mode="transaction", default_pool_size=1, query_timeout=1, timeout_action="close")
+    pooler = start_headgate(pool_mode="transaction", default_pool_size=1, query_timeout=4, timeout_action="close")
     with Wire(pooler.port) as wire:
         wire.login().send(query(f"SELECT repeat('x', {ROW_BYTES})"))
         wait_until(lambda: "query timeout" in pooler.log(), what="the timeout")
