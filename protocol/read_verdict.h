@@ -1,0 +1,68 @@
+// Whether a text of SQL is a plain read: one that a hot standby may run in the primary's place,
+// with the same result and nothing left behind. In doubt it is not. For the text of a simple query
+// or of Parse; it reads words, not grammar.
+//
+// What the caller has to know besides:
+// - The text tells nothing of what views, policies, operators, casts and types run, nor that t.f
+//   may be f(t). A standby refuses what writes in them; advisory locks it grants.
+// - Functions are known by their names in pg_catalog. A session whose search_path has another
+//   schema in front of pg_catalog, and a database with a function of such a name for other types,
+//   may call another one.
+// - Temporary and unlogged tables are on the primary alone, and SERIALIZABLE is refused elsewhere.
+// - For which encodings the text can be read: protocol/sql_scanner.h.
+//
+// No I/O, no state; the time is in proportion to the length.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace headgate {
+
+/// What speaks against a replica.
+enum class NoRead : uint8_t {
+  nothing,           // it is a plain read
+  unknown_function,  // it may be one, if no function in unknown_functions is volatile
+  // It is none:
+  empty,
+  too_long,
+  broken,        // a string, name or comment is not closed
+  backslash,     // it depends on standard_conforming_strings where a string ends
+  hidden_name,   // a name as U&"..."
+  writes,        // the schema, too
+  locks_rows,    // FOR UPDATE and its like
+  transaction,   // BEGIN, COMMIT, SET TRANSACTION ...
+  session,       // depends on the session, or changes it: SET, SHOW, EXECUTE, FETCH, LISTEN ...
+  command,       // any other statement
+  explains_run,  // EXPLAIN ANALYZE
+  calls,         // a function that is volatile, or tells about its server
+  names,         // a view that tells about its server, or a temporary object
+  many_functions,
+};
+
+struct ReadVerdict {
+  NoRead reason = NoRead::nothing;
+  /// The word that it is about, if there is one: "INSERT", "nextval". Held by the program.
+  View detail;
+  /// Which statement of the text that is, from 1 on; 0 if it is not about one.
+  size_t statement = 0;
+  /// Functions of whom nothing is known here, each once, as SQL writes them: my_func, app."F". What
+  /// was found before the reason was, if it is another one.
+  std::vector<std::string> unknown_functions;
+
+  bool is_read() const { return reason == NoRead::nothing; }
+  bool operator==(const ReadVerdict&) const = default;
+};
+
+/// The longest text that is read, and the most unknown functions that are listed.
+constexpr size_t max_judged_text = 64 * size_t{1024}, max_unknown_functions = 32;
+
+/// Holds whatever standard_conforming_strings is.
+ReadVerdict read_verdict(View sql);
+
+/// In words, for operators: "calls nextval".
+std::string to_text(const ReadVerdict& verdict);
+
+}  // namespace headgate
