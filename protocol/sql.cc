@@ -183,15 +183,21 @@ void Statements::follow_hints(const Token& token) {
     case Hint::none:
       break;
     case Hint::locking_for:
-      if (token.is("update") || token.is("share")) locks_rows_ = true;
-      if (token.is("no") || token.is("key")) hint_ = hint;
-      return;
+      if (token.is("update") || token.is("share")) {
+        locks_rows_ = true;
+        return;
+      }
+      if (token.is("no") || token.is("key")) {
+        hint_ = hint;
+        return;
+      }
+      break;  // FOR was a name, and this may be INTO
     case Hint::updating:
       writes_ = true;
       return;
     case Hint::deleting:
       writes_ = writes_ || token.is("from");
-      return;
+      break;
   }
   if (token.is("for")) {
     hint_ = Hint::locking_for;
