@@ -110,6 +110,8 @@ const Refused refused[] = {
     {"SELECT 1 INTO TEMP t", "writes: SELECT INTO"},
     {"select a as b into\n\"t\" from c", "writes: SELECT INTO"},
     {"WITH a AS (SELECT 1) SELECT * INTO UNLOGGED t FROM a", "writes: SELECT INTO"},
+    {"SELECT 1 delete INTO t", "writes: DELETE in WITH"},
+    {"SELECT 1 AS for INTO t", "writes: SELECT INTO"},
     {"(SELECT 1 INTO t)", "writes: SELECT INTO"},
     {"SELECT delete FROM t", "writes: DELETE in WITH"},  // in doubt: a column called so
     // what locks

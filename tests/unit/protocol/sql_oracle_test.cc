@@ -8,20 +8,17 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <random>
-#include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "protocol/session_marks.h"
 #include "protocol/sql.h"
+#include "tests/unit/protocol/sql_corpus.h"
 #include "tests/unit/protocol/sql_torture.h"
 
 using namespace headgate;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -334,67 +331,8 @@ void compare(const std::string& sql, Counts& counts) {
 // --- SQL to compare on
 // --------------------------------------------------------------------------------
 
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  std::string all = text.str();
-  std::erase(all, '\0');
-  return all;
-}
-
-// A script whole, and in pieces that end with a line that ends with a semicolon: what the parser
-// refuses in one place (psql's own commands, rows of COPY) hides nothing behind it.
 void compare_script(const std::string& script, Counts& counts) {
-  compare(script, counts);
-  std::string piece;
-  std::istringstream lines(script);
-  for (std::string line; std::getline(lines, line);) {
-    piece += line + "\n";
-    if (line.ends_with(';')) {
-      compare(piece, counts);
-      piece.clear();
-    }
-  }
-  compare(piece, counts);
-}
-
-template <class Visit>
-void for_each_file(const fs::path& folder, View extension, Visit visit) {
-  std::set<fs::path> paths;  // in a fixed order
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == extension)
-      paths.insert(entry.path());
-  }
-  for (const fs::path& path : paths) {
-    CAPTURE(path.string());
-    visit(path);
-  }
-}
-
-// The listings of an HTML page, tags and entities removed.
-std::vector<std::string> listings(const std::string& page) {
-  std::vector<std::string> found;
-  const std::string opening = "<pre class=\"programlisting\">";
-  for (size_t at = page.find(opening); at != std::string::npos; at = page.find(opening, at)) {
-    at += opening.size();
-    std::string text;
-    bool in_tag = false;
-    for (const char c : page.substr(at, page.find("</pre>", at) - at)) {
-      if (c == '<') in_tag = true;
-      if (!in_tag) text += c;
-      if (c == '>') in_tag = false;
-    }
-    for (const auto& [entity, character] :
-         {std::pair{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&amp;", "&"}}) {
-      for (size_t i = text.find(entity); i != std::string::npos; i = text.find(entity, i)) {
-        text.replace(i, std::string(entity).size(), character);
-        ++i;
-      }
-    }
-    found.push_back(text);
-  }
-  return found;
+  for_each_piece(script, [&](const std::string& piece) { compare(piece, counts); });
 }
 
 void report(const std::string& what, const Counts& counts) {
