@@ -37,6 +37,7 @@ constexpr CommandRow command_table[] = {
     {"SHOW", "STATE", ConsoleVerb::show_state, stats},
     {"SHOW", "VERSION", ConsoleVerb::show_version, stats},
     {"SHOW", "HELP", ConsoleVerb::show_help, stats},
+    {"EXPLAIN", "ROUTE", ConsoleVerb::explain_route, stats, TakesArgument::sql},
     {"RELOAD", "", ConsoleVerb::reload, admin},
     {"PAUSE", "", ConsoleVerb::pause, admin, TakesArgument::maybe_database},
     {"RESUME", "", ConsoleVerb::resume, admin, TakesArgument::maybe_database},
@@ -81,7 +82,8 @@ constexpr View help =
     "\n\tSHUTDOWN"
     "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
     "\n\tWAIT_CLOSE [<db>]"
-    "\n\tSHOW AUDIT";
+    "\n\tSHOW AUDIT"
+    "\n\tEXPLAIN ROUTE <sql>";
 
 // Long enough for any command within the limits; a longer query is nothing to show in full.
 constexpr size_t max_quoted_query = 1000;
@@ -110,7 +112,8 @@ const CommandRow* find_command(const ConsoleLine& line) {
   const View word = show_for_select(line.word);
   const auto matches = [&](const CommandRow& row) {
     if (!equal_ignoring_case(row.word, word)) return false;
-    return row.takes != TakesArgument::nothing || equal_ignoring_case(row.second, line.argument);
+    const bool second_decides = row.takes == TakesArgument::nothing || !row.second.empty();
+    return !second_decides || equal_ignoring_case(row.second, line.argument);
   };
   const auto row = std::ranges::find_if(command_table, matches);
   return row == std::end(command_table) ? nullptr : row;
@@ -140,6 +143,11 @@ Result<ConsoleCommand> command(const CommandRow& row, ConsoleLine line) {
   if (row.takes != TakesArgument::nothing) command.argument = std::move(line.argument);
   if (row.takes == TakesArgument::database && command.argument.empty()) {
     return refusal("a database is required");
+  }
+  if (row.takes == TakesArgument::sql) {
+    command.argument.clear();
+    command.value = std::move(line.value);
+    if (command.value.empty()) return refusal("a query is required");
   }
   return command;
 }

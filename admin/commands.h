@@ -8,8 +8,8 @@
 
 namespace headgate {
 
-/// Whether something follows: the name of a database, the id of a client.
-enum class TakesArgument : uint8_t { nothing, maybe_database, database, client };
+/// Whether something follows: the name of a database, the id of a client, SQL.
+enum class TakesArgument : uint8_t { nothing, maybe_database, database, client, sql };
 
 struct CommandRow {
   View word;    // also the command tag

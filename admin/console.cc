@@ -48,6 +48,7 @@ constexpr AnswerRow answer_table[] = {
     {ConsoleVerb::show_version, from_config, show_version},
     {ConsoleVerb::show_help, from_config, show_help},
     {ConsoleVerb::show_parameter, from_config, show_parameter},
+    {ConsoleVerb::explain_route, from_config, explain_route},
     {ConsoleVerb::set_ignored, from_config, refuse_set},
 };
 

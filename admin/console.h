@@ -37,6 +37,7 @@ enum class ConsoleVerb : uint8_t {
   show_version,
   show_help,
   show_parameter,
+  explain_route,
   set_ignored,  // nothing to do but to say so
   // carried out by the proxy
   set,
@@ -58,13 +59,13 @@ enum class ConsoleRights : uint8_t { none, stats, admin };
 struct ConsoleCommand {
   ConsoleVerb verb;
   std::string argument;  // a database, a client's id, a setting's name, a parameter's name
-  std::string value;     // SET
+  std::string value;     // SET, EXPLAIN ROUTE
   ShutdownMode mode = ShutdownMode::immediate;
 };
 
 /// Reads one console query. Errors carry PgBouncer's texts (`invalid command '...', use SHOW
-/// HELP;`, `admin access needed`, `a database is required`, `bad arguments`); whether a database
-/// exists, and may be touched, is for the proxy to know.
+/// HELP;`, `admin access needed`, `a database is required`, `bad arguments`) where it has them;
+/// whether a database exists, and may be touched, is for the proxy to know.
 Result<ConsoleCommand> parse_console(View query, ConsoleRights rights);
 
 /// What a user may do: by admin_users and stats_users; auth_type any gives everybody SHOW. None:

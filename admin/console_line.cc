@@ -28,15 +28,26 @@ class Scanner {
     return std::string(found);
   }
 
-  std::optional<std::string> word_or_string() {
-    return rest_.starts_with('\'') ? quoted('\'') : word();
-  }
+  std::optional<std::string> word_or_string() { return is_string() ? quoted('\'') : word(); }
 
   bool literal(View text) {
     if (!equal_ignoring_case(rest_.substr(0, text.size()), text)) return false;
     take(text.size());
     return true;
   }
+
+  // What is left but for its `end`.
+  std::string all() {
+    const auto drop_blanks = [&] {
+      while (!rest_.empty() && is_blank(rest_.back())) rest_.remove_suffix(1);
+    };
+    drop_blanks();
+    if (rest_.ends_with(';')) rest_.remove_suffix(1);
+    drop_blanks();
+    return std::string(take(rest_.size()));
+  }
+
+  bool is_string() const { return rest_.starts_with('\''); }
 
   bool end() {
     blanks();
@@ -88,6 +99,18 @@ std::optional<ConsoleLine> read_setting(Scanner scanner, ConsoleLine line) {
   return line;
 }
 
+std::optional<ConsoleLine> read_explain(Scanner scanner, ConsoleLine line) {
+  const std::optional<std::string> second = scanner.word();
+  if (!second || !equal_ignoring_case(*second, "route") || !scanner.blanks()) return {};
+  std::optional<std::string> sql =
+      scanner.is_string() ? scanner.word_or_string() : std::optional(scanner.all());
+  if (!sql || !scanner.end()) return {};
+  line.argument = *second;
+  line.value = std::move(*sql);
+  line.is_explain = true;
+  return line;
+}
+
 std::optional<ConsoleLine> read_command(Scanner scanner, bool separated, ConsoleLine line) {
   if (separated) line.argument = scanner.word().value_or("");
   if (!scanner.end()) return {};
@@ -97,8 +120,8 @@ std::optional<ConsoleLine> read_command(Scanner scanner, bool separated, Console
 }  // namespace
 
 bool ConsoleLine::within_limits() const {
-  return word.size() <= max_word && argument.size() <= max_argument && value.size() <= max_value &&
-         !(is_setting && argument.empty());
+  return word.size() <= max_word && argument.size() <= max_argument &&
+         (is_explain || value.size() <= max_value) && !(is_setting && argument.empty());
 }
 
 std::optional<ConsoleLine> read_console_line(View query) {
@@ -113,6 +136,9 @@ std::optional<ConsoleLine> read_console_line(View query) {
   line.word = std::move(*word);
   if (separated && equal_ignoring_case(line.word, "set")) {
     if (auto setting = read_setting(scanner, line)) return setting;
+  }
+  if (separated && equal_ignoring_case(line.word, "explain")) {
+    if (auto explain = read_explain(scanner, line)) return explain;
   }
   return read_command(scanner, separated, std::move(line));
 }

@@ -1,5 +1,6 @@
-// The SHOW commands, each as a function that appends its columns and rows. All take the same, so
-// that the console can look them up in a table. They only read, and never see a session.
+// The SHOW commands and EXPLAIN ROUTE, each as a function that appends its columns and rows. All
+// take the same, so that the console can look them up in a table. They only read, and never see a
+// session.
 #pragma once
 
 #include "admin/console.h"
@@ -32,6 +33,9 @@ void show_dns_zones(Bytes& out, const ShowRequest& asked);
 
 // audit_view.cc
 void show_audit(Bytes& out, const ShowRequest& asked);
+
+// route_view.cc
+void explain_route(Bytes& out, const ShowRequest& asked);
 
 // fds_view.cc
 void show_fds(Bytes& out, const ShowRequest& asked);

@@ -16,6 +16,7 @@ PARAMETERS = """client_encoding default_transaction_isolation standard_conformin
 # What everybody on the console may say.
 FOR_ALL = [f"SHOW {name}" for name in (*SHOWS, *PARAMETERS)]
 FOR_ALL += [f"SELECT {name}" for name in SHOWS] + [f"SET {name} = 'x'" for name in PARAMETERS]
+FOR_ALL += ["EXPLAIN ROUTE SELECT 1"]
 # What needs admin rights, and what an admin hears, one after the other: nothing, or an error.
 FOR_ADMINS = [
     ("SHOW FDS", None),

@@ -19,6 +19,7 @@ std::string written(const ConsoleLine& line) {
   std::string text = in_quotes('"', line.word) + " ";
   if (line.is_setting || !line.argument.empty()) text += in_quotes('"', line.argument);
   if (line.is_setting) text += " = " + in_quotes('\'', line.value) + " ;";
+  if (line.is_explain) text += " " + in_quotes('\'', line.value) + " ;";
   return text;
 }
 
@@ -30,11 +31,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto line = headgate::read_console_line(query.view());
   if (!line) return 0;
   MUST(line->word.size() + line->argument.size() + line->value.size() <= size);
-  MUST(line->is_setting || line->value.empty());
+  MUST(line->is_setting || line->is_explain || line->value.empty());
   const std::string text = headgate::fuzz::written(*line);
   const auto again = headgate::read_console_line(text);
   MUST(again && again->word == line->word && again->argument == line->argument);
   MUST(again->value == line->value && again->is_setting == line->is_setting);
+  MUST(again->is_explain == line->is_explain);
   MUST(again->within_limits() == line->within_limits());
   return 0;
 }

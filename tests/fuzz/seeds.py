@@ -229,6 +229,25 @@ def session_marks():
         yield f"{name}_repeated", b"\xff" + sql_text.encode()[:64]
 
 
+READ_TEXTS = {
+    "read": "SELECT lower(a), 'b' FROM t WHERE c IN (1, 2); TABLE t; VALUES (1)",
+    "cte": "with a (b) as (delete from t returning 1), c as materialized (select 1) select * from a for update",
+    "into": "select 1 delete into t; select a as for into u; select b.into",
+    "functions": "select f(1), app.\"G h\"(2), nextval('s'), u&\"x\"(3), filter(4), sum(5) filter (where true) over (), a.b.c(6)",
+    "names": "table pg_locks; select * from pg_temp.t, \"pg_stat_activity\"",
+    "explain": "explain (costs off, \"analyze\") select 1; explain verbose (select 2); explain ((select 3))",
+    "backslash": "select '\\', nextval('s') --'",
+    "open": "select f('a",
+    "types": "select a::numeric(3), cast(b as app.t(4)) from x as y (c int)",
+}
+
+
+def read_verdict():
+    for name, sql_text in READ_TEXTS.items():
+        yield name, b"\0" + sql_text.encode()
+        yield f"{name}_repeated", b"\xff" + sql_text.encode()[:64]
+
+
 def session_state():
     """Each step is a byte: what is done, and to which name or client."""
     yield "quoting", b"$h$ $hh$ \"a.b\" $"
@@ -346,6 +365,8 @@ def console_line():
         "argument": 'PAUSE "my db"', "quotes": 'PAUSE "a""b"', "open": 'PAUSE "a', "empty_quotes": '""', "empty_argument": 'PAUSE ""',
         "set": "SET pool_mode = 'session'", "set_to": "set pool_mode TO session;", "set_word": "SET a=1", "set_quotes": "SET a = 'it''s'",
         "set_empty": "SET a = ''", "set_no_value": "SET a =", "set_alone": "SET", "set_as_word": "SET a", "set_quoted": '"set" "a" = "b"', "nothing": "",
+        "explain": "explain route select 'a;' ; ", "explain_quoted": "EXPLAIN ROUTE 'select ''a''' ;", "explain_open": "EXPLAIN ROUTE 'a",
+        "explain_nothing": "EXPLAIN ROUTE ;", "explain_no_route": "EXPLAIN SELECT 1",
         "zero": "SHOW\0POOLS", "three": "SHOW POOLS NOW", "comment": "SHOW POOLS -- x", "long": "X" * 16, "long_argument": "PAUSE " + "d" * 64,
         "long_value": "SET a = '" + "v" * 256 + "'", "utf8": "PAUSE é", "glued": 'PAUSE"a"', "percent": "SHOW 100%",
     }.items():  # fmt: skip
@@ -419,7 +440,7 @@ SEEDS = {
     **{seeds.__name__: seeds for seeds in (
         framer, startup, frontend, backend, error_fields, exchange, exchange_server, secret, auth_packets, scram, server_auth,
         client_auth, login, userlist, hba, ldap_options, connstr, console_line, console_protocol, quote_literal, parameters,
-        intern, session_marks, session_state)},
+        intern, session_marks, read_verdict, session_state)},
     "sql_scanner": sql, "sql_statements": sql, "ini": configurations, "config": configurations,
 }  # fmt: skip
 

@@ -61,6 +61,7 @@ constexpr Typed all_commands[] = {
     {"SHOW VERSION", ConsoleVerb::show_version, stats},
     {"SHOW HELP", ConsoleVerb::show_help, stats},
     {"SHOW timezone", ConsoleVerb::show_parameter, stats},
+    {"EXPLAIN ROUTE SELECT 1", ConsoleVerb::explain_route, stats},
     {"SET timezone = 'x'", ConsoleVerb::set_ignored, stats},
     {"SET verbose = 1", ConsoleVerb::set, admin},
     {"RELOAD", ConsoleVerb::reload, admin},
@@ -130,6 +131,13 @@ constexpr const char* not_commands[] = {
     "suspend now",
     "suspend shop",
     "show fds all",
+    "explain",
+    "explain select 1",
+    "explain routes select 1",
+    "explain route(select 1)",
+    "explain route 'select 1",
+    "explain route 'select 1' 'select 2'",
+    "explain route 'select 1';;",
 };
 
 }  // namespace
@@ -170,7 +178,9 @@ TEST_CASE("console: HELP names every command, and every command in HELP is one")
     const std::string line = help.substr(at + 1, help.find('\n', at) - at - 1);
     const std::string word = line.substr(0, line.find(' '));
     std::string rest = line.size() > word.size() ? line.substr(word.size() + 1) : "";
-    if (rest.starts_with("key") || rest.find('<') != std::string::npos) rest = "";
+    if (rest.starts_with("key")) rest = "";
+    rest = rest.substr(0, std::min(rest.find('<'), rest.find("[<")));
+    if (rest.ends_with(' ')) rest.pop_back();
     do {
       helped.insert(word + " " + rest.substr(0, rest.find('|')));
       rest.erase(0, rest.find('|') == std::string::npos ? rest.size() : rest.find('|') + 1);
@@ -230,6 +240,12 @@ TEST_CASE("console: what is well formed is understood") {
       {"set standard_conforming_strings = on", ConsoleVerb::set_ignored,
        "standard_conforming_strings", "on"},
       {"set timezone = 'Europe/Berlin'", ConsoleVerb::set_ignored, "timezone", "Europe/Berlin"},
+      {"explain route select 'a'';', \"b\" ; ", ConsoleVerb::explain_route, "",
+       "select 'a'';', \"b\""},
+      {"EXPLAIN \"Route\"\n (SELECT 1); SELECT 2;;", ConsoleVerb::explain_route, "",
+       "(SELECT 1); SELECT 2;"},
+      {"Explain Route 'select ''a''; select 2;' ;", ConsoleVerb::explain_route, "",
+       "select 'a'; select 2;"},
   };
   for (const Good& good : table) {
     CAPTURE(good.query);
@@ -270,6 +286,17 @@ TEST_CASE("console: DISABLE and ENABLE want a database") {
     CAPTURE(query);
     CHECK(error_of(query).message == "a database is required");
   }
+}
+
+TEST_CASE("console: EXPLAIN ROUTE wants SQL, of any length") {
+  for (const char* query :
+       {"EXPLAIN ROUTE", "explain route;", "explain route ;", "explain route ''"}) {
+    CAPTURE(query);
+    CHECK(error_of(query).message == "a query is required");
+  }
+  const std::string sql = "SELECT " + std::string(4000, '1');
+  CHECK(parse_console("EXPLAIN ROUTE " + sql, stats)->value == sql);
+  CHECK(parse_console("EXPLAIN ROUTE '" + sql + "'", stats)->value == sql);
 }
 
 TEST_CASE("console: SHUTDOWN says what it waits for") {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/commands.h"
 #include "admin/console.h"
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
@@ -112,14 +113,14 @@ struct Answer {
   }
 };
 
-/// The answer to a SHOW of somebody who may see all.
+/// The answer to a SHOW or EXPLAIN ROUTE of somebody who may see all.
 inline Answer show(View query, const Snapshot& snapshot = {}, const Config& config = {}) {
   const Result<ConsoleCommand> command = parse_console(query, ConsoleRights::admin);
   REQUIRE(command.ok());
   Bytes out;
   answer_show(out, *command, snapshot, config);
   Answer answer(out);
-  CHECK(answer.tag == "SHOW");
+  CHECK(answer.tag == command_tag(command->verb));
   return answer;
 }
 

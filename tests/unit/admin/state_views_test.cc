@@ -132,7 +132,8 @@ TEST_CASE("views: SHOW HELP is a notice and no rows") {
         "\n\tSHUTDOWN"
         "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
         "\n\tWAIT_CLOSE [<db>]"
-        "\n\tSHOW AUDIT");
+        "\n\tSHOW AUDIT"
+        "\n\tEXPLAIN ROUTE <sql>");
 }
 
 TEST_CASE("views: the five parameters that drivers ask for have fixed answers") {
