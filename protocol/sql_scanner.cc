@@ -249,6 +249,7 @@ Token SqlScanner::number() {
 // As many operator characters as there are up to a comment. But + and - end an operator of several
 // characters only if it holds one that no operator of the SQL standard has: so 1*-2 can be written.
 Token SqlScanner::op() {
+  if (at_ < signs_until_) return token(TokenKind::op, at_ + 1);
   size_t end = at_;
   bool forgiving = false;
   while (is_a(at(end), op_char) && !comment_starts(end)) {
@@ -256,6 +257,7 @@ Token SqlScanner::op() {
     ++end;
   }
   if (!forgiving) {
+    signs_until_ = end;
     while (end > at_ + 1 && (sql_[end - 1] == '+' || sql_[end - 1] == '-')) --end;
   }
   return token(TokenKind::op, end);

@@ -71,6 +71,9 @@ class SqlScanner {
 
   View sql_;
   size_t at_ = 0;  // where the next token, or the blanks before it, begin
+  // Behind an operator, up to here: + and - that are one each. So no long row of them is looked
+  // through again and again.
+  size_t signs_until_ = 0;
   bool backslash_quotes_;
 };
 

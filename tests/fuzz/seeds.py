@@ -238,6 +238,7 @@ READ_TEXTS = {
     "explain": "explain (costs off, \"analyze\") select 1; explain verbose (select 2); explain ((select 3))",
     "backslash": "select '\\', nextval('s') --'",
     "open": "select f('a",
+    "signs": "+-",
     "types": "select a::numeric(3), cast(b as app.t(4)) from x as y (c int)",
 }
 

@@ -131,6 +131,20 @@ TEST_CASE("sql scanner: + and - end a long operator only beside unusual characte
   CHECK(tokens("a->>b <> c") == Tokens{"w:a", "o:->>", "w:b", "o:<>", "w:c"});
 }
 
+TEST_CASE("sql scanner: a long row of signs takes time in proportion to its length") {
+  for (const View part : {"+", "+-+", "*+"}) {
+    CAPTURE(part);
+    std::string sql;
+    while (sql.size() < 1024 * size_t{1024}) sql += part;
+    SqlScanner scanner(sql);  // in milliseconds; where time were squared it would be minutes
+    size_t size = 0;
+    for (Token token = scanner.next(); token.kind == TokenKind::op; token = scanner.next()) {
+      size += token.text.size();
+    }
+    CHECK(size == sql.size());
+  }
+}
+
 TEST_CASE("sql scanner: symbols, and the operators among them") {
   CHECK(tokens("a::b:=c=>d[1:2];(e.f,g)") ==
         Tokens{"w:a", "o:::", "w:b", "o::=", "w:c", "o:=>", "w:d", ".:[", "n:1", ".::",
