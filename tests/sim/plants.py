@@ -56,8 +56,10 @@ def build(tree):
     """The simulator of the tree as it is now; between two bugs only what they change is compiled."""
     directory = COPY / "build"
     if not (directory / "build.ninja").exists():
+        # A bug may leave something unused.
         subprocess.run(["cmake", "-S", tree, "-B", directory, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-                        "-DHEADGATE_LTO=OFF"], check=True, capture_output=True)
+                        "-DHEADGATE_LTO=OFF", "-DCMAKE_CXX_FLAGS=-Wno-error=unused-parameter "
+                        "-Wno-error=unused-function -Wno-error=unused-variable"], check=True, capture_output=True)
     done = subprocess.run(["ninja", "-C", str(directory), "sim"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stdout[-2000:])
