@@ -40,7 +40,8 @@ class Stream:
         return tuple(message for message in self.messages if message[0] != "A")
 
     def notifications(self):
-        return tuple(message for message in self.messages if message[0] == "A")
+        """Those of this run: what was notified before, in the same lane, may come as well."""
+        return tuple(message for message in self.messages if message[0] == "A" and TAG.encode() in message[1])
 
 
 def normalised(messages, tag):
@@ -51,7 +52,7 @@ def normalised(messages, tag):
 
 def _body(kind, body, tag, neutral):
     if kind == "A":
-        return bytes(4) + body[4:]
+        body = bytes(4) + body[4:]
     if kind == "E":
         body = FIRST_IN_COPY.sub(rb"\1..", body)
         if b"\x00C25P02\x00" in body:

@@ -408,4 +408,4 @@ class Author:
         self.say(Query("FETCH 3 FROM held"))
 
     def notify(self):
-        self.say(Query(f"LISTEN {LANE}"), Query(f"NOTIFY {LANE}, 'one'; NOTIFY {LANE}, 'two'"))
+        self.say(Query(f"LISTEN {LANE}"), Query(f"NOTIFY {LANE}, 'one {TAG}'; NOTIFY {LANE}, 'two {TAG}'"))

@@ -72,7 +72,7 @@ def run(sim, most):
                           env={**os.environ, "MALLOC_PERTURB_": "165"}, errors="replace")
     if done.returncode == 0:
         return None
-    found = re.search(r"^FAILED seed (\d+)[^:]*(?:\)|\d): (.*)$", done.stdout, re.M)
+    found = re.search(r"^FAILED seed (\d+)\b[^:]*: (.*)$", done.stdout, re.M)
     if found:
         return int(found.group(1)), found.group(2)[:90]
     return 0, (done.stdout + done.stderr)[-90:]
