@@ -145,10 +145,13 @@ void Server::look() {
   inject(audit_->question());
 }
 
-// The client before has left a limit that has struck the look: whoever is next has his own set.
+// The client before has left a limit that has struck the look. Where sessions are tracked it goes:
+// whoever is next has his own set. Elsewhere it stays, and the look alone is taken again.
 void Server::look_in_time() {
-  inject(no_time_limit_sql());
-  session_.touch("statement_timeout");
+  if (pool_->settings().tracks_sessions()) {
+    inject(no_time_limit_sql());
+    session_.touch("statement_timeout");
+  }
   look();
 }
 

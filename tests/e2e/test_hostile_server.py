@@ -168,22 +168,27 @@ STRUCK = error(b"ERROR", b"57014", b"canceling statement due to statement timeou
 
 
 @pytest.mark.headgate_only
+@pytest.mark.parametrize("session_state", ["track", "pgbouncer"])
 @pytest.mark.parametrize("strikes", [1, 100])
-def test_a_look_that_is_struck_by_a_time_limit_is_taken_again(start_behind, strikes):
-    """The limit is what the client before has left, and says nothing about what else it has left."""
-    struck = []
+def test_a_look_that_is_struck_by_a_time_limit_is_taken_again(start_behind, strikes, session_state):
+    """The limit is what the client before has left, and says nothing about what else it has left. Who counts on what
+    PgBouncer leaves keeps it."""
+    struck, changed = [], []
 
     def answer_to(_, data):
+        if b"SET" in data and b"statement_timeout" in data and b"pg_prepared_statements" not in data:
+            changed.append(data)
         if b"pg_prepared_statements" not in data or len(struck) == strikes:
             return GOOD_ANSWER
         struck.append(data)
         return STRUCK + READY
 
     with AnsweringServer(answer_to) as server:
-        pooler = start_behind(server, session_audit="all")
+        pooler = start_behind(server, session_audit="all", session_state=session_state)
         with Wire(pooler.port) as wire:
             wire.login(database="bad").query("SELECT 1")
             assert errors(wire.query("SELECT 1")) == []
         assert server.connections == 1
         told = pooler.log().count("cannot be looked at: canceling statement due to statement timeout")
         assert (told > 0) == (strikes > 1)
+        assert bool(changed) == (session_state == "track")

@@ -223,10 +223,14 @@ SESSION_TEXTS = {
 }
 
 
-def session_marks():
-    for name, sql_text in SESSION_TEXTS.items():
-        yield name, b"\1" + sql_text.encode()
+def once_and_repeated(texts, once):
+    for name, sql_text in texts.items():
+        yield name, once + sql_text.encode()
         yield f"{name}_repeated", b"\xff" + sql_text.encode()[:64]
+
+
+def session_marks():
+    yield from once_and_repeated(SESSION_TEXTS, b"\1")
 
 
 READ_TEXTS = {
@@ -244,9 +248,7 @@ READ_TEXTS = {
 
 
 def read_verdict():
-    for name, sql_text in READ_TEXTS.items():
-        yield name, b"\0" + sql_text.encode()
-        yield f"{name}_repeated", b"\xff" + sql_text.encode()[:64]
+    yield from once_and_repeated(READ_TEXTS, b"\0")
 
 
 def session_state():

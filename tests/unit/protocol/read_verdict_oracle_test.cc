@@ -240,28 +240,19 @@ TEST_CASE("read verdict oracle: words that write and lock, put together at rando
 }
 
 TEST_CASE("read verdict oracle: the examples of PostgreSQL's manual") {
-  const fs::path folder = "/usr/share/doc/postgresql-doc-15/html";
-  if (!fs::exists(folder)) {
-    MESSAGE("left out: postgresql-doc-15 is not installed");
-    return;
-  }
   Counts counts;
-  for_each_file(folder, ".html", [&](const fs::path& path) {
-    for (const std::string& listing : listings(read_file(path))) compare_script(listing, counts);
-  });
+  const bool is_here =
+      for_each_example([&](const std::string& listing) { compare_script(listing, counts); });
+  if (!is_here) return;
   CHECK(counts.texts > 2000);
   report("the manual's examples", counts);
 }
 
 TEST_CASE("read verdict oracle: PostgreSQL's regression tests") {
-  const fs::path folder = "build/regression-sql";  // from the top of the tree
-  if (!fs::exists(folder)) {
-    MESSAGE("left out: run tests/unit/protocol/fetch_regression_sql to have them");
-    return;
-  }
   Counts counts;
-  for_each_file(folder, ".sql",
-                [&](const fs::path& path) { compare_script(read_file(path), counts); });
+  const bool is_here = for_each_regression_script(
+      [&](const std::string& script) { compare_script(script, counts); });
+  if (!is_here) return;
   CHECK(counts.queries > 65000);
   CHECK(counts.recognised > 46000);  // a verdict that is never a read would be safe, too
   report("regression tests", counts);

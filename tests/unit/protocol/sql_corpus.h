@@ -81,4 +81,30 @@ inline std::vector<std::string> listings(const std::string& page) {
   return found;
 }
 
+/// The examples of PostgreSQL's manual. False: it is not here.
+template <class Visit>
+bool for_each_example(Visit visit) {
+  const fs::path folder = "/usr/share/doc/postgresql-doc-15/html";
+  if (!fs::exists(folder)) {
+    MESSAGE("left out: postgresql-doc-15 is not installed");
+    return false;
+  }
+  for_each_file(folder, ".html", [&](const fs::path& path) {
+    for (const std::string& listing : listings(read_file(path))) visit(listing);
+  });
+  return true;
+}
+
+/// The SQL of PostgreSQL's regression tests. False: it is not here.
+template <class Visit>
+bool for_each_regression_script(Visit visit) {
+  const fs::path folder = "build/regression-sql";  // from the top of the tree
+  if (!fs::exists(folder)) {
+    MESSAGE("left out: run tests/unit/protocol/fetch_regression_sql to have them");
+    return false;
+  }
+  for_each_file(folder, ".sql", [&](const fs::path& path) { visit(read_file(path)); });
+  return true;
+}
+
 }  // namespace headgate

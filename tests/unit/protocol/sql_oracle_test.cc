@@ -384,15 +384,10 @@ TEST_CASE("sql oracle: the scripts that PostgreSQL installs") {
 }
 
 TEST_CASE("sql oracle: the examples of PostgreSQL's manual") {
-  const fs::path folder = "/usr/share/doc/postgresql-doc-15/html";
-  if (!fs::exists(folder)) {
-    MESSAGE("left out: postgresql-doc-15 is not installed");
-    return;
-  }
   Counts counts;
-  for_each_file(folder, ".html", [&](const fs::path& path) {
-    for (const std::string& listing : listings(read_file(path))) compare_script(listing, counts);
-  });
+  const bool is_here =
+      for_each_example([&](const std::string& listing) { compare_script(listing, counts); });
+  if (!is_here) return;
   CHECK(counts.tokens > 30000);
   CHECK(counts.statements > 2000);
   CHECK(counts.doubted == 0);
@@ -400,14 +395,10 @@ TEST_CASE("sql oracle: the examples of PostgreSQL's manual") {
 }
 
 TEST_CASE("sql oracle: PostgreSQL's regression tests") {
-  const fs::path folder = "build/regression-sql";  // from the top of the tree
-  if (!fs::exists(folder)) {
-    MESSAGE("left out: run tests/unit/protocol/fetch_regression_sql to have them");
-    return;
-  }
   Counts counts;
-  for_each_file(folder, ".sql",
-                [&](const fs::path& path) { compare_script(read_file(path), counts); });
+  const bool is_here = for_each_regression_script(
+      [&](const std::string& script) { compare_script(script, counts); });
+  if (!is_here) return;
   CHECK(counts.tokens > 300000);
   CHECK(counts.statements > 20000);
   CHECK(counts.doubted == 0);
