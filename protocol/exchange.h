@@ -63,6 +63,10 @@ class Exchange {
   /// False: the server skips it, because of an error.
   bool sent(Asked asked, Fate fate = Fate::forward, bool noted = false);
 
+  /// A message of a batch is answered without the server, which will hear of the batch by what
+  /// follows, be it the Sync alone.
+  void begin_batch() { batch_open_ = true; }
+
   /// A message came from the server: any tag but 'Z'. `describe` of a statement is answered by 't'
   /// and then 'T' or 'n'. Messages that may come at any time (N, S, A) change nothing; a NOTIFY (A)
   /// is for the client, whatever is being answered. 'E' with nothing owed, as from a server that is
@@ -82,7 +86,7 @@ class Exchange {
   /// How many answers are expected. The relay bounds it, by pausing the client.
   size_t owed() const { return count_; }
   bool copying_in() const { return copy_ == Copy::in; }
-  /// Extended-protocol messages were sent that no Sync has followed yet.
+  /// Extended-protocol messages were said that no Sync has followed yet.
   bool batch_open() const { return batch_open_; }
   /// One of them has failed, and all that is sent up to the next Sync does nothing.
   bool skipping() const { return skipping_; }
@@ -138,7 +142,7 @@ class Exchange {
   Fate stray_fate_ = Fate::forward;
   TransactionStatus status_ = TransactionStatus::idle;
   Copy copy_ = Copy::none;
-  bool batch_open_ = false;  // since the last Sync, messages of the extended protocol were sent
+  bool batch_open_ = false;  // since the last Sync, messages of the extended protocol were said
   bool skipping_ = false;    // after an error in a batch the server ignores all up to Sync
   bool lost_ = false;
 };

@@ -8,7 +8,8 @@
 // - Functions are known by their names in pg_catalog. A session whose search_path has another
 //   schema in front of pg_catalog, and a database with a function of such a name for other types,
 //   may call another one.
-// - Temporary and unlogged tables are on the primary alone, and SERIALIZABLE is refused elsewhere. A
+// - Temporary and unlogged tables are on the primary alone, and SERIALIZABLE is refused elsewhere.
+// A
 //   sequence that is read as a table is ahead on a standby.
 // - For which encodings the text can be read: protocol/sql_scanner.h.
 //

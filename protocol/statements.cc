@@ -137,6 +137,12 @@ void ServerStatements::change(StatementChange change, ClientStatements* client) 
   changes_.push_back({std::move(change), batch_, edition});
 }
 
+void ServerStatements::change_at_once(StatementChange what, ClientStatements& client) {
+  MUST(changes_.empty());
+  change(std::move(what), &client);
+  confirmed(&client);
+}
+
 const StatementChange* ServerStatements::latest_unnamed() const {
   for (size_t left = unnamed_in_batch_ > 0 ? changes_.size() : 0; left > 0; --left) {
     const StatementChange& change = changes_[left - 1].change;

@@ -136,6 +136,8 @@ class ServerStatements {
   /// The message of this change was sent: it takes place. `client` may be null if it is not about
   /// the client.
   void change(StatementChange change, ClientStatements* client);
+  /// The same of what cannot fail, where nothing else is unanswered: the server is not asked.
+  void change_at_once(StatementChange change, ClientStatements& client);
   /// A Sync was sent: what follows is another batch.
   void batch_ended();
   /// A change of an earlier batch may still fail: nothing can be built upon it yet.

@@ -71,8 +71,10 @@ struct Relay::Input {
           return Treat::stop;
         }
         break;
-      case Meaning::copy_end:
       case Meaning::flush:
+        relay.tell_parse_due();
+        break;
+      case Meaning::copy_end:
         break;
       case Meaning::copy_data:
         return Treat::pass;
@@ -282,6 +284,12 @@ void Relay::query_ended(TransactionStatus status) {
   deferred_for_ = {};
 }
 
+// In words of ours.
+void Relay::tell(View message) {
+  told();
+  client_.link().send(message);
+}
+
 bool Relay::rewrite_error(View body) {
   request_failed_ = true;
   const auto fields = decode_error_fields(body);
@@ -293,7 +301,7 @@ bool Relay::rewrite_error(View body) {
   }
   Bytes out;
   encode_error_with_detail(out, body, overdue_error_->detail);
-  client_.link().send(out);
+  tell(out);
   return true;
 }
 
@@ -310,6 +318,7 @@ bool Relay::between_transactions() const {
 }
 
 bool Relay::untouched() const {
+  if (parses_told_ > 0) return false;
   if (never_read_) return replayable_;
   if (!untouched_ || !replayable_) return false;
   const auto confirmed = server_.link().stream().confirmed();
@@ -324,6 +333,7 @@ bool Relay::held_too_long(Instant now) const {
 
 void Relay::repeat() {
   repeats_ = false;
+  parse_due_ = false;
   request_failed_ = false;
   if (database_request_ && database_request_->again) return repeat_database_request();
   repeated_ = true;

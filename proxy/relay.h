@@ -72,11 +72,14 @@ class Relay {
   // --- told by the server, which reads its messages
   /// Answers of the server have come.
   void answered() { untouched_ = false; }
-  /// The client is told something of them.
-  void told() { replayable_ = false; }
-  /// The client is told that its Parse worked, which the server had no part in: what is repeated
+  /// The client is about to be told something of them.
+  void told() {
+    replayable_ = false;
+    tell_parse_due();
+  }
+  /// Tells the client that its Parse has worked, which the server had no part in: what is repeated
   /// need not tell it again.
-  void told_parsed() { ++parses_told_; }
+  void tell_parsed();
   /// The server has ended before it came to the request.
   void never_read() { never_read_ = true; }
   void query_ended(TransactionStatus status);
@@ -132,6 +135,8 @@ class Relay {
   void asked(char tag, View body = {});
   void begin_request();
   bool must_wait(char tag) const;
+  void tell(View message);
+  void tell_parse_due();
   void keep_for_replay(View bytes);
   bool send_begin();
   bool awaits_begin() const;
@@ -199,6 +204,7 @@ class Relay {
   void statement_message(const StatementInput& input);
   void take_parse(const StatementInput& input);
   bool parse_may_be_refused() const;
+  bool needs_no_server(const StatementChange& naming) const;
   void take_shared_parse(const StatementInput& input, View rest, StatementChange naming);
   bool was_told();
   StatementPtr statement_for_unnamed(View text);
@@ -243,6 +249,7 @@ class Relay {
   bool untouched_ = true;   // the server has not answered anything
   bool replayable_ = true;  // the client was told nothing but parses_told_; replay() is complete
   int parses_told_ = 0;
+  bool parse_due_ = false;  // one that was answered here is told in front of what comes next
   bool repeats_ = false;
   bool repeated_ = false;
   bool goodbye_ = false;

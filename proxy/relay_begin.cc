@@ -96,7 +96,7 @@ void Relay::begin_failed(const ErrorFields& fields, View body) {
     out.clear();
     encode_error_with_detail(out, body, overdue_error_->detail);
   }
-  client_.link().send(out);
+  tell(out);
 }
 
 bool Relay::request_ended() const {

@@ -161,7 +161,7 @@ bool Relay::tell_refusal(const ErrorFields& fields) {
   if (!error) return false;
   Bytes out;
   encode_error(out, *error);
-  client_.link().send(out);
+  tell(out);
   return true;
 }
 

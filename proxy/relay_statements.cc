@@ -4,7 +4,8 @@
 //
 // Whatever the server has to say in order, it is made to say: instead of a Parse of what it has
 // already it gets a Close of nothing, whose answer is told as ParseComplete; for a name that the
-// client never gave, one that no server has.
+// client never gave, one that no server has. Where nothing comes before a Parse, ParseComplete is
+// told in front of what the server says next, and the server is not asked.
 #include <algorithm>
 
 #include "protocol/frontend.h"
@@ -253,11 +254,23 @@ bool Relay::parse_may_be_refused() const {
          server_.exchange().ready_owed();
 }
 
+// A Parse at the beginning of a batch, with no answer ahead of its own. A name would be taken when
+// the request is sent again to another server.
+bool Relay::needs_no_server(const StatementChange& naming) const {
+  return naming.of_client == OfClient::unnamed && server_.exchange().over() &&
+         !server_.mid_answer();
+}
+
 // A Parse of what other clients may have prepared on this server already.
 void Relay::take_shared_parse(const StatementInput& input, View rest, StatementChange naming) {
   const StatementPtr statement = naming.statement;
   const bool told = was_told();
   if (on_server().use(*statement) && !parse_may_be_refused()) {
+    if (needs_no_server(naming)) {
+      server_.exchange().begin_batch();
+      parse_due_ = !told;
+      return on_server().change_at_once(std::move(naming), of_client());
+    }
     asked_instead(Asked::close, told ? Fate::quiet : Fate::replace, std::move(naming));
     return send_close(unknown_name());
   }
@@ -410,6 +423,20 @@ void Relay::send_close(View name) {
 
 // --- what the server says
 
+void Relay::tell_parsed() {
+  tell_parse_due();
+  ++parses_told_;
+  Bytes complete;
+  encode(complete, backend::ParseComplete{});
+  server_.pool().stats().bytes_sent += complete.size();
+  client_.link().send(complete);
+}
+
+void Relay::tell_parse_due() {
+  if (std::exchange(parse_due_, false)) [[unlikely]]
+    tell_parsed();
+}
+
 namespace {
 
 /// Whether a client that has been told nothing of these messages finds out what the rows look like
@@ -472,7 +499,7 @@ bool Relay::restore_names(const ErrorFields& fields, View body) {
   }
   Bytes out;
   encode_error_with_message(out, body, message);
-  client_.link().send(out);
+  tell(out);
   return true;
 }
 

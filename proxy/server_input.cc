@@ -96,14 +96,6 @@ struct Server::Input {
     server.pool_->subscribers().release(*whose, whose->channels().discarded());
   }
 
-  void tell_parsed() const {
-    Bytes complete;
-    encode(complete, backend::ParseComplete{});
-    server.relay_->told_parsed();
-    server.pool_->stats().bytes_sent += complete.size();
-    client()->link().send(complete);
-  }
-
   // The header stands in front of the body.
   static View whole(View body) { return {body.data() - header_size, body.size() + header_size}; }
   void hand_on(View body) { on_pass(whole(body), lent(body)); }
@@ -119,7 +111,7 @@ struct Server::Input {
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
     } else if (tag == backend::close_complete) {  // it stands for the client's Parse
-      tell_parsed();
+      server.relay_->tell_parsed();
       rewritten = true;
     } else if (tag == backend::command_complete) {
       take_complete(body);

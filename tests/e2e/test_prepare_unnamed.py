@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.messages import bind, close, describe, execute, extended, parse, query, sync
+from lib.messages import bind, close, describe, execute, extended, flush, parse, query, sync
 from lib.wire import Wire, errors, first_value, tags
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
@@ -22,6 +22,15 @@ def connect(pooler):
 def ask(wire, sql, *values):
     wire.send(parse(sql), bind(values), describe(), execute(), sync())
     return wire.read_until()
+
+
+def make_known(wire, sql):
+    for _ in range(3):
+        ask(wire, sql)
+
+
+def server_parses(pooler):
+    return sum(row["total_server_parse_count"] for row in pooler.admin("SHOW STATS"))
 
 
 def known(wire):
@@ -149,3 +158,49 @@ def test_many_in_one_pipeline(pooler):
         for _ in range(3):
             wire.send(*[part for n in range(10) for part in (extended(f"SELECT {n % 3}"), sync())])
             assert [first_value(wire.read_until()) for _ in range(10)] == [str(n % 3) for n in range(10)]
+
+
+def test_the_server_is_not_asked_for_what_it_knows(pooler):
+    with connect(pooler) as wire:
+        make_known(wire, "SELECT 1")
+        parses = server_parses(pooler)
+        wire.send(parse("SELECT 1"), sync())
+        assert tags(wire.read_until()) == "1Z"
+        wire.send(parse("SELECT 1"), flush())
+        assert tags(wire.read_until("1")) == "1"
+        wire.send(sync())
+        assert tags(wire.read_until()) == "Z"
+        wire.send(parse("SELECT 1"), bind(()), parse("SELECT 1"), execute(), sync())
+        assert tags(wire.read_until()) == "121DCZ"
+        assert server_parses(pooler) == parses
+
+
+def test_parse_complete_comes_in_front_of_an_error(pooler):
+    with connect(pooler) as wire:
+        make_known(wire, "SELECT 1")
+        wire.send(parse("SELECT 1"), describe("S", "unknown"), sync())
+        answer = wire.read_until()
+        assert tags(answer) == "1EZ"
+        assert errors(answer)[0]["M"] == 'prepared statement "unknown" does not exist'
+
+
+def test_who_leaves_behind_a_parse_leaves_a_server(pooler):
+    with connect(pooler) as wire:
+        make_known(wire, "SELECT 1")
+    for end in (b"", flush()):
+        with connect(pooler) as leaver:
+            leaver.send(parse("SELECT 1"), end)
+        with connect(pooler) as other:
+            assert first_value(ask(other, "SELECT 1")) == "1"
+
+
+def test_the_table_may_change_behind_a_parse_that_was_told(pooler):
+    with connect(pooler) as wire, connect(pooler) as owner:
+        owner.query("DROP TABLE IF EXISTS told_t; CREATE TABLE told_t AS SELECT 1 AS a")
+        make_known(wire, "SELECT * FROM told_t")
+        owner.query("ALTER TABLE told_t ADD b text DEFAULT 'more'")
+        wire.send(parse("SELECT * FROM told_t"), flush())
+        assert tags(wire.read_until("1")) == "1"
+        wire.send(bind(()), describe(), execute(), sync())
+        assert tags(wire.read_until()) == "2TDCZ"
+        owner.query("DROP TABLE told_t")

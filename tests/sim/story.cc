@@ -130,6 +130,7 @@ std::string Story::choose_settings() {
   set("server_check_delay", dice.chance(300) ? 0 : dice.between(1, 30));
   constexpr int kept_statements[] = {1, 2, 4, 200};
   set("max_prepared_statements", kept_statements[dice.roll(std::size(kept_statements))]);
+  set("prepare_unnamed", dice.chance(500));
   set("query_wait_timeout", 0);
   set("server_connect_timeout", dice.between(2, 15));
   set("cancel_wait_timeout", dice.between(1, 10));
