@@ -84,7 +84,7 @@ void Relay::send_renamed(const StatementInput& input, View before, View name, Vi
   to.send({header.data(), header.size()});
   to.send(before);
   to.send(name);
-  to.send({"", 1});
+  to.send(View("\0", 1));
   input.lent ? to.lend(rest) : to.send(rest);
 }
 
