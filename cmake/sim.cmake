@@ -11,7 +11,7 @@ set_target_properties(sim PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR
 
 # The same seeds each time, so that a test that failed fails again; fresh ones are for ./dev soak.
 set(sim_seeds 10000)
-if(HEADGATE_SANITIZE)
+if(HEADGATE_SANITIZE OR CMAKE_CXX_FLAGS MATCHES "--coverage")
   set(sim_seeds 2000)
 endif()
 add_test(NAME sim COMMAND sim --from 1 --count ${sim_seeds})
