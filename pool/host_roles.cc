@@ -1,0 +1,92 @@
+#include "pool/host_roles.h"
+
+#include <algorithm>
+
+namespace headgate {
+
+HostRoles::HostRoles(std::vector<std::string> names, HostRules rules) : rules_(rules) {
+  for (std::string& name : names) hosts_.emplace_back().name = std::move(name);
+}
+
+// --- what has happened
+
+bool HostRoles::answered(size_t host, HostAnswer answer, Instant asked, Instant now) {
+  Host& from = hosts_[host];
+  from.role = answer.in_recovery ? HostRole::standby : HostRole::primary;
+  from.asked = asked;
+  from.latency = now - asked;
+  from.answer = answer;
+  from.error.clear();
+  if (!answer.in_recovery) timeline_ = std::max(timeline_, answer.timeline);
+  const bool changed = update(now);
+  if (primary_ == host) remember(answer.lsn, asked);
+  return changed;
+}
+
+bool HostRoles::failed(size_t host, std::string why, bool unreachable, Instant now) {
+  hosts_[host].error = std::move(why);
+  if (unreachable) hosts_[host].role = HostRole::unknown;
+  return update(now);
+}
+
+bool HostRoles::tend(Instant now) { return update(now); }
+
+// --- what follows
+
+std::optional<size_t> HostRoles::elect() const {
+  const auto may_be = [&](size_t host) {
+    return hosts_[host].role == HostRole::primary && hosts_[host].answer.timeline >= timeline_;
+  };
+  if (primary_ && may_be(*primary_)) return primary_;
+  for (size_t host = 0; host < hosts_.size(); ++host) {
+    if (may_be(host)) return host;
+  }
+  return std::nullopt;
+}
+
+bool HostRoles::is_well(size_t host, Instant now) const {
+  const Host& one = hosts_[host];
+  if (one.role != HostRole::standby || now - *one.asked > rules_.patience) return false;
+  return rules_.max_lag.count() == 0 || lag(host).value_or(Duration::zero()) <= rules_.max_lag;
+}
+
+bool HostRoles::update(Instant now) {
+  const auto primary = elect();
+  bool changed = primary != primary_;
+  primary_ = primary;
+  for (size_t host = 0; host < hosts_.size(); ++host) {
+    Host& one = hosts_[host];
+    if (one.readable_since && now - *one.readable_since >= forgiven_after) one.ejections = 0;
+    const bool well = is_well(host, now);
+    if (one.readable && !well) {
+      const Duration out = first_ejection * (int64_t{1} << std::min(one.ejections, 10));
+      one.back_at = now + std::min(out, longest_ejection);
+      ++one.ejections;
+    }
+    const bool readable = well && (one.readable || one.back_at <= now);
+    changed |= readable != one.readable;
+    if (readable != one.readable) one.readable_since = now;
+    if (!readable) one.readable_since.reset();
+    one.readable = readable;
+  }
+  return changed;
+}
+
+void HostRoles::remember(uint64_t lsn, Instant at) {
+  while (!samples_.empty() && at - samples_.front().at > memory) samples_.pop_front();
+  // A new primary may begin behind what the old one had reached; and of a position that has not
+  // moved, it is the later time that counts.
+  while (!samples_.empty() && samples_.back().lsn >= lsn) samples_.pop_back();
+  samples_.push_back({at, lsn});
+}
+
+std::optional<Duration> HostRoles::lag(size_t host) const {
+  const Host& one = hosts_[host];
+  if (one.role != HostRole::standby || samples_.empty()) return std::nullopt;
+  if (one.answer.lsn >= samples_.back().lsn) return Duration::zero();
+  const auto behind = std::ranges::upper_bound(samples_, one.answer.lsn, {}, &Sample::lsn);
+  const Sample& reached = behind == samples_.begin() ? *behind : *std::prev(behind);
+  return std::max(*one.asked - reached.at, Duration::zero());
+}
+
+}  // namespace headgate

@@ -1,0 +1,97 @@
+// Which host of a database is its primary, and which standbys can be read: by what each host says
+// of itself when it is asked (proxy/host_monitor.h), and when. Roles are found, not configured, so
+// a failover needs no reload. Decides; asks nobody, and knows no clock.
+//
+// A host is the primary if it is not in recovery and no other has been seen on a later timeline: a
+// primary of before, which comes back and does not know of its successor, is not written to. One
+// that has become silent stays the primary until another says that it is, but a host that could not
+// be reached has no role until it has answered again.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+namespace headgate {
+
+enum class HostRole : uint8_t { unknown, primary, standby };
+
+/// What a host says of itself.
+struct HostAnswer {
+  bool in_recovery = false;
+  uint64_t lsn = 0;       // replayed by a standby, written by a primary
+  uint32_t timeline = 0;  // a primary's
+};
+
+struct HostRules {
+  Duration patience = seconds(1);  // who has not answered for longer is not read (monitor_timeout)
+  Duration max_lag{};              // a standby that is further behind is not read; 0: no limit
+};
+
+class HostRoles {
+ public:
+  struct Host {
+    std::string name;
+    HostRole role = HostRole::unknown;
+    bool readable = false;         // a standby that is in rotation
+    std::optional<Instant> asked;  // the last question that was answered
+    Duration latency{};            // of that answer
+    HostAnswer answer;
+    std::string error;  // why there was none, since the last answer
+
+   private:
+    friend class HostRoles;
+    std::optional<Instant> readable_since;
+    Instant back_at = Instant::min();  // in rotation again, if all is well
+    int ejections = 0;                 // in a row
+  };
+
+  HostRoles(std::vector<std::string> names, HostRules rules);
+  void set_rules(HostRules rules) { rules_ = rules; }
+
+  // --- what has happened; true: the primary, or who can be read, is another now
+  bool answered(size_t host, HostAnswer answer, Instant asked, Instant now);
+  /// `unreachable`: no server process is there, or not the one of before.
+  bool failed(size_t host, std::string why, bool unreachable, Instant now);
+  /// Time has passed.
+  bool tend(Instant now);
+
+  // --- what follows
+  std::optional<size_t> primary() const { return primary_; }
+  const std::vector<Host>& hosts() const { return hosts_; }
+  /// How far a standby was behind the primary when it was asked, to within the interval of the
+  /// questions; nothing: it is not known.
+  std::optional<Duration> lag(size_t host) const;
+
+  /// A standby that leaves the rotation stays out of it for as long at least, twice as long each
+  /// time that follows soon.
+  static constexpr Duration first_ejection = milliseconds(500);
+  static constexpr Duration longest_ejection = seconds(30);
+  /// After so long in rotation what was before is forgotten.
+  static constexpr Duration forgiven_after = seconds(60);
+  /// How far back positions of the primary are known.
+  static constexpr Duration memory = seconds(600);
+
+ private:
+  struct Sample {
+    Instant at;  // all that was committed before is at or below
+    uint64_t lsn;
+  };
+
+  bool update(Instant now);
+  std::optional<size_t> elect() const;
+  bool is_well(size_t host, Instant now) const;
+  void remember(uint64_t lsn, Instant at);
+
+  std::vector<Host> hosts_;
+  HostRules rules_;
+  std::optional<size_t> primary_;
+  uint32_t timeline_ = 0;  // the latest that a primary was on
+  std::deque<Sample> samples_;
+};
+
+}  // namespace headgate

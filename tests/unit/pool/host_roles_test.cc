@@ -1,0 +1,225 @@
+#include "pool/host_roles.h"
+
+#include <doctest/doctest.h>
+
+namespace headgate {
+namespace {
+
+constexpr size_t a = 0, b = 1, c = 2;
+constexpr Duration interval = milliseconds(250);
+
+/// Three hosts that are asked at times which the test moves on.
+struct Cluster {
+  HostRoles roles;
+  Instant now{seconds(100)};
+
+  explicit Cluster(HostRules rules = {}) : roles({"a", "b", "c"}, rules) {}
+
+  void primary(size_t host, uint64_t lsn = 1000, uint32_t timeline = 1) {
+    roles.answered(host, {false, lsn, timeline}, now, now + milliseconds(1));
+  }
+  void standby(size_t host, uint64_t lsn = 1000) {
+    roles.answered(host, {true, lsn, 0}, now, now + milliseconds(1));
+  }
+  void all(uint64_t lsn = 1000) {
+    primary(a, lsn);
+    standby(b, lsn);
+    standby(c, lsn);
+  }
+  void wait(Duration time) {
+    now += time;
+    roles.tend(now);
+  }
+  bool readable(size_t host) const { return roles.hosts()[host].readable; }
+};
+
+TEST_CASE("host roles: nobody has a role before it has said so") {
+  Cluster cluster;
+  CHECK_FALSE(cluster.roles.primary());
+  CHECK_FALSE(cluster.readable(b));
+  CHECK(cluster.roles.hosts()[a].role == HostRole::unknown);
+  cluster.all();
+  CHECK(cluster.roles.primary() == a);
+  CHECK_FALSE(cluster.readable(a));
+  CHECK(cluster.readable(b));
+  CHECK(cluster.readable(c));
+}
+
+TEST_CASE("host roles: what changes is told once") {
+  Cluster cluster;
+  const Instant now = cluster.now;
+  CHECK(cluster.roles.answered(a, {false, 1, 1}, now, now));
+  CHECK_FALSE(cluster.roles.answered(a, {false, 2, 1}, now, now));
+  CHECK(cluster.roles.answered(b, {true, 1, 0}, now, now));
+  CHECK_FALSE(cluster.roles.answered(b, {true, 2, 0}, now, now));
+  CHECK_FALSE(cluster.roles.tend(now + seconds(1)));
+  CHECK(cluster.roles.tend(now + seconds(1) + microseconds(1)));
+  CHECK_FALSE(cluster.roles.tend(now + seconds(2)));
+}
+
+TEST_CASE("host roles: a silent primary stays the primary until another says that it is") {
+  Cluster cluster;
+  cluster.all();
+  cluster.wait(seconds(60));
+  cluster.roles.failed(a, "no answer", false, cluster.now);
+  CHECK(cluster.roles.primary() == a);
+  cluster.standby(b);
+  CHECK(cluster.roles.primary() == a);
+  cluster.primary(b, 1000, 2);
+  CHECK(cluster.roles.primary() == b);
+}
+
+TEST_CASE("host roles: a primary that cannot be reached has no role until it has answered again") {
+  Cluster cluster;
+  cluster.all();
+  cluster.roles.failed(a, "connection refused", true, cluster.now);
+  CHECK_FALSE(cluster.roles.primary());
+  CHECK(cluster.roles.hosts()[a].error == "connection refused");
+  cluster.primary(a);
+  CHECK(cluster.roles.primary() == a);
+  CHECK(cluster.roles.hosts()[a].error.empty());
+}
+
+TEST_CASE("host roles: a primary that was demoted is none") {
+  Cluster cluster;
+  cluster.all();
+  cluster.standby(a);
+  CHECK_FALSE(cluster.roles.primary());
+  CHECK(cluster.readable(a));
+}
+
+TEST_CASE("host roles: a primary of an earlier timeline is not written to") {
+  Cluster cluster;
+  cluster.all();
+  cluster.primary(b, 1000, 2);
+  CHECK(cluster.roles.primary() == b);
+  cluster.primary(a, 5000, 1);
+  CHECK(cluster.roles.primary() == b);
+  SUBCASE("not even if its successor has gone") {
+    cluster.roles.failed(b, "connection refused", true, cluster.now);
+    CHECK_FALSE(cluster.roles.primary());
+    cluster.primary(a, 6000, 1);
+    CHECK_FALSE(cluster.roles.primary());
+  }
+  SUBCASE("but again when it is promoted itself") {
+    cluster.primary(a, 6000, 3);
+    CHECK(cluster.roles.primary() == a);
+  }
+}
+
+TEST_CASE("host roles: of two that claim the same timeline the first stays") {
+  Cluster cluster;
+  cluster.primary(b);
+  cluster.primary(a);
+  CHECK(cluster.roles.primary() == b);
+}
+
+TEST_CASE("host roles: a standby that is silent is out of rotation, and back by itself") {
+  Cluster cluster;
+  cluster.all();
+  cluster.wait(seconds(1));
+  CHECK(cluster.readable(b));
+  cluster.wait(microseconds(1));
+  CHECK_FALSE(cluster.readable(b));
+  cluster.standby(b);
+  CHECK_FALSE(cluster.readable(b));  // for a while
+  cluster.wait(HostRoles::first_ejection);
+  cluster.standby(b);
+  CHECK(cluster.readable(b));
+}
+
+TEST_CASE("host roles: a standby that comes and goes stays out for longer each time") {
+  Cluster cluster;
+  const auto time_out = [&] {
+    cluster.standby(b);
+    REQUIRE(cluster.readable(b));
+    cluster.roles.failed(b, "gone", true, cluster.now);
+    REQUIRE_FALSE(cluster.readable(b));
+    const Instant since = cluster.now;
+    while (!cluster.readable(b)) {
+      cluster.wait(milliseconds(100));
+      cluster.standby(b);
+    }
+    return cluster.now - since;
+  };
+  CHECK(time_out() == milliseconds(500));
+  CHECK(time_out() == milliseconds(1000));
+  CHECK(time_out() == milliseconds(2000));
+  for (int i = 0; i < 20; ++i) time_out();
+  CHECK(time_out() == HostRoles::longest_ejection);
+  SUBCASE("and is forgiven") {
+    for (Duration waited{}; waited <= HostRoles::forgiven_after; waited += interval) {
+      cluster.wait(interval);
+      cluster.standby(b);
+    }
+    CHECK(time_out() == HostRoles::first_ejection);
+  }
+}
+
+TEST_CASE("host roles: lag is the age of what a standby has reached") {
+  Cluster cluster;
+  CHECK_FALSE(cluster.roles.lag(b));
+  for (uint64_t lsn = 1000; lsn <= 5000; lsn += 1000) {
+    cluster.wait(interval);
+    cluster.primary(a, lsn);
+  }
+  CHECK_FALSE(cluster.roles.lag(a));
+  cluster.standby(b, 5000);
+  CHECK(cluster.roles.lag(b) == Duration::zero());
+  cluster.standby(b, 4999);
+  CHECK(cluster.roles.lag(b) == interval);
+  cluster.standby(b, 2000);
+  CHECK(cluster.roles.lag(b) == 3 * interval);
+  cluster.standby(b, 1);  // older than what is known
+  CHECK(cluster.roles.lag(b) == 4 * interval);
+  cluster.standby(b, 9000);  // asked later than the primary
+  CHECK(cluster.roles.lag(b) == Duration::zero());
+}
+
+TEST_CASE("host roles: time in which nothing is written is no lag") {
+  Cluster cluster;
+  cluster.all(1000);
+  for (int i = 0; i < 10; ++i) {
+    cluster.wait(interval);
+    cluster.primary(a, 1000);
+  }
+  cluster.standby(b, 1000);
+  CHECK(cluster.roles.lag(b) == Duration::zero());
+  cluster.wait(interval);
+  cluster.primary(a, 2000);
+  cluster.standby(b, 1000);
+  CHECK(cluster.roles.lag(b) == interval);
+}
+
+TEST_CASE("host roles: a standby that is too far behind is not read") {
+  Cluster cluster({seconds(1), seconds(2)});
+  cluster.all(1000);
+  for (uint64_t lsn = 2000; lsn < 12000; lsn += 1000) {
+    cluster.wait(interval);
+    cluster.primary(a, lsn);
+    cluster.standby(b, lsn);
+    cluster.standby(c, 1000);
+  }
+  CHECK(cluster.readable(b));
+  CHECK_FALSE(cluster.readable(c));
+  cluster.wait(seconds(1));
+  cluster.all(20000);
+  CHECK(cluster.readable(c));
+}
+
+TEST_CASE("host roles: a new primary may begin behind the old one") {
+  Cluster cluster;
+  cluster.all(1000);
+  cluster.wait(interval);
+  cluster.all(9000);
+  cluster.roles.failed(a, "gone", true, cluster.now);
+  cluster.wait(interval);
+  cluster.primary(b, 5000, 2);
+  cluster.standby(c, 5000);
+  CHECK(cluster.roles.lag(c) == Duration::zero());
+  cluster.standby(c, 4000);
+  CHECK(cluster.roles.lag(c) == 2 * interval);
+}
+
+}  // namespace
+}  // namespace headgate
