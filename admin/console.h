@@ -26,6 +26,7 @@ enum class ConsoleVerb : uint8_t {
   show_dns_zones,
   show_fds,
   show_audit,
+  show_hosts,
   show_lists,
   show_stats,
   show_stats_totals,

@@ -95,6 +95,7 @@ void merge(Snapshot& into, Snapshot&& part) {
   merge_rows(into.peers, std::move(part.peers));
   append(into.dns_hosts, std::move(part.dns_hosts));
   append(into.audits, std::move(part.audits));
+  append(into.hosts, std::move(part.hosts));
   add_members(into, part, &Snapshot::login_clients, &Snapshot::dns_queries);
   into.paused |= part.paused;
   into.suspended |= part.suspended;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -133,6 +134,18 @@ struct AuditRow {
   std::string difference, texts;
 };
 
+/// A host of a database that asks for a role (target_session_attrs): a row of SHOW HOSTS.
+struct HostRow {
+  std::string database, host;
+  int port = 0;
+  std::string role;     // primary, standby or unknown
+  bool in_use = false;  // servers of that database are opened there
+  std::string lsn;      // empty: it has not answered yet
+  std::optional<int64_t> lag_us;
+  int64_t latency_us = 0, silent_us = 0;  // of its last answer, and since
+  std::string error;                      // why there is no later answer; empty: none
+};
+
 /// SHOW MEM: what one kind of object takes.
 struct MemoryRow {
   const char* name;
@@ -151,6 +164,7 @@ struct Snapshot {
   std::vector<PeerStats> peers;
   std::vector<DnsHostRow> dns_hosts;
   std::vector<AuditRow> audits;
+  std::vector<HostRow> hosts;
   uint32_t login_clients = 0;
   uint32_t dns_queries = 0;
   bool paused = false, suspended = false;

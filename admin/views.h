@@ -33,6 +33,8 @@ void show_dns_zones(Bytes& out, const ShowRequest& asked);
 
 // audit_view.cc
 void show_audit(Bytes& out, const ShowRequest& asked);
+// hosts_view.cc
+void show_hosts(Bytes& out, const ShowRequest& asked);
 
 // route_view.cc
 void explain_route(Bytes& out, const ShowRequest& asked);

@@ -81,6 +81,8 @@ constexpr ErrorRow error_table[] = {
     {ErrorCode::server_crashed, "08006", "08P01", fatal, "server conn crashed?"},
     {ErrorCode::server_shutting_down, "57P01", "08P01", fatal, "server shutting down"},
     {ErrorCode::server_connect_failed, "57P03", "08P01", fatal, "connect failed"},
+    {ErrorCode::no_host_of_role, "57P03", "08P01", fatal, "no host is known to have the role"},
+    {ErrorCode::primary_changed, "57P01", "08P01", fatal, "the primary is another host now"},
     {ErrorCode::server_tls_failed, "08001", "08P01", fatal, "TLS handshake with the server failed"},
     {ErrorCode::server_login_failed, "08001", "08P01", fatal, "server login failed"},
     {ErrorCode::server_wrong_password_type, "08001", "08P01", fatal,

@@ -72,6 +72,8 @@ enum class ErrorCode : uint8_t {
   server_crashed,
   server_shutting_down,
   server_connect_failed,
+  no_host_of_role,
+  primary_changed,
   server_tls_failed,
   server_login_failed,
   server_wrong_password_type,

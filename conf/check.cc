@@ -87,6 +87,25 @@ std::string listening(const Settings& settings) {
   return text.empty() ? "nothing" : text;
 }
 
+// Roles are found by asking, and somebody has to ask.
+std::optional<Error> check_targets(const Config& config) {
+  for (const auto& [name, entry] : config.databases) {
+    if (entry.target == TargetRole::any) continue;
+    if (!monitor_user(config.settings, entry).empty()) continue;
+    Error error(ErrorCode::config,
+                fmt::format("database {}: target_session_attrs needs a user who asks its hosts for "
+                            "their roles",
+                            printable(name)));
+    error.hint = "set monitor_user, or user or auth_user of the database";
+    return error;
+  }
+  const auto any = config.find_database("");
+  if (config.fallback && any && any->target != TargetRole::any) {
+    return Error(ErrorCode::config, "database *: target_session_attrs needs a database by name");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Error> check(Config& config, const Places& places) {
@@ -97,6 +116,7 @@ std::optional<Error> check(Config& config, const Places& places) {
                  "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
                      where(places, "auth_dbname"));
   }
+  if (auto error = check_targets(config)) return error;
   return check_tracked(settings, places);
 }
 

@@ -116,6 +116,17 @@ Refusal set_load_balance(LoadBalance& into, const KeyValue& pair) {
   return std::nullopt;
 }
 
+Refusal set_target(TargetRole& into, const KeyValue& pair) {
+  auto target = parse_word<TargetRole>(pair.value);
+  if (!target) {
+    return config_error("invalid target_session_attrs: " + printable(pair.value),
+                        "expected one of any, primary, standby, prefer-standby, read-write, "
+                        "read-only");
+  }
+  into = *target;
+  return std::nullopt;
+}
+
 Refusal set_text(std::string& into, const KeyValue& pair) {
   into = pair.value;
   return std::nullopt;
@@ -184,6 +195,7 @@ constexpr Key<DatabaseEntry> database_keys[] = {
      [](D& e, P p, W w) { return set_duration(e.query_wait_timeout, p, w, Lowest::zero); }},
     {"connect_query", [](D& e, P p, W) { return set_text(e.connect_query, p); }},
     {"load_balance_hosts", [](D& e, P p, W) { return set_load_balance(e.load_balance_hosts, p); }},
+    {"target_session_attrs", [](D& e, P p, W) { return set_target(e.target, p); }},
     {"client_encoding", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
     {"datestyle", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
     {"timezone", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
@@ -289,6 +301,13 @@ Result<PeerEntry> parse_peer(const std::string& id, const std::string& text,
   if (auto refusal = fill(entry, "connection", text, peer_keys, warnings)) return *refusal;
   if (entry.host.empty()) return config_error("a peer needs a host");
   return entry;
+}
+
+std::string monitor_user(const Settings& settings, const DatabaseEntry& entry) {
+  for (const auto* user : {&settings.monitor_user, &entry.user, &entry.auth_user}) {
+    if (*user && !(*user)->empty()) return **user;
+  }
+  return settings.auth_user.value_or("");
 }
 
 std::optional<DatabaseEntry> Config::find_database(const std::string& name) const {

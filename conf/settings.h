@@ -22,6 +22,9 @@ namespace headgate {
 enum class PoolMode : uint8_t { session, transaction, statement };
 enum class SslMode : uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class LoadBalance : uint8_t { round_robin, disable };
+
+/// Which of its hosts the servers of a database are at (target_session_attrs, as in libpq).
+enum class TargetRole : uint8_t { any, primary, standby, prefer_standby };
 /// What happens to a query whose time is up: cancel it and keep both connections, or close the
 /// client's with an error, as PgBouncer does, and have the server cleaned up.
 enum class TimeoutAction : uint8_t { cancel, close };
@@ -105,6 +108,11 @@ struct Settings {
   bool server_fast_close = false;
   Duration dns_max_ttl = seconds(15);
   Duration dns_nxdomain_ttl = seconds(15);
+  // hosts and their roles: Headgate's own
+  std::optional<std::string> monitor_user;
+  Duration monitor_interval = milliseconds(250);
+  Duration monitor_timeout = seconds(1);
+  Duration max_replica_lag{};
   // timeouts of clients and queries
   Duration query_timeout{};
   Duration query_wait_timeout = seconds(120);
@@ -168,6 +176,7 @@ struct DatabaseEntry {
   std::optional<Duration> server_lifetime, query_wait_timeout;
   std::optional<std::string> connect_query;
   LoadBalance load_balance_hosts = LoadBalance::round_robin;
+  TargetRole target = TargetRole::any;  // target_session_attrs
   /// client_encoding, datestyle, timezone, application_name: put into the server's start-up.
   std::vector<std::pair<std::string, std::string>> startup_parameters;
   /// The connection string as written, to notice a changed `*` entry.
@@ -217,6 +226,8 @@ struct Config {
   /// The entry of a database: configured, or made from `*` under this name, or nothing.
   std::optional<DatabaseEntry> find_database(const std::string& name) const;
 };
+/// Who asks the hosts of a database for their roles; empty: nobody may.
+std::string monitor_user(const Settings& settings, const DatabaseEntry& entry);
 using ConfigPtr = std::shared_ptr<const Config>;
 
 }  // namespace headgate

@@ -74,6 +74,14 @@ inline constexpr Word<LoadBalance> load_balance_words[] = {
     {LoadBalance::round_robin, "round-robin"},
     {LoadBalance::disable, "disable"},
 };
+inline constexpr Word<TargetRole> target_role_words[] = {
+    {TargetRole::any, "any"},
+    {TargetRole::primary, "primary"},
+    {TargetRole::standby, "standby"},
+    {TargetRole::prefer_standby, "prefer-standby"},
+    {TargetRole::primary, "read-write"},
+    {TargetRole::standby, "read-only"},
+};
 inline constexpr Word<TimeoutAction> timeout_action_words[] = {
     {TimeoutAction::cancel, "cancel"},
     {TimeoutAction::close, "close"},
@@ -90,6 +98,7 @@ constexpr std::span<const Word<SessionPolicy>> words_of(SessionPolicy) {
 constexpr std::span<const Word<AuthMethod>> words_of(AuthMethod) { return auth_method_words; }
 constexpr std::span<const Word<SslMode>> words_of(SslMode) { return ssl_mode_words; }
 constexpr std::span<const Word<LoadBalance>> words_of(LoadBalance) { return load_balance_words; }
+constexpr std::span<const Word<TargetRole>> words_of(TargetRole) { return target_role_words; }
 constexpr std::span<const Word<TimeoutAction>> words_of(TimeoutAction) {
   return timeout_action_words;
 }

@@ -6,12 +6,14 @@
 
 namespace headgate {
 
-std::string HostTurns::pick(View list, LoadBalance policy, Instant now) {
-  const auto hosts = split_at_commas(list);
-  if (hosts.empty()) return {};
-  if (hosts.size() == 1) return hosts[0];
+std::optional<std::string> HostTurns::pick(const DatabaseEntry& entry, Instant now) {
   const std::lock_guard lock(mutex_);
-  if (policy == LoadBalance::disable) return hosts[next_ % hosts.size()];
+  const auto hosts = candidates(entry);
+  if (hosts.empty()) {
+    return entry.target == TargetRole::any ? std::optional<std::string>("") : std::nullopt;
+  }
+  if (hosts.size() == 1) return hosts[0];
+  if (entry.load_balance_hosts == LoadBalance::disable) return hosts[next_ % hosts.size()];
   for (size_t tried = 0; tried < hosts.size(); ++tried) {
     const std::string& host = hosts[next_++ % hosts.size()];
     if (!alone(host, now)) return host;
@@ -19,12 +21,34 @@ std::string HostTurns::pick(View list, LoadBalance policy, Instant now) {
   return hosts[next_++ % hosts.size()];
 }
 
-bool HostTurns::failed(View list, LoadBalance policy, const std::string& host, bool unreachable,
-                       Instant alone_until, Instant now) {
-  const auto hosts = split_at_commas(list);
-  if (hosts.size() < 2) return false;
+std::vector<std::string> HostTurns::candidates(const DatabaseEntry& entry) const {
+  if (entry.target == TargetRole::any) return split_at_commas(entry.host);
+  return roles_.of(entry.target);
+}
+
+bool HostTurns::fits(const DatabaseEntry& entry, const std::string& host) const {
+  if (entry.target == TargetRole::any) return true;
   const std::lock_guard lock(mutex_);
-  if (policy == LoadBalance::disable) {
+  const auto& hosts = roles_.of(entry.target);
+  return std::ranges::find(hosts, host) != hosts.end();
+}
+
+bool HostTurns::has_primary() const {
+  const std::lock_guard lock(mutex_);
+  return !roles_.primary.empty();
+}
+
+void HostTurns::set_roles(HostsByRole roles) {
+  const std::lock_guard lock(mutex_);
+  roles_ = std::move(roles);
+}
+
+bool HostTurns::failed(const DatabaseEntry& entry, const std::string& host, bool unreachable,
+                       Instant alone_until, Instant now) {
+  const std::lock_guard lock(mutex_);
+  const auto hosts = candidates(entry);
+  if (hosts.size() < 2) return false;
+  if (entry.load_balance_hosts == LoadBalance::disable) {
     // Of several log-ins that fail at this host, the first moves on.
     if (unreachable && hosts[next_ % hosts.size()] == host) ++next_;
     return false;

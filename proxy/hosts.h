@@ -5,7 +5,9 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/time.h"
@@ -13,24 +15,44 @@
 
 namespace headgate {
 
+/// What is known of the roles of the hosts of one database.
+struct HostsByRole {
+  std::vector<std::string> primary;   // at most one
+  std::vector<std::string> standbys;  // those that can be read
+
+  /// Where servers for that role may be; empty: nowhere now. Not for `any`.
+  const std::vector<std::string>& of(TargetRole target) const {
+    const bool writes =
+        target == TargetRole::primary || (target == TargetRole::prefer_standby && standbys.empty());
+    return writes ? primary : standbys;
+  }
+};
+
 class HostTurns {
  public:
   /// The host to try now. In turns, past those that are left alone if others are there; with
-  /// `disable`, the same until it fails.
-  std::string pick(View list, LoadBalance policy, Instant now);
+  /// `disable`, the same until it fails. Nothing: none has the role that the entry asks for.
+  std::optional<std::string> pick(const DatabaseEntry& entry, Instant now);
+  /// Whether a server at that host may be lent by this entry.
+  bool fits(const DatabaseEntry& entry, const std::string& host) const;
+  bool has_primary() const;
+  /// Told by the monitor.
+  void set_roles(HostsByRole roles);
 
   /// A log-in at `host` has failed; `unreachable`: not even a connection came about. True: another
   /// host of the list can be tried at once. With `disable` nothing is tried at once, but the next
   /// host has its turn if this one was unreachable.
-  bool failed(View list, LoadBalance policy, const std::string& host, bool unreachable,
+  bool failed(const DatabaseEntry& entry, const std::string& host, bool unreachable,
               Instant alone_until, Instant now);
   /// A log-in has worked.
   void worked(const std::string& host);
 
  private:
   bool alone(const std::string& host, Instant now) const;
+  std::vector<std::string> candidates(const DatabaseEntry& entry) const;
 
   mutable std::mutex mutex_;
+  HostsByRole roles_;
   size_t next_ = 0;
   std::map<std::string, Instant> alone_until_;  // hosts of the list, and of lists before a reload
 };

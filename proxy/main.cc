@@ -164,6 +164,7 @@ void Program::take_down() {
   for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   pooler_->peers().close_everything();
+  pooler_->monitors().stop();
   outsides_.clear();
 }
 

@@ -40,7 +40,8 @@ bool PoolSettings::dirties(const PoolSettings& other) const {
   if (entry.made_from_fallback && entry.text != other.entry.text) return true;
   return entry.dbname != other.entry.dbname || entry.host != other.entry.host ||
          entry.port != other.entry.port || entry.connect_query != other.entry.connect_query ||
-         entry.load_balance_hosts != other.entry.load_balance_hosts || !same_rules(tls, other.tls);
+         entry.load_balance_hosts != other.entry.load_balance_hosts ||
+         entry.target != other.entry.target || !same_rules(tls, other.tls);
 }
 
 SessionPolicy resolve_session_state(const Config& config, const DatabaseEntry& entry,
@@ -85,6 +86,15 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.socket = socket_options(settings);
   pool.unix_socket_dir = settings.unix_socket_dir;
   return pool;
+}
+
+// The entry's password belongs to the entry's user and nobody else, as in PgBouncer.
+std::optional<Secret> secret_for_server(const Config& config, const DatabaseEntry& entry,
+                                        const std::string& user) {
+  if (entry.password && entry.user == user) return Secret(*entry.password);
+  const Secret* known = config.user_list.find(user);
+  if (known && known->kind() != SecretKind::none) return *known;
+  return std::nullopt;
 }
 
 ClientTimeouts resolve_client(const Config& config, const DatabaseEntry& entry,

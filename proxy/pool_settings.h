@@ -58,6 +58,10 @@ SessionPolicy resolve_session_state(const Config& config, const DatabaseEntry& e
 PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
                           const std::string& server_user);
 
+/// The secret of a user towards servers, if the configuration has one.
+std::optional<Secret> secret_for_server(const Config& config, const DatabaseEntry& entry,
+                                        const std::string& user);
+
 /// What holds for a client, by the user it logged in as.
 struct ClientTimeouts {
   Duration idle{}, query_wait{};

@@ -199,6 +199,7 @@ void Pooler::publish(ConfigPtr config, Tls tls) {
   apply_limits();
   set_name_lifetimes();
   peers_.change_config(*config_);
+  if (tidying_) monitors_.change_config(*config_, tls_.servers);
   for (const auto& listener : listeners_) {
     listener->set_defer_accept(config_->settings.tcp_defer_accept);
   }
@@ -238,6 +239,7 @@ void Pooler::start() {
       this);
   post([](Pooler& pooler) {
     pooler.end_stats_period();
+    pooler.monitors_.change_config(*pooler.config_, pooler.tls_.servers);
     pooler.tend_forced_pools();
     pooler.arm_tidying();
   });
@@ -305,6 +307,7 @@ void Pooler::snapshot(std::function<void(Snapshot)> done) {
 void Pooler::add_totals(Snapshot& snapshot) {
   registry_.describe(*config_, snapshot);
   place_cancels(snapshot);
+  monitors_.describe(snapshot, workers_[0]->now());
   snapshot.paused = paused();
   snapshot.suspended = suspended();
   stats_.fill(snapshot, workers_[0]->now());

@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
+#include "proxy/host_monitor.h"
 #include "proxy/names.h"
 #include "proxy/peers.h"
 #include "proxy/registry.h"
@@ -99,6 +100,7 @@ class Pooler final : public ListenerUser {
   Result<Done> listen();
   const Config& config() const { return *config_; }
   Peers& peers() { return peers_; }
+  HostMonitors& monitors() { return monitors_; }
   /// Reads the files again; false (and logged) where they are bad, and nothing has changed.
   bool reload();
   /// Changes one setting. The text of a notice for who asked, if there is something to say that is
@@ -219,6 +221,7 @@ class Pooler final : public ListenerUser {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Peers peers_{*this};
+  HostMonitors monitors_{*this};
   std::vector<ConsoleWaitPtr> waits_;
   std::optional<Names> names_;
   std::optional<Deadline> stats_period_, tidying_, refresh_;

@@ -158,6 +158,7 @@ void Pooler::count_console(int change) {
 std::optional<Error> Pooler::reconnect(const std::string& database) {
   log_issued("RECONNECT", database);
   if (auto error = check_database(database, "reconnect", Lookup::make)) return error;
+  monitors_.start_anew(database, *config_);
   post_to_all([database](Worker& worker) {
     worker.for_each_pool([&](WorkerPool& pool) {
       if (database.empty() || pool.entry().database.name == database) pool.reconnect();

@@ -34,8 +34,29 @@ void Server::start() {
   if (pool_->settings().connect_timeout.count() > 0) {
     arm(started_ + pool_->settings().connect_timeout);
   }
-  login_ = std::make_unique<ServerLogin>(*this);
+  login_ = std::make_unique<ServerLogin>(*this, *worker_, link_);
   login_->start();
+}
+
+const PoolSettings& Server::login_settings() const { return pool_->settings(); }
+
+std::optional<std::string> Server::pick_host() {
+  auto host = pool_->entry().database.hosts.pick(pool_->settings().entry, worker_->now());
+  if (host) listed_host_ = *host;
+  return host;
+}
+
+LoginUser::Identity Server::identity() const {
+  const PoolSettings& settings = pool_->settings();
+  PoolEntry& pool = pool_->entry();
+  Identity identity;
+  identity.user = pool.user.name;
+  identity.secret = secret_for_server(worker_->config(), settings.entry, identity.user);
+  if (!identity.secret) identity.secret = pool.secret();
+  identity.keys = pool.keys();
+  identity.parameters = settings.entry.startup_parameters;
+  if (owner_) owner_->add_startup_parameters(identity.parameters);
+  return identity;
 }
 
 // An address that does not answer leaves time for the others.
@@ -121,7 +142,7 @@ void Server::login_failed(const Error& error) {
   const Instant now = worker_->now();
   const DatabaseEntry& entry = pool_->settings().entry;
   const bool others = pool_->entry().database.hosts.failed(
-      entry.host, entry.load_balance_hosts, login_->host(), unreachable,
+      entry, login_->host(), unreachable,
       now + std::max(pool_->settings().rules.server_login_retry, local_pause), now);
   if (owner_) return close("login failed");
   if (!others) pool_->share().login_failed(now);

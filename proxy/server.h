@@ -32,7 +32,7 @@ class Client;
 class Worker;
 class WorkerPool;
 
-class Server final : public LinkUser, public PooledServer, public HerdMember {
+class Server final : public LinkUser, public LoginUser, public PooledServer, public HerdMember {
  public:
   /// What it is busy with.
   enum class Task : uint8_t {
@@ -88,6 +88,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
 
   /// Begins a look-up of a secret.
   void lend_to(AuthQuery& query);
+  /// Its host is no primary any more, another is.
+  void part_from_former_primary() { part(Error(ErrorCode::primary_changed)); }
   /// Whoever wanted it has gone.
   void auth_query_left();
 
@@ -144,7 +146,8 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   const Address& address() const { return address_; }
   /// The host that it was found by, if that was a name.
   const HostUse& host() const { return host_; }
-  void set_host(HostUse host) { host_ = std::move(host); }
+  /// The same as it is written in the list of its database.
+  const std::string& listed_host() const { return listed_host_; }
   size_t cancels() const { return cancels_.size(); }
   /// It is busy with what Headgate has asked of it in front of its client's query.
   bool answers_headgate() const {
@@ -159,11 +162,6 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   /// The relay's deadlines have changed.
   void arm_for_relay();
 
-  // --- for ServerLogin
-  /// Connects; `others`: how many more addresses could be tried if this one is not to be reached.
-  void connect_to(const Address& address, size_t others);
-  void login_progressed(ServerLogin::Progress progress, View rest = {});
-
  private:
   struct Input;
 
@@ -173,7 +171,15 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   void on_link_bytes(View bytes) override;
   void on_link_drained() override;
   void on_link_end(int error) override;
+  const PoolSettings& login_settings() const override;
+  std::optional<std::string> pick_host() override;
+  Identity identity() const override;
+  void set_host(HostUse host) override { host_ = std::move(host); }
+  void connect_to(const Address& address, size_t others) override;
+  void login_went_on() override { login_progressed(login_->progress()); }
+  bool gives_up_login() const override { return state() == ServerState::closing; }
   void on_deadline();
+  void login_progressed(ServerLogin::Progress progress, View rest = {});
 
   void make_deadline();
   void login_failed(const Error& error);
@@ -281,6 +287,7 @@ class Server final : public LinkUser, public PooledServer, public HerdMember {
   WelcomePtr welcome_;
   Address address_;
   HostUse host_;
+  std::string listed_host_;
   int32_t process_ = 0;
   Bytes secret_;
   Bytes replay_memory_;

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
+#include "conf/values.h"
 #include "protocol/messages.h"
 #include "protocol/startup.h"
 #include "proxy/client.h"
@@ -24,30 +28,34 @@ struct ServerLogin::Input {
   }
 };
 
-ServerLogin::ServerLogin(Server& server)
-    : server_(server), learning_(std::make_unique<Welcome>()) {}
+ServerLogin::ServerLogin(LoginUser& user, Worker& worker, Link& link)
+    : user_(user), worker_(worker), link_(link), learning_(std::make_unique<Welcome>()) {}
 
 void ServerLogin::start() {
-  Worker& worker = server_.worker();
-  const PoolSettings& settings = server_.pool().settings();
-  const DatabaseEntry& entry = settings.entry;
-  const auto port = static_cast<uint16_t>(entry.port);
-  host_ = server_.pool().entry().database.hosts.pick(entry.host, entry.load_balance_hosts,
-                                                     worker.now());
+  const PoolSettings& settings = user_.login_settings();
+  const auto port = static_cast<uint16_t>(settings.entry.port);
+  const auto host = user_.pick_host();
+  if (!host) {
+    fail(Error(ErrorCode::no_host_of_role,
+               fmt::format("none of the hosts {} is known to be {}", settings.entry.host,
+                           name_of(settings.entry.target))));
+    return user_.login_went_on();
+  }
+  host_ = *host;
   std::string where = host_.empty() ? settings.unix_socket_dir : host_;
   if (where.starts_with('/') || where.starts_with('@')) {
     where += fmt::format("/.s.PGSQL.{}", port);
   }
-  worker.pooler().find_host(worker, where, port,
-                            [this, alive = std::weak_ptr(alive_)](const KnownHost& known) {
-                              if (alive.expired()) return;
-                              found(known);
-                              server_.login_progressed(progress_);
-                            });
+  worker_.pooler().find_host(worker_, where, port,
+                             [this, alive = std::weak_ptr(alive_)](const KnownHost& known) {
+                               if (alive.expired()) return;
+                               found(known);
+                               user_.login_went_on();
+                             });
 }
 
 void ServerLogin::found(const KnownHost& known) {
-  server_.set_host(known.use);
+  user_.set_host(known.use);
   addresses_.assign(known.addresses.rbegin(), known.addresses.rend());
   if (!try_next_address()) {
     fail(Error(ErrorCode::server_connect_failed, "server DNS lookup failed"));
@@ -58,16 +66,17 @@ bool ServerLogin::try_next_address() {
   if (addresses_.empty()) return false;
   const Address address = std::move(addresses_.back());
   addresses_.pop_back();
-  server_.connect_to(address, addresses_.size());
+  on_unix_socket_ = address.is_unix();
+  user_.connect_to(address, addresses_.size());
   return true;
 }
 
 void ServerLogin::connected() {
-  if (!server_.address().is_unix()) tls_ = server_.pool().settings().tls;
+  if (!on_unix_socket_) tls_ = user_.login_settings().tls;
   if (!tls_) return introduce();
   Bytes request;
   encode_ssl_request(request);
-  server_.link().send(request);
+  link_.send(request);
 }
 
 // What is behind the answer came from somebody on the way; an error in its place, too, for all that
@@ -75,7 +84,7 @@ void ServerLogin::connected() {
 void ServerLogin::take_tls_answer(View in) {
   const TlsContextPtr tls = std::exchange(tls_, nullptr);
   if (in == "S") {
-    return server_.link().start_tls(TlsSession::connect(tls, host_));
+    return link_.start_tls(TlsSession::connect(tls, host_));
   }
   if (in == "N") {
     if (tls->mode() < SslMode::require) return introduce();
@@ -86,34 +95,22 @@ void ServerLogin::take_tls_answer(View in) {
 }
 
 void ServerLogin::introduce() {
-  const DatabaseEntry& entry = server_.pool().settings().entry;
-  const std::string& user = server_.pool().entry().user.name;
-  std::vector<std::pair<std::string, std::string>> parameters = {{"user", user},
-                                                                 {"database", entry.real_name()}};
-  for (const auto& parameter : entry.startup_parameters) parameters.push_back(parameter);
-  if (const Client* owner = server_.owner()) owner->add_startup_parameters(parameters);
+  LoginUser::Identity identity = user_.identity();
+  std::vector<std::pair<std::string, std::string>> parameters = {
+      {"user", identity.user}, {"database", user_.login_settings().entry.real_name()}};
+  std::ranges::move(identity.parameters, std::back_inserter(parameters));
   Bytes packet;
   encode_startup(packet, parameters);
-  server_.link().send(packet);
+  link_.send(packet);
 
   ServerAuth::Who who;
-  who.user = user;
-  who.secret = secret_for(user);
-  who.keys = server_.pool().entry().keys();
-  if (const TlsFacts* tls = server_.link().tls()) who.server_end_point = tls->server_end_point;
+  who.user = identity.user;
+  who.secret = std::move(identity.secret);
+  who.keys = std::move(identity.keys);
+  if (const TlsFacts* tls = link_.tls()) who.server_end_point = tls->server_end_point;
   who.random.resize(24);
-  server_.worker().outside().random(std::span(who.random.data(), who.random.size()));
-  auth_ = std::make_unique<ServerAuth>(std::move(who), server_.worker().pooler().key_cache());
-}
-
-// The entry's password belongs to the entry's user and nobody else, as in PgBouncer; the secret of
-// any other is in auth_file, or was proved by a client.
-std::optional<Secret> ServerLogin::secret_for(const std::string& user) const {
-  const DatabaseEntry& entry = server_.pool().settings().entry;
-  if (entry.password && entry.user == user) return Secret(*entry.password);
-  const Secret* known = server_.worker().config().user_list.find(user);
-  if (known && known->kind() != SecretKind::none) return *known;
-  return server_.pool().entry().secret();
+  worker_.outside().random(std::span(who.random.data(), who.random.size()));
+  auth_ = std::make_unique<ServerAuth>(std::move(who), worker_.pooler().key_cache());
 }
 
 size_t ServerLogin::bytes(View in) {
@@ -157,18 +154,18 @@ void ServerLogin::authentication(View body) {
 }
 
 void ServerLogin::take_step(AuthStep step) {
-  if (!step.out.empty()) server_.link().send(step.out);
+  if (!step.out.empty()) link_.send(step.out);
   wipe(step.out);  // it may hold the password
   if (step.next == AuthStep::Next::failed) return fail(std::move(*step.error));
   if (step.next != AuthStep::Next::work) return;
-  server_.link().pause(Link::Pause::not_now);
-  Worker& worker = server_.worker();
-  worker.outside().aside(std::move(step.work), [this, alive = std::weak_ptr(alive_), &worker] {
-    if (alive.expired() || server_.state() == ServerState::closing) return;
+  link_.pause(Link::Pause::not_now);
+  worker_.outside().aside(std::move(step.work), [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired() || user_.gives_up_login()) return;
+    Worker& worker = worker_;
     worker.begin_event();
-    server_.link().resume(Link::Pause::not_now);
+    link_.resume(Link::Pause::not_now);
     take_step(auth_->worked());
-    server_.login_progressed(progress_);  // may be the end of this object
+    user_.login_went_on();  // may be the end of this object
     worker.outbox().flush();
   });
 }
@@ -179,7 +176,7 @@ void ServerLogin::take_parameter(View body) {
     return fail(Error(ErrorCode::server_protocol));
   }
   learning_->parameters.emplace_back(status->parameter, status->value);
-  if (const auto tracked = server_.worker().pooler().tracked().find(status->parameter)) {
+  if (const auto tracked = worker_.pooler().tracked().find(status->parameter)) {
     learning_->tracked.set(*tracked, intern(status->value));
   }
 }
@@ -205,8 +202,23 @@ void ServerLogin::take_error(View body) {
 
 void ServerLogin::finish(View status) {
   if (!authenticated_ || status != "I") return fail(Error(ErrorCode::server_protocol));
+  if (has_another_role()) {
+    return fail(
+        Error(ErrorCode::no_host_of_role,
+              fmt::format("{} is not a {}", host_, name_of(user_.login_settings().entry.target))));
+  }
   welcome_ = std::move(learning_);
   progress_ = Progress::done;
+}
+
+// What was known of the host is older than this. (PostgreSQL tells it since version 14.)
+bool ServerLogin::has_another_role() const {
+  const TargetRole target = user_.login_settings().entry.target;
+  if (target != TargetRole::primary && target != TargetRole::standby) return false;
+  const View other = target == TargetRole::primary ? "on" : "off";
+  return std::ranges::any_of(learning_->parameters, [&](const auto& parameter) {
+    return parameter.first == "in_hot_standby" && parameter.second == other;
+  });
 }
 
 void ServerLogin::fail(Error error) {

@@ -16,7 +16,37 @@
 
 namespace headgate {
 
-class Server;
+class Link;
+class Worker;
+struct PoolSettings;
+
+/// Whoever logs in to a server: a connection of a pool, or the one that asks a host for its role.
+class LoginUser {
+ public:
+  struct Identity {
+    std::string user;
+    std::optional<Secret> secret;
+    std::optional<ScramKeys> keys;
+    /// What is said at the start, behind user and database.
+    std::vector<std::pair<std::string, std::string>> parameters;
+  };
+
+  /// Of now: a reload replaces them.
+  virtual const PoolSettings& login_settings() const = 0;
+  /// The host to try, as it is written, empty for the unix socket; nothing: there is none now.
+  virtual std::optional<std::string> pick_host() = 0;
+  virtual Identity identity() const = 0;
+  virtual void set_host(HostUse host) = 0;
+  /// To connect; `others`: how many more addresses could be tried if this one is not to be reached.
+  virtual void connect_to(const Address& address, size_t others) = 0;
+  /// The log-in has gone on by itself.
+  virtual void login_went_on() = 0;
+  /// It is given up: what comes now is too late.
+  virtual bool gives_up_login() const = 0;
+
+ protected:
+  ~LoginUser() = default;
+};
 
 class ServerLogin {
  public:
@@ -25,9 +55,9 @@ class ServerLogin {
   static constexpr uint32_t max_message = 64 * 1024;
   static constexpr size_t max_parameters = 256;
 
-  explicit ServerLogin(Server& server);
+  ServerLogin(LoginUser& user, Worker& worker, Link& link);
 
-  /// Looks the host up and connects; failures are told to the server.
+  /// Looks the host up and connects; failures are told to the user.
   void start();
   /// The address cannot be reached: connects to the next one of the host; false: there is none.
   bool try_next_address();
@@ -60,13 +90,16 @@ class ServerLogin {
   void take_parameter(View body);
   void take_error(View body);
   void finish(View status);
+  bool has_another_role() const;
   void fail(Error error);
-  std::optional<Secret> secret_for(const std::string& user) const;
 
-  Server& server_;
+  LoginUser& user_;
+  Worker& worker_;
+  Link& link_;
   std::string host_;                // of the list, as it is written
   std::vector<Address> addresses_;  // to be tried, the next one last
   Framer framer_;
+  bool on_unix_socket_ = false;
   TlsContextPtr tls_;  // TLS was asked for, by these rules, and the answer has not come yet
   std::unique_ptr<ServerAuth> auth_;
   std::unique_ptr<Welcome> learning_;

@@ -95,6 +95,26 @@ void WorkerPool::reconnect() {
   close_unwanted();
 }
 
+void WorkerPool::hosts_changed() {
+  const HostTurns& hosts = entry_.database.hosts;
+  const DatabaseEntry& entry = settings_->entry;
+  if (entry.target == TargetRole::any) return;
+  const bool succeeded = entry.target == TargetRole::primary && hosts.has_primary();
+  std::vector<Server*> cut_off;
+  share_.for_each_server([&](PooledServer& one) {
+    Server& server = as_server(one);
+    if (server.state() == ServerState::closing || server.listed_host().empty()) return;
+    if (hosts.fits(entry, server.listed_host())) return;
+    if (succeeded || entry.target != TargetRole::primary) server.set_close_needed();
+    if (succeeded && server.relay()) cut_off.push_back(&server);
+  });
+  for (Server* server : cut_off) server->part_from_former_primary();
+  // What has failed until now says nothing of the hosts of now.
+  entry_.shared.login_worked();
+  entry_.set_last_failure(std::nullopt);
+  close_unwanted();
+}
+
 // With server_fast_close those that are lent for a session go as soon as they are at rest.
 void WorkerPool::close_unwanted() {
   if (listener_) listener_->pool_changed();
@@ -342,7 +362,7 @@ constexpr std::string_view starting_up = "57P03";
 // The server will be there soon, or nobody knows: no reason to send away those who wait.
 bool may_pass(const Error& failure) {
   return failure.code == ErrorCode::server_connect_failed ||
-         failure.sqlstate_override == starting_up;
+         failure.code == ErrorCode::no_host_of_role || failure.sqlstate_override == starting_up;
 }
 
 }  // namespace
@@ -354,6 +374,8 @@ std::optional<Error> WorkerPool::fast_failure() const {
   }
   const auto failure = entry_.last_failure();
   if (!failure || failure->sqlstate_override == starting_up) return std::nullopt;
+  // Where roles are found, a failover is a pause.
+  if (settings_->entry.target != TargetRole::any && may_pass(*failure)) return std::nullopt;
   constexpr size_t longest = 99;
   Error error(ErrorCode::login_failing,
               fmt::format("server login has been failing, cached error: {} (server_login_retry)",

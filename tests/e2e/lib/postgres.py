@@ -47,7 +47,7 @@ class Postgres:
     """One server process; `primary()` and `replica_of()` make and start one."""
 
     def __init__(self, name, max_connections, settings):
-        self.port = processes.free_port()
+        self.port = settings.get("port") or processes.free_port()
         self.directory = processes.make_directory(name)
         self.data = os.path.join(self.directory, "data")
         self.log_path = os.path.join(self.directory, "log")

@@ -50,6 +50,7 @@ constexpr Typed all_commands[] = {
     {"SHOW DNS_HOSTS", ConsoleVerb::show_dns_hosts, stats},
     {"SHOW DNS_ZONES", ConsoleVerb::show_dns_zones, stats},
     {"SHOW AUDIT", ConsoleVerb::show_audit, stats},
+    {"SHOW HOSTS", ConsoleVerb::show_hosts, stats},
     {"SHOW LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW STATS", ConsoleVerb::show_stats, stats},
     {"SHOW STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},

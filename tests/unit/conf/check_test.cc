@@ -103,3 +103,19 @@ TEST_CASE("check: no more parameters are tracked than every client can carry") {
             .starts_with("track_extra_parameters has more than 27 names in configuration "
                          "(/etc/x.ini:2)"));
 }
+
+TEST_CASE("check: a database that asks for a role needs somebody who asks its hosts") {
+  const std::string database = "[databases]\nd = host=a,b target_session_attrs=primary ";
+  CHECK(refusal(load(database + "\n[pgbouncer]\n")) ==
+        "database d: target_session_attrs needs a user who asks its hosts for their roles |  | "
+        "set monitor_user, or user or auth_user of the database");
+  CHECK(load(database + "user=u\n[pgbouncer]\n").ok());
+  CHECK(load(database + "auth_user=u\n[pgbouncer]\n").ok());
+  CHECK(load(database + "\n[pgbouncer]\nauth_user=u\n").ok());
+  const auto config = load(database + "user=u\n[pgbouncer]\nmonitor_user=m\n");
+  REQUIRE(config.ok());
+  CHECK(monitor_user(config->settings, config->databases.at("d")) == "m");
+  CHECK(refusal(load("[databases]\n* = host=a,b target_session_attrs=primary\n[pgbouncer]\n"
+                     "monitor_user=m\n")) ==
+        "database *: target_session_attrs needs a database by name |  | ");
+}

@@ -49,6 +49,7 @@ TEST_CASE("entries: every key of a database finds its member") {
       "max_db_client_connections=6 pool_mode=Statement session_state=Strict server_lifetime=7 "
       "query_wait_timeout=8 "
       "connect_query='set x=1' load_balance_hosts=disable client_encoding=utf8 datestyle=ISO "
+      "target_session_attrs=prefer-standby "
       "timezone=UTC application_name=n";
   const DatabaseEntry entry = database(text);
   CHECK(entry.dbname == "d");
@@ -70,12 +71,22 @@ TEST_CASE("entries: every key of a database finds its member") {
   CHECK(entry.query_wait_timeout == Duration(seconds(8)));
   CHECK(entry.connect_query == "set x=1");
   CHECK(entry.load_balance_hosts == LoadBalance::disable);
+  CHECK(entry.target == TargetRole::prefer_standby);
   const std::vector<std::pair<std::string, std::string>> parameters = {{"client_encoding", "utf8"},
                                                                        {"datestyle", "ISO"},
                                                                        {"timezone", "UTC"},
                                                                        {"application_name", "n"}};
   CHECK(entry.startup_parameters == parameters);
   CHECK(entry.text == text);
+}
+
+TEST_CASE("entries: target_session_attrs has libpq's words") {
+  CHECK(database("").target == TargetRole::any);
+  CHECK(database("target_session_attrs=any").target == TargetRole::any);
+  CHECK(database("target_session_attrs=primary").target == TargetRole::primary);
+  CHECK(database("target_session_attrs=read-write").target == TargetRole::primary);
+  CHECK(database("target_session_attrs=standby").target == TargetRole::standby);
+  CHECK(database("target_session_attrs=Read-Only").target == TargetRole::standby);
 }
 
 TEST_CASE("entries: reserve_pool is another name, and a repeated key counts last") {
@@ -121,6 +132,7 @@ TEST_CASE("entries: the errors of a database line") {
   CHECK(database_refusal("pool_size=99999999999999999999") ==
         "invalid pool_size: 99999999999999999999");
   CHECK(database_refusal("server_lifetime=-") == "invalid server_lifetime: -");
+  CHECK(database_refusal("target_session_attrs=x") == "invalid target_session_attrs: x");
   CHECK(database_refusal("load_balance_hosts=x") == "invalid load_balance_hosts: x");
   CHECK(database_refusal("auth_dbname=pgbouncer") ==
         "cannot use the reserved \"pgbouncer\" database as an auth_dbname");

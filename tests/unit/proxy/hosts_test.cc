@@ -7,50 +7,98 @@ using namespace headgate;
 namespace {
 
 constexpr Instant start = Instant(seconds(1000));
-constexpr auto in_turns = LoadBalance::round_robin;
-constexpr auto one_only = LoadBalance::disable;
+
+DatabaseEntry in_turns(std::string hosts) {
+  DatabaseEntry entry;
+  entry.host = std::move(hosts);
+  return entry;
+}
+
+DatabaseEntry one_only(std::string hosts) {
+  DatabaseEntry entry = in_turns(std::move(hosts));
+  entry.load_balance_hosts = LoadBalance::disable;
+  return entry;
+}
+
+DatabaseEntry aimed_at(TargetRole target) {
+  DatabaseEntry entry = in_turns("a,b,c");
+  entry.target = target;
+  return entry;
+}
 
 }  // namespace
 
 TEST_CASE("hosts: they take turns, blanks do not matter") {
   HostTurns turns;
-  CHECK(turns.pick("a, b ,c", in_turns, start) == "a");
-  CHECK(turns.pick("a, b ,c", in_turns, start) == "b");
-  CHECK(turns.pick("a, b ,c", in_turns, start) == "c");
-  CHECK(turns.pick("a, b ,c", in_turns, start) == "a");
+  CHECK(turns.pick(in_turns("a, b ,c"), start) == "a");
+  CHECK(turns.pick(in_turns("a, b ,c"), start) == "b");
+  CHECK(turns.pick(in_turns("a, b ,c"), start) == "c");
+  CHECK(turns.pick(in_turns("a, b ,c"), start) == "a");
 }
 
 TEST_CASE("hosts: a single one is a single one, whatever befalls it") {
   HostTurns turns;
-  CHECK_FALSE(turns.failed("::1", in_turns, "::1", true, start + seconds(15), start));
-  CHECK(turns.pick("::1", in_turns, start) == "::1");
-  CHECK(turns.pick("", in_turns, start).empty());
+  CHECK_FALSE(turns.failed(in_turns("::1"), "::1", true, start + seconds(15), start));
+  CHECK(turns.pick(in_turns("::1"), start) == "::1");
+  CHECK(turns.pick(in_turns(""), start) == "");
 }
 
 TEST_CASE("hosts: one that failed is left alone while others are there, and comes back") {
   HostTurns turns;
-  CHECK(turns.pick("a,b", in_turns, start) == "a");
-  CHECK(turns.failed("a,b", in_turns, "a", true, start + seconds(15), start));
-  for (int i = 0; i < 4; ++i) CHECK(turns.pick("a,b", in_turns, start + seconds(14)) == "b");
+  CHECK(turns.pick(in_turns("a,b"), start) == "a");
+  CHECK(turns.failed(in_turns("a,b"), "a", true, start + seconds(15), start));
+  for (int i = 0; i < 4; ++i) CHECK(turns.pick(in_turns("a,b"), start + seconds(14)) == "b");
   const Instant later = start + seconds(15);
-  CHECK(turns.pick("a,b", in_turns, later) != turns.pick("a,b", in_turns, later));
+  CHECK(turns.pick(in_turns("a,b"), later) != turns.pick(in_turns("a,b"), later));
 }
 
 TEST_CASE("hosts: when all have failed they are tried in turns, and nothing at once") {
   HostTurns turns;
-  CHECK(turns.failed("a,b", in_turns, "a", true, start + seconds(15), start));
-  CHECK_FALSE(turns.failed("a,b", in_turns, "b", false, start + seconds(15), start));
-  CHECK(turns.pick("a,b", in_turns, start) != turns.pick("a,b", in_turns, start));
+  CHECK(turns.failed(in_turns("a,b"), "a", true, start + seconds(15), start));
+  CHECK_FALSE(turns.failed(in_turns("a,b"), "b", false, start + seconds(15), start));
+  CHECK(turns.pick(in_turns("a,b"), start) != turns.pick(in_turns("a,b"), start));
   turns.worked("b");
-  for (int i = 0; i < 3; ++i) CHECK(turns.pick("a,b", in_turns, start) == "b");
+  for (int i = 0; i < 3; ++i) CHECK(turns.pick(in_turns("a,b"), start) == "b");
 }
 
 TEST_CASE("hosts: without balancing one is used until it cannot be reached") {
   HostTurns turns;
-  for (int i = 0; i < 3; ++i) CHECK(turns.pick("a,b", one_only, start) == "a");
-  CHECK_FALSE(turns.failed("a,b", one_only, "a", false, start, start));  // it only refused
-  CHECK(turns.pick("a,b", one_only, start) == "a");
-  CHECK_FALSE(turns.failed("a,b", one_only, "a", true, start, start));
-  CHECK_FALSE(turns.failed("a,b", one_only, "a", true, start, start));  // a second log-in there
-  CHECK(turns.pick("a,b", one_only, start) == "b");
+  for (int i = 0; i < 3; ++i) CHECK(turns.pick(one_only("a,b"), start) == "a");
+  CHECK_FALSE(turns.failed(one_only("a,b"), "a", false, start, start));  // it only refused
+  CHECK(turns.pick(one_only("a,b"), start) == "a");
+  CHECK_FALSE(turns.failed(one_only("a,b"), "a", true, start, start));
+  CHECK_FALSE(turns.failed(one_only("a,b"), "a", true, start, start));  // a second log-in there
+  CHECK(turns.pick(one_only("a,b"), start) == "b");
+}
+
+TEST_CASE("hosts: where a role is asked for, only those that have it are tried") {
+  HostTurns turns;
+  const auto primary = aimed_at(TargetRole::primary), standby = aimed_at(TargetRole::standby),
+             prefer = aimed_at(TargetRole::prefer_standby);
+  for (const auto& entry : {primary, standby, prefer}) CHECK_FALSE(turns.pick(entry, start));
+  CHECK_FALSE(turns.has_primary());
+
+  turns.set_roles({{"b"}, {"a", "c"}});
+  CHECK(turns.has_primary());
+  for (int i = 0; i < 3; ++i) CHECK(turns.pick(primary, start) == "b");
+  CHECK(turns.pick(standby, start) != turns.pick(standby, start));
+  CHECK(turns.fits(primary, "b"));
+  CHECK_FALSE(turns.fits(primary, "a"));
+  CHECK(turns.fits(standby, "c"));
+  CHECK_FALSE(turns.fits(prefer, "b"));
+  CHECK(turns.fits(in_turns("a,b,c"), "c"));
+
+  turns.set_roles({{"b"}, {}});
+  CHECK_FALSE(turns.pick(standby, start));
+  CHECK(turns.pick(prefer, start) == "b");
+  CHECK(turns.fits(prefer, "b"));
+}
+
+TEST_CASE("hosts: a primary that fails is not tried again at once") {
+  HostTurns turns;
+  turns.set_roles({{"b"}, {"a", "c"}});
+  const auto primary = aimed_at(TargetRole::primary), standby = aimed_at(TargetRole::standby);
+  CHECK_FALSE(turns.failed(primary, "b", true, start + seconds(15), start));
+  CHECK(turns.failed(standby, "a", true, start + seconds(15), start));
+  for (int i = 0; i < 3; ++i) CHECK(turns.pick(standby, start) == "c");
 }

@@ -1,0 +1,179 @@
+#include "proxy/host_monitor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "conf/lists.h"
+#include "proxy/log.h"
+#include "proxy/pooler.h"
+#include "proxy/worker.h"
+
+namespace headgate {
+
+namespace {
+
+View word_for(HostRole role) {
+  switch (role) {
+    case HostRole::primary:
+      return "primary";
+    case HostRole::standby:
+      return "standby";
+    case HostRole::unknown:
+      return "unknown";
+  }
+  return {};
+}
+
+std::string user_of(const PoolSettings& settings, const Settings& global) {
+  return monitor_user(global, settings.entry);
+}
+
+}  // namespace
+
+HostMonitor::HostMonitor(Pooler& pooler, PoolSettingsPtr settings, const Settings& global)
+    : pooler_(pooler),
+      worker_(pooler.worker(0)),
+      settings_(std::move(settings)),
+      interval_(std::max<Duration>(global.monitor_interval, milliseconds(10))),
+      timeout_(std::max<Duration>(global.monitor_timeout, interval_)),
+      roles_(split_at_commas(settings_->entry.host), {timeout_, global.max_replica_lag}),
+      look_(
+          worker_.deadlines(), [](void* self, Instant) { static_cast<HostMonitor*>(self)->look(); },
+          this) {
+  for (const HostRoles::Host& host : roles_.hosts()) {
+    probes_.push_back(std::make_unique<HostProbe>(worker_, *this, probes_.size(), host.name,
+                                                  settings_, user_of(*settings_, global)));
+  }
+  told_.resize(probes_.size());
+}
+
+void HostMonitor::start() {
+  for (const auto& probe : probes_) probe->start(interval_, timeout_);
+  look();
+}
+
+void HostMonitor::serve(std::vector<Hold<DatabaseState>> databases) {
+  databases_ = std::move(databases);
+  tell();
+}
+
+void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
+  const HostRole before = roles_.hosts()[host].role;
+  const bool changed = roles_.answered(host, answer, asked, worker_.now());
+  const HostRoles::Host& now = roles_.hosts()[host];
+  if (now.role != before || !told_[host].empty()) {
+    log(LogLevel::log, "host {}: {}", now.name, word_for(now.role));
+  }
+  told_[host].clear();
+  if (changed) tell();
+}
+
+void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
+  if (std::exchange(told_[host], why) != why) {
+    log(LogLevel::warning, "host {}: cannot be asked for its role: {}", roles_.hosts()[host].name,
+        why);
+  }
+  if (roles_.failed(host, std::move(why), unreachable, worker_.now())) tell();
+}
+
+// Silence is noticed by nobody else.
+void HostMonitor::look() {
+  look_.arm(worker_.now() + interval_);
+  if (roles_.tend(worker_.now())) tell();
+}
+
+void HostMonitor::tell() {
+  HostsByRole found;
+  if (const auto primary = roles_.primary()) found.primary = {roles_.hosts()[*primary].name};
+  for (const HostRoles::Host& host : roles_.hosts()) {
+    if (host.readable) found.standbys.push_back(host.name);
+  }
+  for (const auto& database : databases_) {
+    database->hosts.set_roles(found);
+    pooler_.post_to_all([name = database->name](Worker& worker) {
+      worker.for_each_pool([&](WorkerPool& pool) {
+        if (pool.entry().database.name == name) pool.hosts_changed();
+      });
+    });
+  }
+}
+
+void HostMonitor::describe(Snapshot& snapshot, Instant now) const {
+  for (const auto& database : databases_) {
+    const auto entry = pooler_.config().find_database(database->name);
+    if (!entry) continue;
+    for (size_t i = 0; i < probes_.size(); ++i) {
+      const HostRoles::Host& host = roles_.hosts()[i];
+      HostRow row;
+      row.database = database->name;
+      row.host = host.name;
+      row.port = entry->port;
+      row.role = word_for(host.role);
+      row.in_use = database->hosts.fits(*entry, host.name);
+      row.error = host.error;
+      if (const auto lag = roles_.lag(i)) row.lag_us = lag->count();
+      if (host.asked) {
+        row.lsn = fmt::format("{:X}/{:X}", host.answer.lsn >> 32, host.answer.lsn & UINT32_MAX);
+        row.latency_us = host.latency.count();
+        row.silent_us = (now - *host.asked - host.latency).count();
+      }
+      snapshot.hosts.push_back(std::move(row));
+    }
+  }
+}
+
+bool HostMonitor::serves(const std::string& database) const {
+  return std::ranges::any_of(databases_,
+                             [&](const auto& served) { return served->name == database; });
+}
+
+// --- all of them
+
+void HostMonitors::change_config(const Config& config, const TlsContextPtr& tls) {
+  if (!same_rules(tls, tls_)) monitors_.clear();
+  tls_ = tls;
+  const Settings& global = config.settings;
+  std::map<Key, std::vector<Hold<DatabaseState>>> wanted;
+  std::map<Key, const DatabaseEntry*> entries;
+  for (const auto& [name, entry] : config.databases) {
+    if (entry.target == TargetRole::any) continue;
+    const Key key{entry.host,
+                  entry.port,
+                  entry.real_name(),
+                  monitor_user(global, entry),
+                  entry.password.value_or(""),
+                  global.monitor_interval,
+                  global.monitor_timeout,
+                  global.max_replica_lag};
+    wanted[key].push_back(pooler_.registry().database(name));
+    entries[key] = &entry;
+  }
+  std::erase_if(monitors_, [&](const auto& monitor) { return !wanted.contains(monitor.first); });
+  for (auto& [key, databases] : wanted) {
+    auto& monitor = monitors_[key];
+    const bool is_new = !monitor;
+    if (is_new) {
+      PoolSettings settings = resolve_pool(config, *entries[key], std::get<3>(key));
+      settings.tls = tls;
+      settings.entry.target = TargetRole::any;
+      monitor = std::make_unique<HostMonitor>(
+          pooler_, std::make_shared<const PoolSettings>(std::move(settings)), global);
+    }
+    monitor->serve(std::move(databases));
+    if (is_new) monitor->start();
+  }
+}
+
+void HostMonitors::start_anew(const std::string& database, const Config& config) {
+  std::erase_if(monitors_, [&](const auto& monitor) {
+    return database.empty() || monitor.second->serves(database);
+  });
+  change_config(config, tls_);
+}
+
+void HostMonitors::describe(Snapshot& snapshot, Instant now) const {
+  for (const auto& [key, monitor] : monitors_) monitor->describe(snapshot, now);
+}
+
+}  // namespace headgate

@@ -1,0 +1,72 @@
+// Who watches the hosts of the databases that ask for a role (target_session_attrs): one monitor
+// for all databases that list the same hosts, one connection to each of these. What it finds out it
+// tells the databases, and every worker. On worker 0's thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "admin/snapshot.h"
+#include "base/deadlines.h"
+#include "pool/host_roles.h"
+#include "proxy/host_probe.h"
+#include "proxy/registry.h"
+
+namespace headgate {
+
+class Pooler;
+
+class HostMonitor final : public HostProbeUser {
+ public:
+  HostMonitor(Pooler& pooler, PoolSettingsPtr settings, const Settings& global);
+
+  /// Begins to ask.
+  void start();
+  /// The databases that go by it, all of them.
+  void serve(std::vector<Hold<DatabaseState>> databases);
+  /// Its rows of SHOW HOSTS, for each database.
+  void describe(Snapshot& snapshot, Instant now) const;
+  bool serves(const std::string& database) const;
+
+ private:
+  void host_answered(size_t host, HostAnswer answer, Instant asked) override;
+  void host_failed(size_t host, std::string why, bool unreachable) override;
+  void look();
+  void tell();
+
+  Pooler& pooler_;
+  Worker& worker_;
+  const PoolSettingsPtr settings_;
+  const Duration interval_, timeout_;
+  HostRoles roles_;
+  std::vector<std::unique_ptr<HostProbe>> probes_;
+  std::vector<std::string> told_;  // the last failure of each host that was logged
+  std::vector<Hold<DatabaseState>> databases_;
+  Deadline look_;
+};
+
+class HostMonitors {
+ public:
+  explicit HostMonitors(Pooler& pooler) : pooler_(pooler) {}
+
+  /// A configuration is in force: monitors come and go. What asks for the same goes on.
+  void change_config(const Config& config, const TlsContextPtr& tls);
+  /// Forgets what is known of the hosts of a database, empty: of all, and asks them anew.
+  void start_anew(const std::string& database, const Config& config);
+  void describe(Snapshot& snapshot, Instant now) const;
+  void stop() { monitors_.clear(); }
+
+ private:
+  /// What makes a monitor another one.
+  using Key = std::tuple<std::string, int, std::string, std::string, std::string, Duration,
+                         Duration, Duration>;
+
+  Pooler& pooler_;
+  TlsContextPtr tls_;
+  std::map<Key, std::unique_ptr<HostMonitor>> monitors_;
+};
+
+}  // namespace headgate

@@ -1,0 +1,87 @@
+// One host of a database, asked again and again for its role and its position in the log, over a
+// connection that is there for nothing else and counts in no limit. What it hears it tells; who is
+// primary, and who can be read, is decided elsewhere (pool/host_roles.h).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/deadlines.h"
+#include "pool/host_roles.h"
+#include "protocol/framer.h"
+#include "proxy/link.h"
+#include "proxy/pool_settings.h"
+#include "proxy/server_login.h"
+
+namespace headgate {
+
+class Worker;
+
+/// Who wants to know.
+class HostProbeUser {
+ public:
+  virtual void host_answered(size_t host, HostAnswer answer, Instant asked) = 0;
+  /// `unreachable`: its server process is not there, or another than before.
+  virtual void host_failed(size_t host, std::string why, bool unreachable) = 0;
+
+ protected:
+  ~HostProbeUser() = default;
+};
+
+class HostProbe final : public LinkUser, public LoginUser {
+ public:
+  /// The largest message that a host may answer with.
+  static constexpr uint32_t max_message = 64 * 1024;
+
+  HostProbe(Worker& worker, HostProbeUser& user, size_t host, std::string name,
+            PoolSettingsPtr settings, std::string role_name);
+  ~HostProbe();
+
+  /// `interval` and `timeout` of monitor_interval and monitor_timeout.
+  void start(Duration interval, Duration timeout);
+
+ private:
+  struct Input;
+  enum class State : uint8_t { waiting, login, idle, asking };
+
+  void on_link_connected() override;
+  void on_link_secured() override { login_->secured(); }
+  void on_link_unsafe(const std::string& why) override;
+  void on_link_bytes(View bytes) override;
+  void on_link_drained() override {}
+  void on_link_end(int error) override;
+
+  const PoolSettings& login_settings() const override { return *settings_; }
+  std::optional<std::string> pick_host() override { return name_; }
+  Identity identity() const override;
+  void set_host(HostUse host) override { use_ = std::move(host); }
+  void connect_to(const Address& address, size_t others) override;
+  void login_went_on() override;
+  bool gives_up_login() const override { return state_ != State::login; }
+
+  void on_deadline();
+  void connect();
+  void ask();
+  void answer(char tag, View body);
+  void take_row(View body);
+  void failed(std::string why, bool unreachable);
+
+  Worker& worker_;
+  HostProbeUser& user_;
+  const size_t host_;
+  const std::string name_, role_name_;
+  const PoolSettingsPtr settings_;
+  Duration interval_{}, timeout_{};
+  State state_ = State::waiting;
+  std::unique_ptr<Link> link_;  // another for each connection; of the last one while it waits
+  std::unique_ptr<ServerLogin> login_;
+  Framer framer_;
+  HostUse use_;
+  Deadline deadline_;
+  Instant asked_{};
+  std::optional<HostAnswer> answer_;
+  std::string error_;
+};
+
+}  // namespace headgate

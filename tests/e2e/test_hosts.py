@@ -1,0 +1,245 @@
+"""Roles of hosts are found (target_session_attrs): servers go where their database wants them, a standby that is
+stopped, silent or behind is out of rotation and back by itself, and a failover is a pause."""
+
+import time
+
+import psycopg
+import pytest
+
+from lib import accounting
+from lib.cluster import Cluster
+from lib.headgate import Headgate
+from lib.processes import wait_until
+
+pytestmark = pytest.mark.headgate_only
+
+WHERE = "SELECT host(inet_server_addr())"
+SETTINGS = {"pool_mode": "transaction", "default_pool_size": 5, "monitor_user": "monitor", "monitor_interval": 0.1,
+            "query_wait_timeout": 30, "server_lifetime": 3600}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(many_files):
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster):
+    """All well again: whoever was the primary still is."""
+    yield shared_cluster
+    for node in shared_cluster.nodes:
+        shared_cluster.resume(node)
+        if not node.process:
+            node.start()
+        node.execute("SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()")
+    shared_cluster.wait_replayed()
+
+
+@pytest.fixture
+def fresh_cluster(many_files):
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_pooler():
+    started = []
+
+    def start(databases, wait=True, **settings):
+        started.append(Headgate(databases, **{**SETTINGS, **settings}))
+        pooler = started[-1].start()
+        if wait:
+            wait_until(lambda: all(row["role"] != "unknown" for row in pooler.admin("SHOW HOSTS")), 20, "roles")
+        return pooler
+
+    yield start
+    for pooler in started:
+        pooler.stop()
+        pooler.remove()
+
+
+def hosts(pooler, database="app_ro"):
+    return {row["host"]: row for row in pooler.admin("SHOW HOSTS") if row["database"] == database}
+
+
+def in_use(pooler, database="app_ro"):
+    return {host for host, row in hosts(pooler, database).items() if row["in_use"]}
+
+
+def served_by(pooler, database, queries=20):
+    """Where queries of several clients at once are run."""
+    clients = [pooler.connect(database) for _ in range(5)]
+    try:
+        for client in clients:
+            client.autocommit = False
+        found = {client.execute(WHERE).fetchone()[0] for client in clients}  # each holds a server of its own
+        for client in clients:
+            client.rollback()
+        return found
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_servers_are_where_their_database_wants_them(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases())
+    assert served_by(pooler, "app") == {"127.0.0.1"}
+    assert served_by(pooler, "app_ro") == {"127.0.0.2", "127.0.0.3"}
+    assert served_by(pooler, "app_any") == {"127.0.0.2", "127.0.0.3"}
+    roles = {host: row["role"] for host, row in hosts(pooler).items()}
+    assert roles == {"127.0.0.1": "primary", "127.0.0.2": "standby", "127.0.0.3": "standby"}
+    assert in_use(pooler, "app") == {"127.0.0.1"} and in_use(pooler) == {"127.0.0.2", "127.0.0.3"}
+    row = hosts(pooler)["127.0.0.2"]
+    assert row["port"] == cluster.primary.port and "/" in row["lsn"] and row["error"] is None
+    assert row["lag_us"] is not None and row["latency_us"] > 0 and row["silent_us"] >= 0
+
+
+def test_the_order_of_the_list_says_nothing(cluster, start_pooler):
+    databases = cluster.databases(host="127.0.0.3,127.0.0.2,127.0.0.1")
+    assert served_by(start_pooler(databases), "app") == {"127.0.0.1"}
+
+
+def test_one_connection_asks_each_host_for_all_databases(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases())
+    names = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headgate: monitor'"
+    assert [node.value(names) for node in cluster.nodes] == [1, 1, 1]
+    pooler.reload(log_connections=0)
+    assert [node.value(names) for node in cluster.nodes] == [1, 1, 1]
+    pooler.databases = {"app": {"host": "127.0.0.1", "port": cluster.primary.port}}
+    pooler.write_files()
+    pooler.admin("RELOAD")
+    wait_until(lambda: [node.value(names) for node in cluster.nodes] == [0, 0, 0], 10, "nobody asks")
+    assert pooler.admin("SHOW HOSTS") == []
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_a_standby_that_is_gone_is_out_of_rotation_and_comes_back(cluster, start_pooler, how):
+    pooler = start_pooler(cluster.databases())
+    assert served_by(pooler, "app_ro") == {"127.0.0.2", "127.0.0.3"}
+    victim = cluster.nodes[1]
+    victim.stop() if how == "stopped" else cluster.freeze(victim)
+    wait_until(lambda: in_use(pooler) == {"127.0.0.3"}, 5, "out of rotation")
+    wait_until(lambda: hosts(pooler)["127.0.0.2"]["error"], 5, "an error")
+    for _ in range(3):
+        assert served_by(pooler, "app_ro") == {"127.0.0.3"}
+    victim.start() if how == "stopped" else cluster.resume(victim)
+    wait_until(lambda: in_use(pooler) == {"127.0.0.2", "127.0.0.3"}, 10, "back in rotation")
+    assert hosts(pooler)["127.0.0.2"]["error"] is None
+
+
+def test_a_standby_that_is_behind_is_not_read(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases(), max_replica_lag=0.5)
+    behind = cluster.nodes[2]
+    behind.execute("SELECT pg_wal_replay_pause()")
+    write = "SELECT pg_logical_emit_message(false, 'test', 'something'), pg_switch_wal()"
+
+    def left_rotation():
+        cluster.primary.execute(write)
+        return in_use(pooler) == {"127.0.0.2"}
+
+    wait_until(left_rotation, 10, "out of rotation")
+    assert hosts(pooler)["127.0.0.3"]["lag_us"] > 500_000
+    assert served_by(pooler, "app_ro") == {"127.0.0.2"}
+    behind.execute("SELECT pg_wal_replay_resume()")
+    wait_until(lambda: in_use(pooler) == {"127.0.0.2", "127.0.0.3"}, 10, "back in rotation")
+
+
+def test_without_standbys_the_primary_is_read_where_it_may(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases(), query_wait_timeout=2)
+    for node in cluster.replicas:
+        node.stop()
+    wait_until(lambda: not in_use(pooler), 5, "no standby")
+    assert served_by(pooler, "app_any") == {"127.0.0.1"}
+    with pytest.raises(psycopg.OperationalError, match="query_wait_timeout"):
+        served_by(pooler, "app_ro")
+    for node in cluster.replicas:
+        node.start()
+    wait_until(lambda: len(in_use(pooler, "app_any")) == 2, 10, "standbys")
+    wait_until(lambda: served_by(pooler, "app_any") == {"127.0.0.2", "127.0.0.3"}, 10, "they are read again")
+
+
+def test_who_asks_must_be_named(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases())
+    with pytest.raises(psycopg.Error):
+        pooler.reload(monitor_user=None)
+    assert "database app: target_session_attrs needs a user who asks its hosts for their roles" in pooler.log()
+    assert served_by(pooler, "app") == {"127.0.0.1"}
+
+
+def test_who_may_not_ask_is_told_of(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases(), wait=False, monitor_user="nobody", query_wait_timeout=1)
+    wait_until(lambda: hosts(pooler)["127.0.0.1"]["error"], 5, "an error")
+    assert "nobody" in hosts(pooler)["127.0.0.1"]["error"]
+    assert "host 127.0.0.1: cannot be asked for its role" in pooler.log()
+    with pytest.raises(psycopg.OperationalError):
+        pooler.connect("app")
+
+
+def test_a_primary_that_restarts_is_waited_for(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases())
+    with pooler.connect() as client:
+        assert client.execute(WHERE).fetchone() == ("127.0.0.1",)
+        cluster.primary.stop()
+        wait_until(lambda: not in_use(pooler, "app"), 5, "no primary")
+        cluster.primary.start()
+        assert client.execute(WHERE).fetchone() == ("127.0.0.1",)
+
+
+def test_a_failover_is_a_pause(fresh_cluster, start_pooler):
+    cluster = fresh_cluster
+    accounting.prepare(cluster.primary, "app")
+    cluster.primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 2 (*)'", "SELECT pg_reload_conf()")
+    pooler = start_pooler(cluster.databases(), log_connections=0, log_disconnections=0)
+    old = cluster.primary
+    idle = [pooler.connect() for _ in range(10)]
+    with accounting.writing(pooler.port, 40, answer_seconds=40) as ledger:
+        time.sleep(1)
+        cluster.kill(old)
+        time.sleep(1)
+        before = len(ledger.acknowledged)
+        cluster.nodes[1].execute("ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+        cluster.promote(cluster.nodes[1])
+        wait_until(lambda: len(ledger.acknowledged) > before + 200, 30, "writes at the new primary")
+        old.start()  # it knows nothing of its successor
+        wait_until(lambda: hosts(pooler, "app")["127.0.0.1"]["role"] == "primary", 10, "the old one is back")
+        time.sleep(1)
+        assert in_use(pooler, "app") == {"127.0.0.2"}
+    balance = accounting.balance(ledger, cluster.primary, "app")
+    print(f"\n{balance}")
+    assert not balance.problems(), balance
+    # What the old one has alone it had when it died: nobody was told that it is committed.
+    alone = accounting.balance(ledger, old, "app").found.keys() - balance.found.keys()
+    assert alone <= {one for ids in ledger.unknown for one in ids}
+    for client in idle:
+        assert client.execute(WHERE).fetchone() == ("127.0.0.2",)
+        client.close()
+    cluster.primary.stop()
+    wait_until(lambda: not in_use(pooler, "app"), 10, "no primary")
+    pooler.admin("RECONNECT app")  # what was known of timelines is forgotten
+    wait_until(lambda: in_use(pooler, "app") == {"127.0.0.1"}, 10, "the old one is the primary again")
+
+
+def test_who_is_busy_with_a_frozen_primary_hears_that_it_has_a_successor(fresh_cluster, start_pooler):
+    cluster = fresh_cluster
+    pooler = start_pooler(cluster.databases())
+    old = cluster.primary
+    with pooler.connect() as client, pooler.connect() as idle:
+        idle.execute("SELECT 1")
+        client.execute("BEGIN; SELECT 1")
+        cluster.freeze(old)
+        cluster.promote(cluster.nodes[1])
+        with pytest.raises(psycopg.OperationalError, match="the primary is another host now"):
+            client.execute("SELECT 1")
+        assert idle.execute(WHERE).fetchone() == ("127.0.0.2",)
+    cluster.resume(old)
+
+
+def test_a_standby_that_was_promoted_is_no_standby(fresh_cluster, start_pooler):
+    cluster = fresh_cluster
+    pooler = start_pooler(cluster.databases())
+    assert served_by(pooler, "app_ro") == {"127.0.0.2", "127.0.0.3"}
+    cluster.primary.stop()
+    cluster.promote(cluster.nodes[1])
+    wait_until(lambda: in_use(pooler, "app") == {"127.0.0.2"}, 10, "a primary")
+    assert served_by(pooler, "app_ro") == {"127.0.0.3"}
