@@ -159,7 +159,7 @@ std::optional<std::vector<Statement>> parse_query(View text) {
 
 std::string prepared_text(int shape) {
   const View does[] = {set_config_text, set_named_text, set_fixed_text};
-  const std::string own = fmt::format("{}{}.", prepared_word, shape);
+  std::string own = fmt::format("{}{}.", prepared_word, shape);
   if (shape <= last_plain_shape || shape > last_shape) return own;
   return fmt::format("{} /*{}*/", does[shape - last_plain_shape - 1], own);
 }

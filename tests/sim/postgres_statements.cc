@@ -7,7 +7,7 @@ namespace headgate::sim {
 namespace {
 
 std::string take_string(View& text) {
-  const std::string taken(text.substr(0, text.find('\0')));
+  std::string taken(text.substr(0, text.find('\0')));
   text.remove_prefix(taken.size() + 1);
   return taken;
 }

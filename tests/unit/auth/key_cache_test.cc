@@ -46,6 +46,7 @@ TEST_CASE("key cache: threads may use it at once") {
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int thread = 0; thread < 4; ++thread) threads.emplace_back(use, thread);
   for (std::thread& thread : threads) thread.join();
   CHECK(cache.size() == 500);

@@ -177,7 +177,7 @@ TEST_CASE("login: no message can be cut short or altered and still be believed")
           return meet(
               [&](size_t index, Bytes body) { return index == message ? bend(body) : body; });
         };
-        CHECK_FALSE(bent([&](Bytes body) { return body.substr(0, at); }).good());
+        CHECK_FALSE(bent([&](const Bytes& body) { return body.substr(0, at); }).good());
         CHECK_FALSE(bent([&](Bytes body) { return body.insert(at, 1, '='); }).good());
         for (const char bits : {'\x01', '\x20', '\x7f', '\x80', '\xff'}) {
           const auto flip = [&](Bytes body) {
@@ -197,15 +197,17 @@ TEST_CASE("login: a message of another exchange is not believed again") {
   const Outcome first = talk(gate(1), server(as_plain()), cache);
   REQUIRE(first.good());
   for (size_t replayed = 1; replayed < first.messages.size(); ++replayed) {
-    const Outcome second = talk(
-        gate(3), server(as_plain(), {}, 4), cache,
-        [&](size_t index, Bytes body) { return index == replayed ? first.messages[index] : body; });
+    const Outcome second =
+        talk(gate(3), server(as_plain(), {}, 4), cache, [&](size_t index, const Bytes& body) {
+          return index == replayed ? first.messages[index] : body;
+        });
     CHECK_FALSE(second.good());
   }
   // The client's whole part again, against a gate with other random bytes.
-  const Outcome third = talk(gate(3), server(as_plain()), cache, [&](size_t index, Bytes body) {
-    return index % 2 == 1 ? first.messages[index] : body;
-  });
+  const Outcome third =
+      talk(gate(3), server(as_plain()), cache, [&](size_t index, const Bytes& body) {
+        return index % 2 == 1 ? first.messages[index] : body;
+      });
   CHECK_FALSE(third.let_in);
 }
 

@@ -6,15 +6,15 @@ using namespace headgate;
 
 TEST_CASE("audit rate: off, all, and one of so many") {
   AuditRate rate{3};
-  for (const auto& [text, every] : {std::pair{"off", 0},
-                                    {"OFF", 0},
-                                    {"all", 1},
-                                    {"All", 1},
-                                    {"sample:1", 1},
-                                    {"Sample:250", 250}}) {
-    CAPTURE(text);
-    CHECK_FALSE(parse_audit_rate(text, rate));
-    CHECK(rate.every == every);
+  struct Row {
+    const char* text;
+    int every;
+  };
+  for (const Row& row :
+       {Row{"off", 0}, {"OFF", 0}, {"all", 1}, {"All", 1}, {"sample:1", 1}, {"Sample:250", 250}}) {
+    CAPTURE(row.text);
+    CHECK_FALSE(parse_audit_rate(row.text, rate));
+    CHECK(rate.every == row.every);
   }
   CHECK(to_text(AuditRate{0}) == "off");
   CHECK(to_text(AuditRate{1}) == "all");

@@ -76,10 +76,10 @@ TEST_CASE("session marks: the special forms of SET are settings too") {
        {"default_transaction_isolation", "default_transaction_read_only",
         "default_transaction_deferrable"}},
   };
-  for (const auto& [sql, names] : rows) {
-    CAPTURE(sql);
-    CHECK(settings(sql) == names);
-    CHECK(may_have_marks(sql));
+  for (const auto& row : rows) {
+    CAPTURE(row.first);
+    CHECK(settings(row.first) == row.second);
+    CHECK(may_have_marks(row.first));
   }
 }
 

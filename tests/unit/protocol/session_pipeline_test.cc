@@ -24,7 +24,7 @@ struct Lease {
     server.sent(marks);
   }
   std::string ask() { return server.must_ask() ? server.question() : ""; }
-  void answer(std::vector<std::optional<View>> row) { server.answered(row, client); }
+  void answer(const std::vector<std::optional<View>>& row) { server.answered(row, client); }
 };
 
 }  // namespace
@@ -66,7 +66,7 @@ TEST_CASE(
     server.change(std::move(change), &client);
   };
   const auto sets = [&](const char* name) {
-    const SessionMarksPtr marks = server.unnamed_marks(client);
+    const SessionMarksPtr& marks = server.unnamed_marks(client);
     return marks && marks->settings == std::vector<std::string>{name};
   };
   prepare("SET app.x = '1'");

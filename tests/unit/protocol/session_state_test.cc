@@ -363,8 +363,9 @@ TEST_CASE("session state: pins are asked for and end when the server says so") {
       {"declare c cursor with hold for select 1", "close c"},
       {"prepare U&\"p\" as select 1", "deallocate U&\"p\""},
       {"listen x", "unlisten x"}};
-  for (const auto& [begin, end] : pairs) {
-    CAPTURE(begin);
+  for (const auto& pair : pairs) {
+    const auto& [begin, end] = pair;
+    CAPTURE(pair.first);
     ClientSession client;
     ServerSession server;
     send(server, end);

@@ -93,8 +93,8 @@ inline constexpr const char* sql_torture[] = {
     "(with a as (select 1) select 2) union select 3",
     "select 1 as a into t",
     "select 1 as into, t.into from t",
-    "select 1 delete into t; select 1 as for into t; select t.for into x from t; select 1 delete "
-    "for update",
+    "select 1 delete into t; select 1 as for into t; select t.for into x from t",
+    "select 1 delete for update",
     "select * from t for update",
     "select * from t for no key update of t nowait",
     "select * from t for share skip locked",

@@ -1,0 +1,91 @@
+"""A cluster that Patroni runs, under load: a planned switchover and the loss of the primary are a pause. No write
+that was acknowledged is lost, none is there twice, none goes to a host in recovery, and who is idle notices nothing."""
+
+import time
+
+import pytest
+
+from lib import accounting
+from lib.headgate import Headgate
+from lib.patroni import PatroniCluster
+from lib.processes import wait_until
+
+pytestmark = pytest.mark.headgate_only
+
+CLIENTS, IDLE = 200, 20
+WHERE = "SELECT host(inet_server_addr()), pg_is_in_recovery()"
+
+
+@pytest.fixture(scope="module")
+def cluster(many_files):
+    with PatroniCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def pooler(cluster):
+    where = {"host": cluster.hosts, "port": cluster.nodes[0].port, "dbname": "app"}
+    databases = {"app": {**where, "target_session_attrs": "primary"},
+                 "app_ro": {**where, "target_session_attrs": "standby"}}  # fmt: skip
+    pooler = Headgate(databases, pool_mode="transaction", default_pool_size=10, max_client_conn=1000,
+                      monitor_user="monitor", query_wait_timeout=60, log_connections=0, log_disconnections=0)  # fmt: skip
+    try:
+        yield pooler.start()
+        pooler.stop()
+    finally:
+        pooler.remove()
+
+
+def in_use(pooler):
+    return next((row["host"] for row in pooler.admin("SHOW HOSTS") if row["database"] == "app" and row["in_use"]), None)
+
+
+class Watch:
+    """The longest time in which nobody's write was acknowledged."""
+
+    def __init__(self, ledger):
+        self._ledger, self._count, self._since = ledger, 0, time.monotonic()
+        self.longest = 0.0
+
+    def look(self):
+        now, count = time.monotonic(), len(self._ledger.acknowledged)
+        if count > self._count:
+            self._count, self._since = count, now
+        self.longest = max(self.longest, now - self._since)
+        return count
+
+
+@pytest.mark.parametrize("how", ["switchover", "kill"])
+def test_a_change_of_the_primary_is_a_pause(cluster, pooler, how):
+    cluster.wait_healthy()
+    old = cluster.primary
+    new = next(node for node in cluster.nodes if node is not old)
+    old.execute(f"DROP TABLE IF EXISTS {accounting.TABLE}", database="app")
+    accounting.prepare(old, "app")
+    idle = [pooler.connect() for _ in range(IDLE)]
+    for client in idle:
+        assert client.execute(WHERE).fetchone() == (old.address, False)
+    with accounting.writing(pooler.port, CLIENTS, answer_seconds=90) as ledger:
+        watch = Watch(ledger)
+        wait_until(lambda: watch.look() > 1000, 30, "writes")
+        cluster.switchover(new) if how == "switchover" else old.kill()
+        before = watch.look()
+        wait_until(lambda: watch.look() > before + 1000 and in_use(pooler) not in (old.address, None), 60,
+                   "writes at the new primary", every=0.01)  # fmt: skip
+        if how == "kill":
+            old.start()
+        wait_until(lambda: watch.look() and old.role() == "replica", 60, "the old primary is a standby", every=0.05)
+        before = watch.look()
+        wait_until(lambda: watch.look() > before + 500, 30, "writes beside it", every=0.01)
+    for client in idle:
+        host, in_recovery = client.execute(WHERE).fetchone()
+        assert (host, in_recovery) == (cluster.primary.address, False) and host != old.address
+        client.close()
+    cluster.wait_healthy()
+    balance = accounting.balance(ledger, cluster.primary, "app")
+    print(f"\n{how} with {CLIENTS} clients: {watch.longest:.1f} s without an acknowledged write\n{balance}")
+    assert not balance.problems(), balance
+    assert not [error for error in ledger.errors if error.startswith("25006")]  # a write to a host in recovery
+    rows = {row["host"]: (row["role"], row["in_use"]) for row in pooler.admin("SHOW HOSTS") if row["database"] == "app"}
+    assert rows.pop(cluster.primary.address) == ("primary", 1)
+    assert set(rows.values()) == {("standby", 0)}
