@@ -1,6 +1,7 @@
 """Roles of hosts are found (target_session_attrs): servers go where their database wants them, a standby that is
 stopped, silent or behind is out of rotation and back by itself, and a failover is a pause."""
 
+import struct
 import time
 
 import psycopg
@@ -8,7 +9,9 @@ import pytest
 
 from lib import accounting
 from lib.cluster import Cluster
+from lib.fake_server import GOOD_ANSWER, LOGIN, READY, FakeServer
 from lib.headgate import Headgate
+from lib.messages import message
 from lib.processes import wait_until
 
 pytestmark = pytest.mark.headgate_only
@@ -174,6 +177,51 @@ def test_who_may_not_ask_is_told_of(cluster, start_pooler):
     assert "host 127.0.0.1: cannot be asked for its role" in pooler.log()
     with pytest.raises(psycopg.OperationalError):
         pooler.connect("app")
+
+
+def row(*values):
+    fields = [struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value for value in values]
+    return message("D", struct.pack("!h", len(fields)) + b"".join(fields)) + message("C", b"SELECT 1\0") + READY
+
+
+UNREADABLE = "an answer that cannot be read"
+BAD_HOSTS = {
+    "no row": (GOOD_ANSWER, UNREADABLE),
+    "too few values": (row(b"f"), UNREADABLE),
+    "no role": (row(None, b"0/1", b"00000001"), UNREADABLE),
+    "an error": (message("E", b"SERROR\0C42501\0Mnot for you\0\0") + READY, "not for you"),
+    "an error that cannot be read": (message("E", b"S") + READY, "an error that cannot be read"),
+    "a large row": (message("D", b"\0\1\0\1\0\0" + bytes(65536)), "protocol violation by the server"),
+    "a length that lies": (b"D\x7f\xff\xff\xff", "protocol violation by the server"),
+    "a log-in that fails": (None, "go away"),
+    "silence": (b"", "no answer"),
+}  # fmt: skip
+
+
+@pytest.mark.sanitizers
+@pytest.mark.parametrize("name", BAD_HOSTS)
+def test_a_host_that_cannot_be_understood_has_no_role(start_pooler, name):
+    answer, why = BAD_HOSTS[name]
+    login = message("E", b"SFATAL\0C53300\0Mgo away\0\0") if answer is None else LOGIN
+    with FakeServer(login, answer or b"") as server:
+        where = {"host": "127.0.0.1", "port": server.port, "target_session_attrs": "primary"}
+        pooler = start_pooler({"app": where}, wait=False, query_wait_timeout=1, monitor_timeout=0.3)
+        wait_until(lambda: hosts(pooler, "app")["127.0.0.1"]["error"] == why, 5, why)
+        assert hosts(pooler, "app")["127.0.0.1"]["role"] == "unknown"
+        with pytest.raises(psycopg.OperationalError):
+            pooler.connect()
+        assert pooler.running
+
+
+@pytest.mark.sanitizers
+@pytest.mark.parametrize("position", [b"0/1", b"FFFFFFFF/FFFFFFFF", b"nonsense", b"1/2/3", b"/", None])
+def test_a_position_is_what_it_is(start_pooler, position):
+    with FakeServer(LOGIN, row(b"f", position, b"00000001")) as server:
+        where = {"host": "127.0.0.1", "port": server.port, "target_session_attrs": "primary"}
+        pooler = start_pooler({"app": where})
+        found = hosts(pooler, "app")["127.0.0.1"]
+        assert found["role"] == "primary" and found["in_use"]
+        assert found["lsn"] == (position.decode() if position and position[:1] in b"0F" else "0/0")
 
 
 def test_a_primary_that_restarts_is_waited_for(cluster, start_pooler):
