@@ -36,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--pool-size", type=int, default=20)
     parser.add_argument("--idle", type=int, default=10000, help="idle clients of that workload")
     parser.add_argument("--scale", type=int, default=20, help="pgbench's scale")
-    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
+    parser.add_argument("--write", nargs="?", const=RESULTS, metavar="FILE", help="write bench/RESULTS.md, or FILE")
     options = parser.parse_args()
     options.peers = options.peers.split(",")
     unknown = set(options.peers) - set(peers.ALL)
@@ -126,9 +126,9 @@ def main():
     sections = run_all(options)
     if options.write:
         command = " ".join(["./dev bench", *sys.argv[1:]])
-        with open(RESULTS, "w", encoding="utf-8") as file:
+        with open(options.write, "w", encoding="utf-8") as file:
             file.write(report.document(sections, options, command, versions(options)))
-        say(f"written to {os.path.relpath(RESULTS)}")
+        say(f"written to {os.path.relpath(options.write)}")
 
 
 if __name__ == "__main__":

@@ -91,6 +91,10 @@ std::string listening(const Settings& settings) {
 std::optional<Error> check_targets(const Config& config) {
   for (const auto& [name, entry] : config.databases) {
     if (entry.target == TargetRole::any) continue;
+    if (entry.host.empty()) {
+      return Error(ErrorCode::config,
+                   fmt::format("database {}: target_session_attrs needs a host", printable(name)));
+    }
     if (!monitor_user(config.settings, entry).empty()) continue;
     Error error(ErrorCode::config,
                 fmt::format("database {}: target_session_attrs needs a user who asks its hosts for "

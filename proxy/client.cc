@@ -126,8 +126,7 @@ void Client::waited_long() {
   if (!notified_ && passed(worker_.config().settings.query_wait_notify)) {
     notified_ = true;
     Bytes notice;
-    encode_notice(notice,
-                  "No server connection available in postgres backend, client being queued");
+    encode_notice(notice, pool_->why_clients_wait());
     link_.send(notice);
   }
   rearm();

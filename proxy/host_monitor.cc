@@ -1,6 +1,7 @@
 #include "proxy/host_monitor.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -25,8 +26,8 @@ View word_for(HostRole role) {
   return {};
 }
 
-std::string user_of(const PoolSettings& settings, const Settings& global) {
-  return monitor_user(global, settings.entry);
+std::string listed(const std::vector<std::string>& names) {
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
 }  // namespace
@@ -43,7 +44,8 @@ HostMonitor::HostMonitor(Pooler& pooler, PoolSettingsPtr settings, const Setting
           this) {
   for (const HostRoles::Host& host : roles_.hosts()) {
     probes_.push_back(std::make_unique<HostProbe>(worker_, *this, probes_.size(), host.name,
-                                                  settings_, user_of(*settings_, global)));
+                                                  settings_,
+                                                  monitor_user(global, settings_->entry)));
   }
   told_.resize(probes_.size());
 }
@@ -66,7 +68,7 @@ void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
     log(LogLevel::log, "host {}: {}", now.name, word_for(now.role));
   }
   told_[host].clear();
-  if (changed) tell();
+  if (changed) roles_changed();
 }
 
 void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
@@ -74,23 +76,38 @@ void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
     log(LogLevel::warning, "host {}: cannot be asked for its role: {}", roles_.hosts()[host].name,
         why);
   }
-  if (roles_.failed(host, std::move(why), unreachable, worker_.now())) tell();
+  if (roles_.failed(host, std::move(why), unreachable, worker_.now())) roles_changed();
 }
 
 // Silence is noticed by nobody else.
 void HostMonitor::look() {
   look_.arm(worker_.now() + interval_);
-  if (roles_.tend(worker_.now())) tell();
+  if (roles_.tend(worker_.now())) roles_changed();
 }
 
-void HostMonitor::tell() {
+HostsByRole HostMonitor::found() const {
   HostsByRole found;
   if (const auto primary = roles_.primary()) found.primary = {roles_.hosts()[*primary].name};
   for (const HostRoles::Host& host : roles_.hosts()) {
     if (host.readable) found.standbys.push_back(host.name);
   }
+  return found;
+}
+
+void HostMonitor::roles_changed() {
+  const HostsByRole now = found();
+  log(LogLevel::log, "hosts {}: primary: {}; standbys to read from: {}", settings_->entry.host,
+      listed(now.primary), listed(now.standbys));
+  tell();
+}
+
+void HostMonitor::addresses_vanished(const HostUse& host, const std::vector<Address>& addresses) {
+  for (const auto& probe : probes_) probe->addresses_vanished(host, addresses);
+}
+
+void HostMonitor::tell() {
   for (const auto& database : databases_) {
-    database->hosts.set_roles(found);
+    database->hosts.set_roles(found());
     pooler_.post_to_all([name = database->name](Worker& worker) {
       worker.for_each_pool([&](WorkerPool& pool) {
         if (pool.entry().database.name == name) pool.hosts_changed();
@@ -170,6 +187,10 @@ void HostMonitors::start_anew(const std::string& database, const Config& config)
     return database.empty() || monitor.second->serves(database);
   });
   change_config(config, tls_);
+}
+
+void HostMonitors::addresses_vanished(const HostUse& host, const std::vector<Address>& addresses) {
+  for (const auto& [key, monitor] : monitors_) monitor->addresses_vanished(host, addresses);
 }
 
 void HostMonitors::describe(Snapshot& snapshot, Instant now) const {

@@ -30,11 +30,14 @@ class HostMonitor final : public HostProbeUser {
   /// Its rows of SHOW HOSTS, for each database.
   void describe(Snapshot& snapshot, Instant now) const;
   bool serves(const std::string& database) const;
+  void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
 
  private:
   void host_answered(size_t host, HostAnswer answer, Instant asked) override;
   void host_failed(size_t host, std::string why, bool unreachable) override;
   void look();
+  HostsByRole found() const;
+  void roles_changed();
   void tell();
 
   Pooler& pooler_;
@@ -56,6 +59,8 @@ class HostMonitors {
   void change_config(const Config& config, const TlsContextPtr& tls);
   /// Forgets what is known of the hosts of a database, empty: of all, and asks them anew.
   void start_anew(const std::string& database, const Config& config);
+  /// The name of a host leads elsewhere now.
+  void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
   void describe(Snapshot& snapshot, Instant now) const;
   void stop() { monitors_.clear(); }
 

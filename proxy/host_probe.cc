@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
-#include "protocol/rows.h"
 #include "proxy/pooler.h"
 #include "proxy/worker.h"
 
@@ -99,7 +98,15 @@ void HostProbe::connect() {
 }
 
 void HostProbe::connect_to(const Address& address, size_t) {
+  address_ = address;
   link_->connect(address, settings_->socket);
+}
+
+void HostProbe::addresses_vanished(const HostUse& host, const std::vector<Address>& addresses) {
+  if (host != use_ || state_ == State::waiting) return;
+  const bool there = std::ranges::any_of(
+      addresses, [&](const Address& address) { return address.host == address_.host; });
+  if (there) failed("its name leads to another address", true);
 }
 
 LoginUser::Identity HostProbe::identity() const {

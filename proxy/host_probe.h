@@ -40,6 +40,8 @@ class HostProbe final : public LinkUser, public LoginUser {
 
   /// `interval` and `timeout` of monitor_interval and monitor_timeout.
   void start(Duration interval, Duration timeout);
+  /// These are no addresses of that host any more: if it is there, it goes where the name leads.
+  void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
 
  private:
   struct Input;
@@ -78,6 +80,7 @@ class HostProbe final : public LinkUser, public LoginUser {
   std::unique_ptr<ServerLogin> login_;
   Framer framer_;
   HostUse use_;
+  Address address_;
   Deadline deadline_;
   Instant asked_{};
   std::optional<HostAnswer> answer_;

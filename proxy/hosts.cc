@@ -33,9 +33,9 @@ bool HostTurns::fits(const DatabaseEntry& entry, const std::string& host) const 
   return std::ranges::find(hosts, host) != hosts.end();
 }
 
-bool HostTurns::has_primary() const {
+bool HostTurns::any_fits(const DatabaseEntry& entry) const {
   const std::lock_guard lock(mutex_);
-  return !roles_.primary.empty();
+  return !roles_.of(entry.target).empty();
 }
 
 void HostTurns::set_roles(HostsByRole roles) {

@@ -35,7 +35,8 @@ class HostTurns {
   std::optional<std::string> pick(const DatabaseEntry& entry, Instant now);
   /// Whether a server at that host may be lent by this entry.
   bool fits(const DatabaseEntry& entry, const std::string& host) const;
-  bool has_primary() const;
+  /// Whether there is one at all; not for `any`.
+  bool any_fits(const DatabaseEntry& entry) const;
   /// Told by the monitor.
   void set_roles(HostsByRole roles);
 

@@ -79,6 +79,7 @@ void Pooler::addresses_vanished(const HostUse& host, const std::vector<Address>&
     log(LogLevel::log, "{} is no longer an address of {}", address.host, *host);
   }
   post_to_all([host, addresses](Worker& worker) { worker.close_servers_at(host, addresses); });
+  monitors_.addresses_vanished(host, addresses);
 }
 
 }  // namespace headgate

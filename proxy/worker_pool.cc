@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "conf/values.h"
 #include "proxy/borrower.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
@@ -99,7 +100,7 @@ void WorkerPool::hosts_changed() {
   const HostTurns& hosts = entry_.database.hosts;
   const DatabaseEntry& entry = settings_->entry;
   if (entry.target == TargetRole::any) return;
-  const bool succeeded = entry.target == TargetRole::primary && hosts.has_primary();
+  const bool succeeded = entry.target == TargetRole::primary && hosts.any_fits(entry);
   std::vector<Server*> cut_off;
   share_.for_each_server([&](PooledServer& one) {
     Server& server = as_server(one);
@@ -113,6 +114,15 @@ void WorkerPool::hosts_changed() {
   entry_.shared.login_worked();
   entry_.set_last_failure(std::nullopt);
   close_unwanted();
+}
+
+std::string WorkerPool::why_clients_wait() const {
+  const DatabaseEntry& entry = settings_->entry;
+  if (entry.target != TargetRole::any && !entry_.database.hosts.any_fits(entry)) {
+    return fmt::format("No host of database \"{}\" is known to be {}, client being queued",
+                       entry_.database.name, name_of(entry.target));
+  }
+  return "No server connection available in postgres backend, client being queued";
 }
 
 // With server_fast_close those that are lent for a session go as soon as they are at rest.

@@ -107,6 +107,8 @@ class WorkerPool {
   bool shares_listening() const;
   void client_forgotten(Client& client);
   void drop_listener();
+  /// What a client that has waited for long is told (query_wait_notify).
+  std::string why_clients_wait() const;
   /// Clients that wait for a server.
   size_t clients_waiting() const;
 

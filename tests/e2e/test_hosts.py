@@ -10,9 +10,11 @@ import pytest
 from lib import accounting
 from lib.cluster import Cluster
 from lib.fake_server import GOOD_ANSWER, LOGIN, READY, FakeServer
-from lib.headgate import Headgate
-from lib.messages import message
+from lib.headgate import Headgate, is_sanitized
+from lib.messages import message, query
+from lib.names import Names
 from lib.processes import wait_until
+from lib.wire import Wire, first_value
 
 pytestmark = pytest.mark.headgate_only
 
@@ -49,9 +51,10 @@ def fresh_cluster(many_files):
 def start_pooler():
     started = []
 
-    def start(databases, wait=True, **settings):
+    def start(databases, wait=True, names=None, **settings):
         started.append(Headgate(databases, **{**SETTINGS, **settings}))
-        pooler = started[-1].start()
+        environment = names(started[-1]).environment if names else None
+        pooler = started[-1].start(environment=environment)
         if wait:
             wait_until(lambda: all(row["role"] != "unknown" for row in pooler.admin("SHOW HOSTS")), 20, "roles")
         return pooler
@@ -291,3 +294,41 @@ def test_a_standby_that_was_promoted_is_no_standby(fresh_cluster, start_pooler):
     cluster.promote(cluster.nodes[1])
     wait_until(lambda: in_use(pooler, "app") == {"127.0.0.2"}, 10, "a primary")
     assert served_by(pooler, "app_ro") == {"127.0.0.3"}
+
+
+@pytest.mark.skipif(is_sanitized(), reason="a sanitizer has to be loaded before the wrapper")
+@pytest.mark.parametrize("how", ["killed", "left alone"])
+def test_a_name_that_moves_is_followed(fresh_cluster, start_pooler, how):
+    """As with a managed cluster, whose only host is a name that leads to the primary."""
+    cluster, files = fresh_cluster, []
+
+    def names(pooler):
+        files.append(Names(pooler.path("hosts")))
+        files[0].write("127.0.0.1")
+        return files[0]
+
+    databases = {"app": {"host": "pg.example", "port": cluster.primary.port, "target_session_attrs": "primary"}}
+    pooler = start_pooler(databases, names=names, dns_max_ttl=1, dns_nxdomain_ttl=1)
+    with pooler.connect() as client:
+        assert client.execute(WHERE).fetchone() == ("127.0.0.1",)
+        if how == "killed":
+            cluster.kill(cluster.primary)
+        cluster.promote(cluster.nodes[1])
+        files[0].write("127.0.0.2")
+        wait_until(lambda: client.execute(WHERE).fetchone() == ("127.0.0.2",), 20, "the new primary", every=0.2)
+
+
+def test_who_waits_is_told_why(cluster, start_pooler):
+    pooler = start_pooler(cluster.databases(), query_wait_notify=0.5)
+    with Wire(pooler.port) as wire:
+        wire.login()
+        cluster.primary.stop()
+        wait_until(lambda: not in_use(pooler, "app"), 5, "no primary")
+        wire.send(query("SELECT 1"))
+        notice = wire.read()
+        assert (notice.tag, notice.fields()["M"]) == (
+            "N", 'No host of database "app" is known to be primary, client being queued')
+        cluster.primary.start()
+        assert first_value(wire.read_until(timeout=20)) == "1"
+    log = pooler.log()
+    assert f"hosts {cluster.hosts}: primary: none; standbys to read from: 127.0.0.2, 127.0.0.3" in log

@@ -9,11 +9,11 @@ import pytest
 
 from lib.headgate import Headgate, is_sanitized
 from lib.messages import startup
+from lib.names import Names
 from lib.processes import free_port, wait_until
 from lib.relay import Relay
 from lib.wire import Wire
 
-WRAPPER = "libnss_wrapper.so"
 PID = "SELECT pg_backend_pid()"
 NEVER = 3600
 
@@ -21,24 +21,6 @@ pytestmark = [
     pytest.mark.headgate_only,
     pytest.mark.skipif(is_sanitized(), reason="a sanitizer has to be loaded before the wrapper"),
 ]
-
-
-class Hosts:
-    """The hosts file; each change is younger than the last, by whole seconds, or it is not seen."""
-
-    def __init__(self, path):
-        self.path = path
-        self.age = 0
-
-    def write(self, *addresses):
-        text = "".join(f"{address} pg.example\n" for address in addresses) or "127.0.0.9 another.example\n"
-        with open(self.path + ".new", "w", encoding="utf-8") as file:
-            file.write(text)
-        self.age += 10
-        now = os.stat(self.path + ".new").st_mtime + self.age
-        os.chmod(self.path + ".new", 0o644)
-        os.utime(self.path + ".new", (now, now))
-        os.rename(self.path + ".new", self.path)
 
 
 @pytest.fixture
@@ -50,9 +32,9 @@ def start(postgres):
         database = {"host": "pg.example", "port": port, "dbname": "single"}
         pooler = Headgate({"app": database}, pool_mode="transaction", **settings)
         poolers.append(pooler)
-        hosts = Hosts(pooler.path("hosts"))
+        hosts = Names(pooler.path("hosts"))
         hosts.write(*addresses)
-        pooler.start(environment={"LD_PRELOAD": WRAPPER, "NSS_WRAPPER_HOSTS": hosts.path})
+        pooler.start(environment=hosts.environment)
         return pooler, hosts
 
     yield start_one

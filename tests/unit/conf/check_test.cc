@@ -109,6 +109,8 @@ TEST_CASE("check: a database that asks for a role needs somebody who asks its ho
   CHECK(refusal(load(database + "\n[pgbouncer]\n")) ==
         "database d: target_session_attrs needs a user who asks its hosts for their roles |  | "
         "set monitor_user, or user or auth_user of the database");
+  CHECK(refusal(load("[databases]\nd = target_session_attrs=primary user=u\n[pgbouncer]\n")) ==
+        "database d: target_session_attrs needs a host |  | ");
   CHECK(load(database + "user=u\n[pgbouncer]\n").ok());
   CHECK(load(database + "auth_user=u\n[pgbouncer]\n").ok());
   CHECK(load(database + "\n[pgbouncer]\nauth_user=u\n").ok());

@@ -76,10 +76,10 @@ TEST_CASE("hosts: where a role is asked for, only those that have it are tried")
   const auto primary = aimed_at(TargetRole::primary), standby = aimed_at(TargetRole::standby),
              prefer = aimed_at(TargetRole::prefer_standby);
   for (const auto& entry : {primary, standby, prefer}) CHECK_FALSE(turns.pick(entry, start));
-  CHECK_FALSE(turns.has_primary());
+  CHECK_FALSE(turns.any_fits(primary));
 
   turns.set_roles({{"b"}, {"a", "c"}});
-  CHECK(turns.has_primary());
+  CHECK(turns.any_fits(primary));
   for (int i = 0; i < 3; ++i) CHECK(turns.pick(primary, start) == "b");
   CHECK(turns.pick(standby, start) != turns.pick(standby, start));
   CHECK(turns.fits(primary, "b"));
