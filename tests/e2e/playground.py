@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """A playground: a primary, a streaming replica and Headgate in front of both.
 
-Sends a short pgbench run through Headgate, shows the pools, prints how to connect with
-psql, and stays until Ctrl-C or SIGTERM; then everything is gone again.
+Sends a short pgbench run through Headgate, shows the pools and the hosts, prints how to
+connect with psql, and stays until Ctrl-C or SIGTERM; then everything is gone again.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,8 +21,11 @@ from lib.postgres import Postgres, User, program  # noqa: E402
 
 APP = User("app", "app-secret", "scram-sha-256")
 ADMIN_PASSWORD = "admin-secret"
-SHOWN_COLUMNS = ["database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used",
-                 "maxwait", "pool_mode"]
+SHOWN = {
+    "SHOW POOLS": ["database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "maxwait",
+                   "pool_mode"],
+    "SHOW HOSTS": ["database", "host", "port", "role", "in_use", "lsn", "lag_us"],
+}  # fmt: skip
 
 
 def say(text=""):
@@ -29,11 +33,13 @@ def say(text=""):
 
 
 def start_headgate(primary, replica, port):
-    def behind(server):
-        return {"host": "127.0.0.1", "port": server.port, "dbname": "app"}
-
+    """Both databases list both hosts: which of them is the primary is found out."""
+    hosts = ",".join(server.settings["listen_addresses"] for server in (primary, replica))
+    where = {"host": hosts, "port": primary.port, "dbname": "app"}
     headgate = Headgate(
-        {"app": behind(primary), "app_ro": behind(replica)},
+        {"app": {**where, "target_session_attrs": "primary"},
+         "app_ro": {**where, "target_session_attrs": "prefer-standby"}},
+        monitor_user=APP.name,
         userlist={APP.name: APP.password, "admin": ADMIN_PASSWORD},
         auth_type="scram-sha-256",
         pool_mode="transaction",
@@ -66,12 +72,13 @@ def show_traffic(headgate, seconds, scale):
                 say("    " + line)
 
 
-def show_pools(headgate):
+def show(headgate, command):
+    columns = SHOWN[command]
     with headgate.console(password=ADMIN_PASSWORD) as console:
-        rows = console.execute("SHOW POOLS").fetchall()
-    table = [SHOWN_COLUMNS] + [[str(row[column] or 0) for column in SHOWN_COLUMNS] for row in rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(SHOWN_COLUMNS))]
-    say("\nSHOW POOLS")
+        rows = console.execute(command).fetchall()
+    table = [columns] + [[str(row[column] or 0) for column in columns] for row in rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
+    say("\n" + command)
     for row in table:
         say("    " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)))
 
@@ -86,7 +93,9 @@ Headgate (pid {headgate.pid}) listens on 127.0.0.1:{headgate.port}, unix socket 
     primary (database app):    {command(APP.name, APP.password, "app")}
     replica (database app_ro): {command(APP.name, APP.password, "app_ro")}
     admin console:             {command("admin", ADMIN_PASSWORD, "pgbouncer")}
-Behind it, directly: primary on port {primary.port}, replica on port {replica.port} (same user and password)
+Behind it, directly: primary at 127.0.0.1, replica at 127.0.0.2, port {primary.port} (same user and password)
+A failover, to be watched with SHOW HOSTS: kill {primary.process.pid}, then
+    psql -h {replica.directory} -p {replica.port} -U postgres -c "SELECT pg_promote()"
 """)
 
 
@@ -104,10 +113,14 @@ def main():
 
     processes.raise_file_limit()
     say(f"starting a primary, a replica and {PROGRAM} ...")
-    with Postgres.primary([APP], max_connections=100) as primary, Postgres.replica_of(primary) as replica:
+    with contextlib.ExitStack() as stack:
+        primary = stack.enter_context(Postgres.primary([APP], max_connections=100))
+        replica = stack.enter_context(
+            Postgres.replica_of(primary, listen_addresses="127.0.0.2", port=primary.port))
         with start_headgate(primary, replica, options.port) as headgate:
             show_traffic(headgate, options.seconds, options.scale)
-            show_pools(headgate)
+            for command in SHOWN:
+                show(headgate, command)
             print_how_to_connect(headgate, primary, replica)
             if options.once:
                 return

@@ -21,6 +21,8 @@ def test_once_shows_traffic_and_ends():
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall(r"^ +tps = [0-9.]+", done.stdout, re.M)) == 2
     assert re.search(r"^ +app +app .*transaction", done.stdout, re.M)
+    assert re.search(r"^ +app +127\.0\.0\.1 .*primary +1", done.stdout, re.M)
+    assert re.search(r"^ +app_ro +127\.0\.0\.2 .*standby +1", done.stdout, re.M)
 
 
 def test_it_can_be_used_as_it_says_until_a_signal_ends_it():
