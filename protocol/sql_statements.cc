@@ -31,18 +31,22 @@ bool has_room(const SqlStatements& statements, View name, View text) {
 
 }  // namespace
 
-// A backslash means one thing or another by the settings of its session.
+// A backslash means one thing or another by the settings of its session. The semicolon of a query
+// that is nothing else is kept, so that pg_prepared_statements shows the same wherever it is made.
 std::optional<std::string> prepare_of(View query, View name) {
   if (query.find('\\') != View::npos) return std::nullopt;
   std::optional<std::string> found;
+  bool alone = true;
   Statements statements(query);
-  while (const auto statement = statements.next()) {
+  for (size_t others = 0; const auto statement = statements.next(); ++others) {
+    alone = others == 0;
     if (statement->kind != StatementKind::prepare) continue;
     const SessionMarks marks = session_marks(statement->text);
     if (marks.statements.empty() || marks.statements.front() != name) continue;
     if (found || statement->broken) return std::nullopt;
     found = std::string(statement->text);
   }
+  if (found && alone && query.ends_with(';')) found->push_back(';');
   return found;
 }
 

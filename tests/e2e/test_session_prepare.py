@@ -71,6 +71,14 @@ def test_a_statement_goes_where_its_client_goes(pooler):
         assert everywhere(pooler, lambda: wire.value(BY_CLIENT)) == [None] * SERVERS
 
 
+def test_its_text_is_the_same_everywhere(pooler):
+    text = "PREPARE p AS SELECT 1;"
+    with connect(pooler) as wire:
+        wire.query(text)
+        seen = everywhere(pooler, lambda: wire.value("SELECT statement FROM pg_prepared_statements WHERE name = 'p'"))
+        assert seen == [text] * SERVERS
+
+
 def test_the_same_name_means_something_else_to_each_client(pooler):
     dice = random.Random(5)
     with contextlib.ExitStack() as stack:

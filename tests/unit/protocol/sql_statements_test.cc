@@ -50,6 +50,8 @@ size_t count(View text, View part) {
 
 TEST_CASE("sql statements: the one PREPARE of a name is taken out of its query") {
   CHECK(prepare_of("PREPARE p AS SELECT 1", "p") == "PREPARE p AS SELECT 1");
+  CHECK(prepare_of("PREPARE p AS SELECT 1;", "p") == "PREPARE p AS SELECT 1;");
+  CHECK(prepare_of("PREPARE p AS SELECT 1; -- that;", "p") == "PREPARE p AS SELECT 1;");
   CHECK(prepare_of("select ';'; prepare P(int) as select $1 /* ; */ + 1 ; select 2", "p") ==
         "prepare P(int) as select $1 /* ; */ + 1");
   CHECK(prepare_of("prepare p as select 1; prepare \"P\" as select 2", "P") ==
