@@ -88,8 +88,9 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
 
   /// Begins a look-up of a secret.
   void lend_to(AuthQuery& query);
-  /// Its host is no primary any more, another is.
-  void part_from_former_primary() { part(Error(ErrorCode::primary_changed)); }
+  /// Its host is no primary any more, another is: the connection is dropped, and its client hears
+  /// why. Nobody there is waited for, or a host that hangs would keep its place in the pool.
+  void leave_former_primary();
   /// Whoever wanted it has gone.
   void auth_query_left();
 

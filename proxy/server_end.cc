@@ -74,6 +74,18 @@ void Server::lost(std::string_view reason) {
   client.fail(Error(ErrorCode::server_crashed));
 }
 
+void Server::leave_former_primary() {
+  const Error error(ErrorCode::primary_changed);
+  Client* client = relay_ ? &relay_->client() : owner_;
+  const bool torn = mid_answer();
+  relay_.reset();
+  owner_ = nullptr;
+  if (client) client->unlinked();
+  ended_ = true;
+  close(error.message);
+  if (client) torn ? client->close_behind_answer(error.message) : client->fail(error);
+}
+
 void Server::on_link_end(int error) {
   if (task_ == Task::login && !is_local_pressure(error) && try_next_address()) return;
   ended_ = true;

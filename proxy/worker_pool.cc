@@ -101,15 +101,15 @@ void WorkerPool::hosts_changed() {
   const DatabaseEntry& entry = settings_->entry;
   if (entry.target == TargetRole::any) return;
   const bool succeeded = entry.target == TargetRole::primary && hosts.any_fits(entry);
-  std::vector<Server*> cut_off;
+  std::vector<Server*> left_behind;
   share_.for_each_server([&](PooledServer& one) {
     Server& server = as_server(one);
     if (server.state() == ServerState::closing || server.listed_host().empty()) return;
     if (hosts.fits(entry, server.listed_host())) return;
-    if (succeeded || entry.target != TargetRole::primary) server.set_close_needed();
-    if (succeeded && server.relay()) cut_off.push_back(&server);
+    if (succeeded) left_behind.push_back(&server);
+    if (entry.target != TargetRole::primary) server.set_close_needed();
   });
-  for (Server* server : cut_off) server->part_from_former_primary();
+  for (Server* server : left_behind) server->leave_former_primary();
   // What has failed until now says nothing of the hosts of now.
   entry_.shared.login_worked();
   entry_.set_last_failure(std::nullopt);

@@ -49,8 +49,8 @@ class WorkerPool {
   void change_settings(PoolSettingsPtr settings);
   /// The database was paused or resumed.
   void apply_pause();
-  /// The roles of its database's hosts have changed (proxy/host_monitor.h): servers at a host that
-  /// has another role go as they become free, and at once what a former primary is busy with.
+  /// The roles of its database's hosts have changed (proxy/host_monitor.h): servers at a standby
+  /// that is not to be read go as they become free, those at a former primary at once.
   void hosts_changed();
   /// Closes all servers as they become free (RECONNECT).
   void reconnect();

@@ -286,6 +286,20 @@ def test_who_is_busy_with_a_frozen_primary_hears_that_it_has_a_successor(fresh_c
     cluster.resume(old)
 
 
+def test_a_frozen_primary_keeps_no_place_in_the_pool(fresh_cluster, start_pooler):
+    cluster = fresh_cluster
+    pooler = start_pooler(cluster.databases(), default_pool_size=1, query_wait_timeout=4)
+    with Wire(pooler.port) as busy, Wire(pooler.port) as other:
+        busy.login().send(query("SELECT pg_sleep(60)"))
+        other.login()
+        wait_until(lambda: pooler.pool()["sv_active"] == 1, 5, "it is busy")
+        cluster.freeze(cluster.primary)
+        cluster.promote(cluster.nodes[1])
+        assert busy.read().fields()["M"] == "the primary is another host now"
+        assert other.value("SELECT host(inet_server_addr())") == "127.0.0.2"
+    cluster.resume(cluster.nodes[0])
+
+
 def test_a_standby_that_was_promoted_is_no_standby(fresh_cluster, start_pooler):
     cluster = fresh_cluster
     pooler = start_pooler(cluster.databases())
