@@ -47,7 +47,6 @@ HostMonitor::HostMonitor(Pooler& pooler, PoolSettingsPtr settings, const Setting
                                                   settings_,
                                                   monitor_user(global, settings_->entry)));
   }
-  told_.resize(probes_.size());
 }
 
 void HostMonitor::start() {
@@ -62,17 +61,17 @@ void HostMonitor::serve(std::vector<Hold<DatabaseState>> databases) {
 
 void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
   const HostRole before = roles_.hosts()[host].role;
+  const bool had_failed = !roles_.hosts()[host].error.empty();
   const bool changed = roles_.answered(host, answer, asked, worker_.now());
   const HostRoles::Host& now = roles_.hosts()[host];
-  if (now.role != before || !told_[host].empty()) {
+  if (now.role != before || had_failed) {
     log(LogLevel::log, "host {}: {}", now.name, word_for(now.role));
   }
-  told_[host].clear();
   if (changed) roles_changed();
 }
 
 void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
-  if (std::exchange(told_[host], why) != why) {
+  if (roles_.hosts()[host].error != why) {
     log(LogLevel::warning, "host {}: cannot be asked for its role: {}", roles_.hosts()[host].name,
         why);
   }

@@ -46,7 +46,6 @@ class HostMonitor final : public HostProbeUser {
   const Duration interval_, timeout_;
   HostRoles roles_;
   std::vector<std::unique_ptr<HostProbe>> probes_;
-  std::vector<std::string> told_;  // the last failure of each host that was logged
   std::vector<Hold<DatabaseState>> databases_;
   Deadline look_;
 };
