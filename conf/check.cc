@@ -87,6 +87,16 @@ std::string listening(const Settings& settings) {
   return text.empty() ? "nothing" : text;
 }
 
+// Where reads go to the standbys, all else goes to the primary.
+void settle_targets(Config& config) {
+  for (auto& [name, entry] : config.databases) {
+    const bool routes =
+        entry.read_routing.value_or(config.settings.read_routing) != ReadRouting::off;
+    const bool has_hosts = entry.host.find(',') != std::string::npos;
+    if (routes && has_hosts && entry.target == TargetRole::any) entry.target = TargetRole::primary;
+  }
+}
+
 // Roles are found by asking, and somebody has to ask.
 std::optional<Error> check_targets(const Config& config) {
   for (const auto& [name, entry] : config.databases) {
@@ -120,6 +130,7 @@ std::optional<Error> check(Config& config, const Places& places) {
                  "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
                      where(places, "auth_dbname"));
   }
+  settle_targets(config);
   if (auto error = check_targets(config)) return error;
   return check_tracked(settings, places);
 }

@@ -127,6 +127,23 @@ Refusal set_target(TargetRole& into, const KeyValue& pair) {
   return std::nullopt;
 }
 
+Refusal set_read_routing(std::optional<ReadRouting>& into, const KeyValue& pair) {
+  into = parse_word<ReadRouting>(pair.value);
+  if (into) return std::nullopt;
+  return config_error("invalid read_routing: " + printable(pair.value),
+                      "expected one of off, explicit, report, auto");
+}
+
+Refusal set_read_consistency(std::optional<ReadConsistency>& into, const KeyValue& pair) {
+  ReadConsistency consistency;
+  if (const auto expected = parse_read_consistency(pair.value, consistency)) {
+    return config_error("invalid read_consistency: " + printable(pair.value),
+                        "expected " + *expected);
+  }
+  into = consistency;
+  return std::nullopt;
+}
+
 Refusal set_text(std::string& into, const KeyValue& pair) {
   into = pair.value;
   return std::nullopt;
@@ -196,6 +213,8 @@ constexpr Key<DatabaseEntry> database_keys[] = {
     {"connect_query", [](D& e, P p, W) { return set_text(e.connect_query, p); }},
     {"load_balance_hosts", [](D& e, P p, W) { return set_load_balance(e.load_balance_hosts, p); }},
     {"target_session_attrs", [](D& e, P p, W) { return set_target(e.target, p); }},
+    {"read_routing", [](D& e, P p, W) { return set_read_routing(e.read_routing, p); }},
+    {"read_consistency", [](D& e, P p, W) { return set_read_consistency(e.read_consistency, p); }},
     {"client_encoding", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
     {"datestyle", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
     {"timezone", [](D& e, P p, W) { return set_startup_parameter(e, p); }},

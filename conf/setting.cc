@@ -89,6 +89,9 @@ struct Assigner {
   Expected operator()(AuditRate Settings::*member) const {
     return parse_audit_rate(text, settings.*member);
   }
+  Expected operator()(ReadConsistency Settings::*member) const {
+    return parse_read_consistency(text, settings.*member);
+  }
   Expected operator()(std::string Settings::*member) const {
     settings.*member = text;
     return std::nullopt;
@@ -137,6 +140,7 @@ struct Shower {
   }
   Shown operator()(StatePolicies Settings::*member) const { return to_text(settings.*member); }
   Shown operator()(AuditRate Settings::*member) const { return to_text(settings.*member); }
+  Shown operator()(ReadConsistency Settings::*member) const { return to_text(settings.*member); }
   /// An empty text is no value where the default is none.
   Shown text(const std::string& value) const {
     if (value.empty()) return default_of(setting) ? Shown("") : std::nullopt;

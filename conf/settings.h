@@ -15,6 +15,7 @@
 #include "auth/userlist.h"
 #include "base/time.h"
 #include "conf/audit_rate.h"
+#include "conf/read_consistency.h"
 #include "conf/state_policies.h"
 
 namespace headgate {
@@ -25,6 +26,9 @@ enum class LoadBalance : uint8_t { round_robin, disable };
 
 /// Which of its hosts the servers of a database are at (target_session_attrs, as in libpq).
 enum class TargetRole : uint8_t { any, primary, standby, prefer_standby };
+/// Which transactions of a database with a primary and standbys are sent to the latter: none; those
+/// that are declared to read; none, but what could be is counted; or plain reads, too.
+enum class ReadRouting : uint8_t { off, declared, report, automatic };
 /// What happens to a query whose time is up: cancel it and keep both connections, or close the
 /// client's with an error, as PgBouncer does, and have the server cleaned up.
 enum class TimeoutAction : uint8_t { cancel, close };
@@ -113,6 +117,9 @@ struct Settings {
   Duration monitor_interval = milliseconds(250);
   Duration monitor_timeout = seconds(1);
   Duration max_replica_lag{};
+  ReadRouting read_routing = ReadRouting::off;
+  ReadConsistency read_consistency;
+  std::string read_consistency_key;  // empty: none
   // timeouts of clients and queries
   Duration query_timeout{};
   Duration query_wait_timeout = seconds(120);
@@ -177,6 +184,8 @@ struct DatabaseEntry {
   std::optional<std::string> connect_query;
   LoadBalance load_balance_hosts = LoadBalance::round_robin;
   TargetRole target = TargetRole::any;  // target_session_attrs
+  std::optional<ReadRouting> read_routing;
+  std::optional<ReadConsistency> read_consistency;
   /// client_encoding, datestyle, timezone, application_name: put into the server's start-up.
   std::vector<std::pair<std::string, std::string>> startup_parameters;
   /// The connection string as written, to notice a changed `*` entry.

@@ -43,7 +43,8 @@ using Home =
                  std::string Settings::*, std::optional<std::string> Settings::*,
                  PoolMode Settings::*, AuthMethod Settings::*, SslMode Settings::*,
                  TimeoutAction Settings::*, SessionPolicy Settings::*, StatePolicies Settings::*,
-                 AuditRate Settings::*, ErrorCodes Settings::*, Octal, FreeText, Other>;
+                 AuditRate Settings::*, ReadRouting Settings::*, ReadConsistency Settings::*,
+                 ErrorCodes Settings::*, Octal, FreeText, Other>;
 
 /// The values of a number that are allowed; durations count in seconds.
 struct Range {

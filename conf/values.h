@@ -82,6 +82,12 @@ inline constexpr Word<TargetRole> target_role_words[] = {
     {TargetRole::primary, "read-write"},
     {TargetRole::standby, "read-only"},
 };
+inline constexpr Word<ReadRouting> read_routing_words[] = {
+    {ReadRouting::off, "off"},
+    {ReadRouting::declared, "explicit"},
+    {ReadRouting::report, "report"},
+    {ReadRouting::automatic, "auto"},
+};
 inline constexpr Word<TimeoutAction> timeout_action_words[] = {
     {TimeoutAction::cancel, "cancel"},
     {TimeoutAction::close, "close"},
@@ -99,6 +105,7 @@ constexpr std::span<const Word<AuthMethod>> words_of(AuthMethod) { return auth_m
 constexpr std::span<const Word<SslMode>> words_of(SslMode) { return ssl_mode_words; }
 constexpr std::span<const Word<LoadBalance>> words_of(LoadBalance) { return load_balance_words; }
 constexpr std::span<const Word<TargetRole>> words_of(TargetRole) { return target_role_words; }
+constexpr std::span<const Word<ReadRouting>> words_of(ReadRouting) { return read_routing_words; }
 constexpr std::span<const Word<TimeoutAction>> words_of(TimeoutAction) {
   return timeout_action_words;
 }

@@ -80,6 +80,13 @@ void HostRoles::remember(uint64_t lsn, Instant at) {
   samples_.push_back({at, lsn});
 }
 
+Instant HostRoles::shows_until(size_t host) const {
+  const Host& one = hosts_[host];
+  if (one.role != HostRole::standby) return Instant::min();
+  const auto behind = std::ranges::upper_bound(samples_, one.answer.lsn, {}, &Sample::lsn);
+  return behind == samples_.begin() ? Instant::min() : std::prev(behind)->at;
+}
+
 std::optional<Duration> HostRoles::lag(size_t host) const {
   const Host& one = hosts_[host];
   if (one.role != HostRole::standby || samples_.empty()) return std::nullopt;

@@ -66,6 +66,8 @@ class HostRoles {
   /// How far a standby was behind the primary when it was asked, to within the interval of the
   /// questions; nothing: it is not known.
   std::optional<Duration> lag(size_t host) const;
+  /// All that was committed on the primary before this can be seen on that standby.
+  Instant shows_until(size_t host) const;
 
   /// A standby that leaves the rotation stays out of it for as long at least, twice as long each
   /// time that follows soon.

@@ -75,6 +75,17 @@ LoneStatement lone_statement(View sql) {
   return words.at_end() ? statement : LoneStatement::other;
 }
 
+Access access_of(View begin) {
+  Access access = Access::as_usual;
+  SqlScanner scanner(begin);
+  for (Token token = scanner.next(); token.kind != TokenKind::end; token = scanner.next()) {
+    if (token.is("serializable")) return Access::primary;
+    if (token.is("only")) access = Access::read_only;
+    if (token.is("write")) access = Access::primary;
+  }
+  return access;
+}
+
 View command_of(LoneStatement statement) {
   switch (statement) {
     case LoneStatement::begin:

@@ -30,6 +30,14 @@ inline bool opens_transaction(LoneStatement statement) {
   return statement == LoneStatement::begin || statement == LoneStatement::start_transaction;
 }
 
+/// What a text that opens a transaction says of its access to data.
+enum class Access : uint8_t {
+  as_usual,   // nothing
+  read_only,  // READ ONLY
+  primary,    // READ WRITE, or SERIALIZABLE, which a hot standby does not have
+};
+Access access_of(View begin);
+
 /// As in the CommandComplete of it.
 View command_of(LoneStatement statement);
 

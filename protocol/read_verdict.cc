@@ -132,7 +132,8 @@ View explained(View text) {
 
 class Judge {
  public:
-  explicit Judge(ReadVerdict& verdict) : verdict_(verdict) {}
+  Judge(ReadVerdict& verdict, const UserFunctions* functions)
+      : verdict_(verdict), functions_(functions) {}
 
   void statement(const SqlStatement& statement);
   /// Whether no later statement can change the verdict.
@@ -144,8 +145,10 @@ class Judge {
   void explain(View text);
   void name(const SqlName& name);
   void call(const SqlName& name, View function);
+  std::optional<bool> own_reads(const SqlName& name, View function) const;
 
   ReadVerdict& verdict_;
+  const UserFunctions* functions_;
 };
 
 void Judge::against(NoRead reason, View detail) {
@@ -189,17 +192,32 @@ void Judge::name(const SqlName& name) {
   if (name.is_call) call(name, catalog_name.text());
 }
 
+// Where a schema cannot be told, it may be any.
+std::optional<bool> Judge::own_reads(const SqlName& name, View function) const {
+  if (!functions_) return std::nullopt;
+  const bool has_schema = is_name(name.schema);
+  const CatalogName schema(has_schema ? name.schema : Token());
+  return functions_->reads(has_schema ? std::optional(schema.text()) : std::nullopt, function);
+}
+
 void Judge::call(const SqlName& name, View function) {
   const bool has_schema = name.schema.kind != TokenKind::end;
-  if (!has_schema || CatalogName(name.schema).text() == "pg_catalog") {
+  const auto own = own_reads(name, function);
+  const bool own_writes = own && !*own;  // one that stands in front of PostgreSQL's, perhaps
+  if (!own_writes && (!has_schema || CatalogName(name.schema).text() == "pg_catalog")) {
     if (is_reading_function(function)) return;
     const View found = primary_function(function);
     if (!found.empty()) return against(NoRead::calls, found);
   }
   if (has_schema && !is_name(name.schema)) return against(NoRead::hidden_name);
+  if (own.value_or(false)) return;
   std::string written_name = written(name.token);
   if (has_schema) written_name.insert(0, written(name.schema) + ".");
   std::vector<std::string>& unknown = verdict_.unknown_functions;
+  if (own_writes) {
+    unknown.push_back(std::move(written_name));
+    return against(NoRead::calls_own);
+  }
   if (std::ranges::find(unknown, written_name) != unknown.end()) return;
   if (unknown.size() == max_unknown_functions) return against(NoRead::many_functions);
   unknown.push_back(std::move(written_name));
@@ -234,6 +252,7 @@ View words_for(NoRead reason) {
       return "not a query";
     case NoRead::explains_run:
       return "EXPLAIN ANALYZE";
+    case NoRead::calls_own:
     case NoRead::calls:
       return "calls";
     case NoRead::names:
@@ -246,13 +265,13 @@ View words_for(NoRead reason) {
 
 }  // namespace
 
-ReadVerdict read_verdict(View sql) {
+ReadVerdict read_verdict(View sql, const UserFunctions* functions) {
   ReadVerdict verdict;
   if (sql.size() > max_judged_text || !is_read_one_way(sql)) {
     verdict.reason = sql.size() > max_judged_text ? NoRead::too_long : NoRead::backslash;
     return verdict;
   }
-  Judge judge(verdict);
+  Judge judge(verdict, functions);
   Statements statements(sql);
   size_t number = 0;
   while (const auto statement = statements.next()) {
@@ -266,10 +285,21 @@ ReadVerdict read_verdict(View sql) {
   return verdict;
 }
 
+bool has_several_statements(View sql) {
+  const size_t end = sql.find(';');
+  return end != View::npos && sql.find_first_not_of("; \t\r\n", end) != View::npos;
+}
+
+bool only_session(View sql, const ReadVerdict& verdict) {
+  if (verdict.reason != NoRead::session || has_several_statements(sql)) return false;
+  return verdict.detail == "SET" || verdict.detail == "RESET" || verdict.detail == "SHOW";
+}
+
 std::string to_text(const ReadVerdict& verdict) {
   std::string text;
   if (verdict.statement > 1) text = "statement " + std::to_string(verdict.statement) + ": ";
   text += words_for(verdict.reason);
+  if (verdict.reason == NoRead::calls_own) return text + " " + verdict.unknown_functions.back();
   if (verdict.detail.empty()) return text;
   const bool is_name = verdict.reason == NoRead::calls || verdict.reason == NoRead::names;
   return text.append(is_name ? " " : ": ").append(verdict.detail);

@@ -5,12 +5,10 @@
 // What the caller has to know besides:
 // - The text tells nothing of what views, policies, operators, casts and types run, nor that t.f
 //   may be f(t). A standby refuses what writes in them; advisory locks it grants.
-// - Functions are known by their names in pg_catalog. A session whose search_path has another
-//   schema in front of pg_catalog, and a database with a function of such a name for other types,
-//   may call another one.
+// - Functions are known by their names in pg_catalog. Those of the database itself, which may have
+//   such a name, too, have to be told.
 // - Temporary and unlogged tables are on the primary alone, and SERIALIZABLE is refused elsewhere.
-// A
-//   sequence that is read as a table is ahead on a standby.
+//   A sequence that is read as a table is ahead on a standby.
 // - For which encodings the text can be read: protocol/sql_scanner.h.
 //
 // No I/O, no state; the time is in proportion to the length.
@@ -20,6 +18,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "protocol/user_functions.h"
 
 namespace headgate {
 
@@ -39,6 +38,7 @@ enum class NoRead : uint8_t {
   session,       // depends on the session, or changes it: SET, SHOW, EXECUTE, FETCH, LISTEN ...
   command,       // any other statement
   explains_run,  // EXPLAIN ANALYZE
+  calls_own,     // the same of a function of the database, the last of unknown_functions
   calls,         // a function that is volatile, or tells about its server
   names,         // a view that tells about its server, or a temporary object
   many_functions,
@@ -61,8 +61,16 @@ struct ReadVerdict {
 /// The longest text that is read, and the most unknown functions that are listed.
 constexpr size_t max_judged_text = 64 * size_t{1024}, max_unknown_functions = 32;
 
-/// Holds whatever standard_conforming_strings is.
-ReadVerdict read_verdict(View sql);
+/// Holds whatever standard_conforming_strings is. `functions` are those of the database; null: they
+/// are not known.
+ReadVerdict read_verdict(View sql, const UserFunctions* functions = nullptr);
+
+/// Whether a text of this verdict is one statement that changes or tells of the session, and leaves
+/// the data alone: SET, RESET, SHOW.
+bool only_session(View sql, const ReadVerdict& verdict);
+
+/// Whether there are several statements in it, perhaps.
+bool has_several_statements(View sql);
 
 /// In words, for operators: "calls nextval".
 std::string to_text(const ReadVerdict& verdict);

@@ -221,5 +221,50 @@ TEST_CASE("host roles: a new primary may begin behind the old one") {
   CHECK(cluster.roles.lag(c) == 2 * interval);
 }
 
+TEST_CASE(
+    "host roles: what a standby shows is what was committed before the sample that it has "
+    "replayed") {
+  Cluster cluster;
+  CHECK(cluster.roles.shows_until(b) == Instant::min());
+  cluster.primary(a, 1000);
+  const Instant first = cluster.now;
+  cluster.standby(b, 999);
+  CHECK(cluster.roles.shows_until(b) == Instant::min());
+  cluster.standby(b, 1000);
+  CHECK(cluster.roles.shows_until(b) == first);
+  cluster.wait(interval);
+  cluster.primary(a, 1500);
+  const Instant second = cluster.now;
+  cluster.standby(b, 1499);
+  CHECK(cluster.roles.shows_until(b) == first);
+  cluster.standby(b, 1500);
+  CHECK(cluster.roles.shows_until(b) == second);
+  CHECK(cluster.roles.shows_until(a) == Instant::min());
+}
+
+TEST_CASE("host roles: of a primary that writes nothing the later sample counts") {
+  Cluster cluster;
+  cluster.all(1000);
+  const Instant first = cluster.now;
+  cluster.wait(interval);
+  cluster.primary(a, 1000);
+  CHECK(cluster.roles.shows_until(b) == cluster.now);
+  CHECK(cluster.now > first);
+}
+
+TEST_CASE("host roles: a new primary that begins behind the old one shows nothing of it") {
+  Cluster cluster;
+  cluster.all(1000);
+  cluster.wait(interval);
+  cluster.primary(a, 2000);
+  cluster.wait(interval);
+  cluster.primary(b, 1100, 2);
+  const Instant later = cluster.now;
+  cluster.standby(c, 1050);
+  CHECK(cluster.roles.shows_until(c) < later);
+  cluster.standby(c, 1100);
+  CHECK(cluster.roles.shows_until(c) == later);
+}
+
 }  // namespace
 }  // namespace headgate

@@ -223,3 +223,19 @@ TEST_CASE("lone begin: the command that is told") {
   CHECK(command_of(is("END")) == "COMMIT");
   CHECK(command_of(is("ABORT")) == "ROLLBACK");
 }
+
+TEST_CASE("lone begin: what a transaction says of its access") {
+  for (const View sql : {"BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION"}) {
+    CHECK(access_of(sql) == Access::as_usual);
+  }
+  for (const View sql : {"BEGIN READ ONLY", "begin work read only;",
+                         "START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY",
+                         "BEGIN READ WRITE READ ONLY"}) {
+    CHECK(access_of(sql) == Access::read_only);
+  }
+  for (const View sql :
+       {"BEGIN READ WRITE", "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+        "BEGIN READ ONLY, ISOLATION LEVEL SERIALIZABLE", "BEGIN READ ONLY READ WRITE"}) {
+    CHECK(access_of(sql) == Access::primary);
+  }
+}
