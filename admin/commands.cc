@@ -28,6 +28,7 @@ constexpr CommandRow command_table[] = {
     {"SHOW", "DNS_ZONES", ConsoleVerb::show_dns_zones, stats},
     {"SHOW", "AUDIT", ConsoleVerb::show_audit, stats},
     {"SHOW", "HOSTS", ConsoleVerb::show_hosts, stats},
+    {"SHOW", "ROUTES", ConsoleVerb::show_routes, stats},
     {"SHOW", "LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW", "STATS", ConsoleVerb::show_stats, stats},
     {"SHOW", "STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},
@@ -84,7 +85,7 @@ constexpr View help =
     "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
     "\n\tWAIT_CLOSE [<db>]"
     "\n\tSHOW AUDIT"
-    "\n\tSHOW HOSTS"
+    "\n\tSHOW HOSTS|ROUTES"
     "\n\tEXPLAIN ROUTE <sql>";
 
 // Long enough for any command within the limits; a longer query is nothing to show in full.

@@ -38,6 +38,7 @@ constexpr AnswerRow answer_table[] = {
     {ConsoleVerb::show_fds, from_snapshot, show_fds},
     {ConsoleVerb::show_audit, from_snapshot, show_audit},
     {ConsoleVerb::show_hosts, from_snapshot, show_hosts},
+    {ConsoleVerb::show_routes, from_snapshot, show_routes},
     {ConsoleVerb::show_lists, from_snapshot, show_lists},
     {ConsoleVerb::show_stats, from_snapshot, show_stats},
     {ConsoleVerb::show_stats_totals, from_snapshot, show_stats_totals},

@@ -27,6 +27,7 @@ enum class ConsoleVerb : uint8_t {
   show_fds,
   show_audit,
   show_hosts,
+  show_routes,
   show_lists,
   show_stats,
   show_stats_totals,

@@ -1,5 +1,5 @@
-// SHOW HOSTS: the hosts of databases with target_session_attrs, what each says of itself, and
-// whether it is in use.
+// SHOW HOSTS: the hosts of databases with target_session_attrs, what each says of itself, whether
+// it is in use, and how many servers are there.
 #include "admin/table.h"
 #include "admin/views.h"
 
@@ -29,6 +29,9 @@ constexpr Column<HostRow> columns[] = {
     {"port", int4, field<&HostRow::port>},
     {"role", text, field<&HostRow::role>},
     {"in_use", int4, field<&HostRow::in_use>},
+    {"read", int4, field<&HostRow::read>},
+    {"sv_active", int8, field<&HostRow::servers_active>},
+    {"sv_idle", int8, field<&HostRow::servers_idle>},
     {"lsn", text, null_if_empty<&HostRow::lsn>},
     {"lag_us", int8, put_lag},
     {"latency_us", int8, null_if_silent<&HostRow::latency_us>},
@@ -39,7 +42,15 @@ constexpr Column<HostRow> columns[] = {
 }  // namespace
 
 void show_hosts(Bytes& out, const ShowRequest& asked) {
-  put_table<HostRow>(out, columns, in_order(asked.snapshot.hosts, [](const auto& a, const auto& b) {
+  std::vector<HostRow> rows = asked.snapshot.hosts;
+  for (const HostServers& servers : asked.snapshot.host_servers) {
+    for (HostRow& row : rows) {
+      if (row.database != servers.database || row.host != servers.host) continue;
+      row.servers_active = servers.active;
+      row.servers_idle = servers.idle;
+    }
+  }
+  put_table<HostRow>(out, columns, in_order(rows, [](const auto& a, const auto& b) {
                        return a.database < b.database;
                      }));
 }

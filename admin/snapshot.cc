@@ -15,6 +15,8 @@ auto key_of(const PoolRow& row) { return std::pair(View(row.database), View(row.
 auto key_of(const DatabaseRow& row) { return View(row.name); }
 auto key_of(const UserRow& row) { return View(row.name); }
 auto key_of(const StatsRow& row) { return View(row.database); }
+auto key_of(const HostServers& row) { return std::pair(View(row.database), View(row.host)); }
+auto key_of(const RouteRow& row) { return std::pair(View(row.database), View(row.statement)); }
 auto key_of(const MemoryRow& row) { return View(row.name); }
 auto key_of(const PeerStats& row) { return row.id; }
 
@@ -47,6 +49,15 @@ void add(StatsRow& into, const StatsRow& part) {
   into.totals += part.totals;
   into.before += part.before;
   into.elapsed = std::max(into.elapsed, part.elapsed);
+}
+
+void add(HostServers& into, const HostServers& part) {
+  add_members(into, part, &HostServers::active, &HostServers::idle);
+}
+
+void add(RouteRow& into, const RouteRow& part) {
+  add_members(into, part, &RouteRow::reads, &RouteRow::replica, &RouteRow::repeated,
+              &RouteRow::primary);
 }
 
 void add(MemoryRow& into, const MemoryRow& part) {
@@ -96,6 +107,8 @@ void merge(Snapshot& into, Snapshot&& part) {
   append(into.dns_hosts, std::move(part.dns_hosts));
   append(into.audits, std::move(part.audits));
   append(into.hosts, std::move(part.hosts));
+  merge_rows(into.host_servers, std::move(part.host_servers));
+  merge_rows(into.routes, std::move(part.routes));
   add_members(into, part, &Snapshot::login_clients, &Snapshot::dns_queries);
   into.paused |= part.paused;
   into.suspended |= part.suspended;

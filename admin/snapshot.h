@@ -140,10 +140,26 @@ struct HostRow {
   int port = 0;
   std::string role;     // primary, standby or unknown
   bool in_use = false;  // servers of that database are opened there
-  std::string lsn;      // empty: it has not answered yet
+  bool read = false;    // a standby that is in rotation
+  uint32_t servers_active = 0, servers_idle = 0;
+  std::string lsn;  // empty: it has not answered yet
   std::optional<int64_t> lag_us;
   int64_t latency_us = 0, silent_us = 0;  // of its last answer, and since
   std::string error;                      // why there is no later answer; empty: none
+};
+
+/// The servers of a database at one host, for SHOW HOSTS.
+struct HostServers {
+  std::string database, host;
+  uint32_t active = 0, idle = 0;
+};
+
+/// What statements of one shape are taken for, and where they went: a row of SHOW ROUTES.
+struct RouteRow {
+  std::string database, statement;
+  bool is_read = false;
+  std::string reason;
+  uint64_t reads = 0, replica = 0, repeated = 0, primary = 0;
 };
 
 /// SHOW MEM: what one kind of object takes.
@@ -165,6 +181,8 @@ struct Snapshot {
   std::vector<DnsHostRow> dns_hosts;
   std::vector<AuditRow> audits;
   std::vector<HostRow> hosts;
+  std::vector<HostServers> host_servers;
+  std::vector<RouteRow> routes;
   uint32_t login_clients = 0;
   uint32_t dns_queries = 0;
   bool paused = false, suspended = false;

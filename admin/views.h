@@ -38,6 +38,7 @@ void show_hosts(Bytes& out, const ShowRequest& asked);
 
 // route_view.cc
 void explain_route(Bytes& out, const ShowRequest& asked);
+void show_routes(Bytes& out, const ShowRequest& asked);
 
 // fds_view.cc
 void show_fds(Bytes& out, const ShowRequest& asked);

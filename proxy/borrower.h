@@ -15,6 +15,8 @@ class Borrower : public Waiter {
   virtual void serve(Server& server) = 0;
   /// No server can be had: it leaves the queue.
   virtual void fail_waiting(const Error& error) = 0;
+  /// The pool is of a host that is not to be read any more: it waits elsewhere from now on.
+  virtual void lender_is_out() {}
   /// The pool knows its welcome now.
   virtual void welcome_known() {}
 

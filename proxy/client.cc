@@ -126,7 +126,7 @@ void Client::waited_long() {
   if (!notified_ && passed(worker_.config().settings.query_wait_notify)) {
     notified_ = true;
     Bytes notice;
-    encode_notice(notice, pool_->why_clients_wait());
+    encode_notice(notice, lender_->why_clients_wait());
     link_.send(notice);
   }
   rearm();
@@ -224,9 +224,11 @@ void Client::while_idle(View in) {
   if (there >= wanted) {
     const bool defers = pool_->settings().defer_begin || is_deferring();
     if (defers && answer_here(input.tag, input.body_size, in.substr(taken))) return;
-    return ask_for_server(in.substr(taken));
+    if (!awaits_rest(in.substr(taken))) return ask_for_server(in.substr(taken));
+    wanted_ = in.size() - taken + 1;
+  } else {
+    wanted_ = wanted - framer_.held().size();
   }
-  wanted_ = wanted - framer_.held().size();
   pending_.append(in.substr(taken));
 }
 
@@ -237,9 +239,10 @@ void Client::send_ready() {
 }
 
 void Client::ask_for_server(View request) {
+  lender_ = &choose_lender();
   if (is_refused() || awaits_channels_first(request)) return;
   request_since_ = worker_.now();
-  Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
+  Server* server = static_cast<Server*>(lender_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) {
     link_to(*server);
     return to_relay(request);
@@ -248,7 +251,7 @@ void Client::ask_for_server(View request) {
   move_to(ClientState::waiting);
   hold(request);
   if (server) server->start_check();
-  pool_->look_soon();
+  lender_->look_soon();
 }
 
 bool Client::is_refused() {
@@ -256,7 +259,7 @@ bool Client::is_refused() {
     fail(Error(ErrorCode::server_shutting_down));
     return true;
   }
-  const auto failure = pool_->fast_failure();
+  const auto failure = lender_->fast_failure();
   if (failure) fail(*failure);
   return failure.has_value();
 }
@@ -368,8 +371,8 @@ void Client::serve_again(View request) {
   again.append(pending_.view());
   std::swap(pending_, again);
   move_to(ClientState::waiting);
-  pool_->share().ask_again(*this, request_since_, worker_.now());
-  pool_->look_again();
+  lender_->share().ask_again(*this, request_since_, worker_.now());
+  lender_->look_again();
 }
 
 void Client::fail_waiting(const Error& error) {
@@ -440,7 +443,7 @@ void Client::end(std::string_view reason, bool linger) {
 }
 
 void Client::abandon() {
-  if (waiting()) pool_->share().withdraw(*this, worker_.now());
+  if (waiting()) lender_->share().withdraw(*this, worker_.now());
   if (login_) login_->drop();
   state_ = ClientState::closed;
   server_ = nullptr;
@@ -451,7 +454,7 @@ void Client::abandon() {
 
 void Client::leave_queue() {
   if (waiting()) {
-    pool_->share().withdraw(*this, worker_.now());
+    lender_->share().withdraw(*this, worker_.now());
   } else {
     pool_->subscribers().give_up(*this);
   }

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/buffer.h"
@@ -33,8 +34,10 @@ class Server;
 class Worker;
 class WorkerPool;
 struct DatabaseState;
+struct ReadAge;
 struct UserState;
 enum class LoneStatement : uint8_t;
+enum class RouteHint : uint8_t;
 
 enum class ClientState : uint8_t {
   login,           // start-up and authentication
@@ -78,6 +81,24 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void fail_waiting(const Error& error) override;
   /// The pool knows its welcome now.
   void welcome_known() override;
+
+  // --- replicas: client_route.cc
+  /// The largest request that may go to one.
+  static constexpr size_t max_routed = 16 * 1024;
+  /// The request at hand, where databases have replicas.
+  struct ReadRequest {
+    bool writes_nothing = false;  // as far as its texts tell
+    bool for_replica = false;
+    bool withheld = false;  // as a whole, until it has succeeded: it runs several statements
+    uint64_t shape = 0;     // its number in the RouteBook; 0: it was not looked at
+  };
+  const ReadRequest& read_request() const { return read_; }
+  /// A transaction of it that may have written is over.
+  void has_written();
+  /// A replica says that it is no read.
+  void read_was_refused();
+  void serve_on_primary(View request);
+  void lender_is_out() override;
 
   // --- replication (proxy/replication.cc)
   Replication replication() const { return replication_; }
@@ -203,6 +224,16 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   std::optional<Instant> deferred_deadline() const;
   Error deferred_overdue() const;
 
+  bool awaits_rest(View rest);
+  const ClientStatements* routed_statements();
+  void judge(std::span<const View> texts);
+  RouteHint declared(std::span<const View> texts) const;
+  enum class Judgement : uint8_t { reads, only_session, may_write };
+  Judgement judge_texts(std::span<const View> texts);
+  WorkerPool& choose_lender();
+  ReadAge read_age() const;
+  std::optional<uint64_t> consistency_key() const;
+
   bool may_be_told() const;
   void link_to(Server& server);
   void to_relay(View in);
@@ -242,6 +273,9 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool said_goodbye_ = false;
   bool knows_server_ = false;
   WorkerPool* pool_ = nullptr;
+  WorkerPool* lender_ = nullptr;  // whose server it waits for; of a client that waits for one
+  ReadRequest read_;
+  Instant wrote_ = Instant::min();  // the last transaction that may have
   Server* server_ = nullptr;
   Hold<DatabaseState> counted_database_;
   Hold<UserState> counted_user_;

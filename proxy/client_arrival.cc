@@ -35,7 +35,7 @@ void Client::login_progressed() {
 }
 
 void Client::join_pool() {
-  pool_ = &worker_.pool(*login_->pool());
+  pool_ = lender_ = &worker_.pool(*login_->pool());
   pool_->client_came();
   timeouts_ = resolve_client(worker_.config(), login_->entry(), login_->user());
   if (login_->replication() != Replication::none) return join_for_replication();

@@ -51,6 +51,7 @@ void Client::channels_ready() {
     return;
   }
   if (state_ != ClientState::waiting || waiting() || is_refused()) return;
+  lender_ = pool_;
   auto* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) return serve(*server);
   if (server) server->start_check();

@@ -56,6 +56,7 @@ void HostMonitor::start() {
 
 void HostMonitor::serve(std::vector<Hold<DatabaseState>> databases) {
   databases_ = std::move(databases);
+  for (const auto& database : databases_) database->hosts.set_functions(functions_);
   tell();
 }
 
@@ -68,6 +69,44 @@ void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
     log(LogLevel::log, "host {}: {}", now.name, word_for(now.role));
   }
   if (changed) roles_changed();
+  tell_readable();
+}
+
+bool HostMonitor::wants_functions(size_t host) const {
+  const Config& config = pooler_.config();
+  return roles_.primary() == host && std::ranges::any_of(databases_, [&](const auto& database) {
+           const auto entry = config.find_database(database->name);
+           const ReadRouting global = config.settings.read_routing;
+           return entry && entry->read_routing.value_or(global) >= ReadRouting::report;
+         });
+}
+
+void HostMonitor::host_functions(size_t host, UserFunctionsPtr functions) {
+  if (roles_.primary() != host) return;
+  if (functions_ && functions && *functions_ == *functions) return;
+  functions_ = std::move(functions);
+  for (const auto& database : databases_) database->hosts.set_functions(functions_);
+}
+
+// Where reads are sent to standbys, what these show is told as often as they are asked.
+void HostMonitor::tell_readable() {
+  std::vector<ReadableHost> readable;
+  for (size_t i = 0; i < roles_.hosts().size(); ++i) {
+    const HostRoles::Host& host = roles_.hosts()[i];
+    if (host.readable) readable.push_back({host.name, roles_.shows_until(i), roles_.lag(i)});
+  }
+  const Config& config = pooler_.config();
+  for (const auto& database : databases_) {
+    const auto entry = config.find_database(database->name);
+    const ReadRouting global = config.settings.read_routing;
+    if (!entry || entry->read_routing.value_or(global) == ReadRouting::off) continue;
+    database->hosts.set_readable(readable);
+    pooler_.post_to_all([name = database->name](Worker& worker) {
+      worker.for_each_pool([&](WorkerPool& pool) {
+        if (pool.entry().database.name == name) pool.hosts_went_on();
+      });
+    });
+  }
 }
 
 void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
@@ -105,6 +144,7 @@ void HostMonitor::addresses_vanished(const HostUse& host, const std::vector<Addr
 }
 
 void HostMonitor::tell() {
+  tell_readable();
   for (const auto& database : databases_) {
     database->hosts.set_roles(found());
     pooler_.post_to_all([name = database->name](Worker& worker) {
@@ -127,6 +167,7 @@ void HostMonitor::describe(Snapshot& snapshot, Instant now) const {
       row.port = entry->port;
       row.role = word_for(host.role);
       row.in_use = database->hosts.fits(*entry, host.name);
+      row.read = host.readable;
       row.error = host.error;
       if (const auto lag = roles_.lag(i)) row.lag_us = lag->count();
       if (host.asked) {

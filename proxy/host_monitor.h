@@ -35,16 +35,20 @@ class HostMonitor final : public HostProbeUser {
  private:
   void host_answered(size_t host, HostAnswer answer, Instant asked) override;
   void host_failed(size_t host, std::string why, bool unreachable) override;
+  bool wants_functions(size_t host) const override;
+  void host_functions(size_t host, UserFunctionsPtr functions) override;
   void look();
   HostsByRole found() const;
   void roles_changed();
   void tell();
+  void tell_readable();
 
   Pooler& pooler_;
   Worker& worker_;
   const PoolSettingsPtr settings_;
   const Duration interval_, timeout_;
   HostRoles roles_;
+  UserFunctionsPtr functions_;
   std::vector<std::unique_ptr<HostProbe>> probes_;
   std::vector<Hold<DatabaseState>> databases_;
   Deadline look_;

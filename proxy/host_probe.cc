@@ -14,11 +14,12 @@ namespace headgate {
 
 namespace {
 
-// A primary tells where it writes and on which timeline (the first eight digits of the name of its
-// log file), a standby how far it has replayed. Each function fails in the other role.
+// A primary tells where the next commit will be, those included that are not on disk yet, and on
+// which timeline (the first eight digits of the name of its log file); a standby how far it has
+// replayed. Each function fails in the other role.
 constexpr View question =
     "SELECT r, CASE WHEN r THEN pg_catalog.pg_last_wal_replay_lsn() "
-    "ELSE pg_catalog.pg_current_wal_lsn() END, CASE WHEN NOT r THEN pg_catalog.left("
+    "ELSE pg_catalog.pg_current_wal_insert_lsn() END, CASE WHEN NOT r THEN pg_catalog.left("
     "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END "
     "FROM (SELECT pg_catalog.pg_is_in_recovery() AS r OFFSET 0) AS roles";
 
@@ -37,6 +38,15 @@ std::optional<uint64_t> parse_lsn(View text) {
   const auto high = parse_hex(text.substr(0, slash)), low = parse_hex(text.substr(slash + 1));
   if (!high || !low || *high > UINT32_MAX || *low > UINT32_MAX) return std::nullopt;
   return *high << 32 | *low;
+}
+
+/// Where a primary writes next may be behind the header of a page that nothing stands on yet: what
+/// is replayed then ends in front of that. (xlog_internal.h: pages of 8 KB, headers of 24 bytes, of
+/// 40 at the beginning of a file)
+uint64_t end_of_records(uint64_t lsn) {
+  constexpr uint64_t page = 8192, header = 24, long_header = 40;
+  const uint64_t in_page = lsn % page;
+  return in_page == header || in_page == long_header ? lsn - in_page : lsn;
 }
 
 }  // namespace
@@ -82,6 +92,7 @@ void HostProbe::on_deadline() {
     case State::idle:
       return ask();
     case State::asking:
+    case State::asking_functions:
       return failed("no answer", false);
   }
 }
@@ -171,7 +182,7 @@ void HostProbe::ask() {
 void HostProbe::answer(char tag, View body) {
   switch (tag) {
     case backend::data_row:
-      return take_row(body);
+      return state_ == State::asking_functions ? take_function(body) : take_row(body);
     case backend::error_response: {
       const auto fields = decode_error_fields(body);
       error_ = fields ? std::string(fields->message) : "an error that cannot be read";
@@ -182,10 +193,15 @@ void HostProbe::answer(char tag, View body) {
     default:
       return;
   }
+  if (state_ == State::asking_functions) return functions_told();
   if (state_ != State::asking) return;
   state_ = State::idle;
   deadline_.arm(std::max(asked_ + interval_, worker_.now() + interval_ / 4));
-  if (answer_) return user_.host_answered(host_, *answer_, asked_);
+  if (answer_) {
+    user_.host_answered(host_, *answer_, asked_);
+    const bool due = functions_due_ <= worker_.now() && user_.wants_functions(host_);
+    return due ? ask_functions() : void();
+  }
   if (error_.empty()) error_ = "an answer that cannot be read";
   user_.host_failed(host_, error_, false);
 }
@@ -196,8 +212,38 @@ void HostProbe::take_row(View body) {
   const auto &position = row->values[1], &timeline = row->values[2];
   HostAnswer answer{*row->values[0] == "t"};
   if (position) answer.lsn = parse_lsn(*position).value_or(0);
+  if (!answer.in_recovery) answer.lsn = end_of_records(answer.lsn);
   if (timeline) answer.timeline = static_cast<uint32_t>(parse_hex(*timeline).value_or(0));
   answer_ = answer;
+}
+
+// --- the functions of the database
+
+void HostProbe::ask_functions() {
+  state_ = State::asking_functions;
+  error_.clear();
+  functions_ = std::make_shared<UserFunctions>();
+  Bytes message;
+  encode(message, frontend::Query{UserFunctions::question()});
+  link_->send(message);
+  deadline_.arm(worker_.now() + 2 * timeout_);
+}
+
+void HostProbe::take_function(View body) {
+  const auto row = decode<backend::DataRow>(body);
+  if (!row || row->values.size() != 3) return;
+  const auto &schema = row->values[0], &name = row->values[1], &reads = row->values[2];
+  if (schema && name && functions_) functions_->add(*schema, *name, reads && *reads == "t");
+  if (functions_ && functions_->size() > UserFunctions::most) functions_.reset();
+}
+
+// An error is no reason to doubt the host: nothing is known of its functions, then.
+void HostProbe::functions_told() {
+  state_ = State::idle;
+  deadline_.arm(worker_.now() + interval_ / 4);
+  functions_due_ = worker_.now() + functions_interval;
+  if (!error_.empty()) functions_.reset();
+  user_.host_functions(host_, std::exchange(functions_, nullptr));
 }
 
 }  // namespace headgate

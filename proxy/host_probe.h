@@ -10,6 +10,7 @@
 #include "base/deadlines.h"
 #include "pool/host_roles.h"
 #include "protocol/framer.h"
+#include "protocol/user_functions.h"
 #include "proxy/link.h"
 #include "proxy/pool_settings.h"
 #include "proxy/server_login.h"
@@ -24,6 +25,10 @@ class HostProbeUser {
   virtual void host_answered(size_t host, HostAnswer answer, Instant asked) = 0;
   /// `unreachable`: its server process is not there, or another than before.
   virtual void host_failed(size_t host, std::string why, bool unreachable) = 0;
+  /// Whether it is to be asked for the functions of the database, too.
+  virtual bool wants_functions(size_t host) const = 0;
+  /// Null: there are too many.
+  virtual void host_functions(size_t host, UserFunctionsPtr functions) = 0;
 
  protected:
   ~HostProbeUser() = default;
@@ -31,6 +36,8 @@ class HostProbeUser {
 
 class HostProbe final : public LinkUser, public LoginUser {
  public:
+  /// How often the functions of a database are asked for.
+  static constexpr Duration functions_interval = seconds(5);
   /// The largest message that a host may answer with.
   static constexpr uint32_t max_message = 64 * 1024;
 
@@ -45,7 +52,7 @@ class HostProbe final : public LinkUser, public LoginUser {
 
  private:
   struct Input;
-  enum class State : uint8_t { waiting, login, idle, asking };
+  enum class State : uint8_t { waiting, login, idle, asking, asking_functions };
 
   void on_link_connected() override;
   void on_link_secured() override { login_->secured(); }
@@ -67,6 +74,9 @@ class HostProbe final : public LinkUser, public LoginUser {
   void ask();
   void answer(char tag, View body);
   void take_row(View body);
+  void ask_functions();
+  void take_function(View body);
+  void functions_told();
   void failed(std::string why, bool unreachable);
 
   Worker& worker_;
@@ -85,6 +95,8 @@ class HostProbe final : public LinkUser, public LoginUser {
   Instant asked_{};
   std::optional<HostAnswer> answer_;
   std::string error_;
+  std::shared_ptr<UserFunctions> functions_;  // as far as they are told
+  Instant functions_due_{};
 };
 
 }  // namespace headgate

@@ -40,7 +40,38 @@ bool HostTurns::any_fits(const DatabaseEntry& entry) const {
 
 void HostTurns::set_roles(HostsByRole roles) {
   const std::lock_guard lock(mutex_);
+  for (const std::string& host : roles.standbys) {
+    // What has failed there says nothing of what has come back.
+    if (std::ranges::find(roles_.standbys, host) == roles_.standbys.end()) alone_until_.erase(host);
+  }
   roles_ = std::move(roles);
+}
+
+void HostTurns::set_readable(std::vector<ReadableHost> hosts) {
+  const std::lock_guard lock(mutex_);
+  readable_ = std::move(hosts);
+}
+
+std::vector<ReadableHost> HostTurns::readable(Instant now) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<ReadableHost> hosts = readable_;
+  std::erase_if(hosts, [&](const ReadableHost& host) { return alone(host.name, now); });
+  return hosts;
+}
+
+void HostTurns::set_functions(UserFunctionsPtr functions) {
+  const std::lock_guard lock(mutex_);
+  functions_ = std::move(functions);
+}
+
+UserFunctionsPtr HostTurns::functions() const {
+  const std::lock_guard lock(mutex_);
+  return functions_;
+}
+
+void HostTurns::leave_alone(const std::string& host, Instant until) {
+  const std::lock_guard lock(mutex_);
+  alone_until_[host] = until;
 }
 
 bool HostTurns::failed(const DatabaseEntry& entry, const std::string& host, bool unreachable,

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/time.h"
 #include "conf/settings.h"
+#include "protocol/user_functions.h"
 
 namespace headgate {
 
@@ -28,6 +29,14 @@ struct HostsByRole {
   }
 };
 
+/// A standby that can be read.
+struct ReadableHost {
+  std::string name;
+  /// All that was committed on the primary before this is to be seen there.
+  Instant shows_until = Instant::min();
+  std::optional<Duration> lag;  // when it was asked; nothing: it is not known
+};
+
 class HostTurns {
  public:
   /// The host to try now. In turns, past those that are left alone if others are there; with
@@ -39,12 +48,21 @@ class HostTurns {
   bool any_fits(const DatabaseEntry& entry) const;
   /// Told by the monitor.
   void set_roles(HostsByRole roles);
+  void set_readable(std::vector<ReadableHost> hosts);
+  void set_functions(UserFunctionsPtr functions);
+
+  /// The standbys that reads can be sent to, but for those that are left alone.
+  std::vector<ReadableHost> readable(Instant now) const;
+  /// Those of the database, as its primary has told them.
+  UserFunctionsPtr functions() const;
 
   /// A log-in at `host` has failed; `unreachable`: not even a connection came about. True: another
   /// host of the list can be tried at once. With `disable` nothing is tried at once, but the next
   /// host has its turn if this one was unreachable.
   bool failed(const DatabaseEntry& entry, const std::string& host, bool unreachable,
               Instant alone_until, Instant now);
+  /// The same of a pool that has no other host.
+  void leave_alone(const std::string& host, Instant until);
   /// A log-in has worked.
   void worked(const std::string& host);
 
@@ -54,6 +72,8 @@ class HostTurns {
 
   mutable std::mutex mutex_;
   HostsByRole roles_;
+  std::vector<ReadableHost> readable_;
+  UserFunctionsPtr functions_;
   size_t next_ = 0;
   std::map<std::string, Instant> alone_until_;  // hosts of the list, and of lists before a reload
 };

@@ -65,6 +65,10 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
   pool.prepared_statements = pool.mode == PoolMode::session ? 0 : settings.max_prepared_statements;
   pool.prepare_unnamed = settings.prepare_unnamed;
   pool.session_audit = settings.session_audit;
+  pool.read_routing = entry.read_routing.value_or(settings.read_routing);
+  if (!pool.tracks_sessions())
+    pool.read_routing = ReadRouting::off;  // what they depend on is unknown
+  pool.read_consistency = entry.read_consistency.value_or(settings.read_consistency);
   pool.defer_begin = settings.defer_begin && pool.mode == PoolMode::transaction;
   pool.policies = first_of(user.session_policy, entry.session_policy, settings.session_policy);
   pool.max_pinned_servers =

@@ -25,6 +25,8 @@ struct PoolSettings {
   bool defer_begin = false;  // in transaction mode
   StatePolicies policies;    // session_policy
   AuditRate session_audit;
+  ReadRouting read_routing = ReadRouting::off;
+  ReadConsistency read_consistency;
   int max_pinned_servers = 0;  // 0: no limit
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
   TimeoutAction timeout_action = TimeoutAction::cancel;
@@ -43,6 +45,9 @@ struct PoolSettings {
   bool tracks_sessions() const {
     return mode != PoolMode::session && session_state != SessionPolicy::pgbouncer;
   }
+  /// What clients say is looked at for whether a replica can run it.
+  bool routes() const { return read_routing != ReadRouting::off; }
+  bool sends_to_replicas() const { return routes() && read_routing != ReadRouting::report; }
   bool has_timeouts() const {
     return query_timeout.count() + idle_transaction_timeout.count() + transaction_timeout.count() >
            0;

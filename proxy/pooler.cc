@@ -14,6 +14,8 @@ Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
       tls_(facts_.tls),
       registry_(workers, config_),
       statements_(facts_.statement_salt),
+      shape_seed_(size_t{load_u32(facts_.statement_salt.data())} << 32 |
+                  load_u32(facts_.statement_salt.data() + 4)),
       client_permits_(config_->settings.max_client_conn),
       sockets_(config_->settings.max_client_conn + max_extra_sockets) {
   for (size_t id = 0; id < workers; ++id) {

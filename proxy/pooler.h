@@ -16,6 +16,7 @@
 #include "proxy/host_monitor.h"
 #include "proxy/names.h"
 #include "proxy/peers.h"
+#include "proxy/recent_writes.h"
 #include "proxy/registry.h"
 #include "proxy/statement_registry.h"
 #include "proxy/stats_history.h"
@@ -62,6 +63,10 @@ class Pooler final : public ListenerUser {
   StatementRegistry& statements() { return statements_; }
   /// The parameters that follow a client from server to server.
   const TrackedNames& tracked() const { return tracked_; }
+  /// When clients have written who share a consistency key.
+  RecentWrites& recent_writes() { return recent_writes_; }
+  /// What numbers of the shapes of statements are made with.
+  uint64_t shape_seed() const { return shape_seed_; }
   const Bytes& mock_key() const { return facts_.mock_key; }
   std::string describe_error(int error) const { return facts_.describe_error(error); }
   uint32_t own_uid() const { return facts_.uid; }
@@ -207,6 +212,8 @@ class Pooler final : public ListenerUser {
   CancelKeys cancel_keys_;
   KeyCache key_cache_;
   StatementRegistry statements_;
+  RecentWrites recent_writes_;
+  const uint64_t shape_seed_;
   Permits client_permits_, sockets_;
   StatsHistory stats_;
   std::atomic<uint64_t> next_id_{0};

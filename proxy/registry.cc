@@ -91,11 +91,21 @@ UserState& Registry::find_user(const std::string& name) {
 
 Hold<PoolEntry> Registry::pool(const std::string& database, const std::string& user) {
   const std::lock_guard lock(mutex_);
-  PoolEntry*& entry = by_name_[{database, user}];
+  return find_pool({database, user, {}}, {});
+}
+
+Hold<PoolEntry> Registry::reader(const Hold<PoolEntry>& home, const std::string& host) {
+  const std::lock_guard lock(mutex_);
+  return find_pool({home->database.name, home->user.name, host}, home);
+}
+
+Hold<PoolEntry> Registry::find_pool(Names names, const Hold<PoolEntry>& home) {
+  const auto& [database, user, host] = names;
+  PoolEntry*& entry = by_name_[names];
   if (entry == nullptr) {
     const uint32_t id = next_pool_++;
     auto made = std::make_unique<PoolEntry>(id, Hold(find_database(database)),
-                                            Hold(find_user(user)), workers_);
+                                            Hold(find_user(user)), workers_, host, home);
     entry = pools_.emplace(id, std::move(made)).first->second.get();
   }
   return Hold(*entry);
@@ -189,7 +199,7 @@ void Registry::forget_unheld() {
       ++place;
       continue;
     }
-    by_name_.erase({pool.database.name, pool.user.name});
+    by_name_.erase({pool.database.name, pool.user.name, pool.host});
     place = pools_.erase(place);
   }
   std::erase_if(databases_, [this](const auto& named) {

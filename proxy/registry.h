@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "auth/login.h"
@@ -64,19 +65,30 @@ struct Snapshot;
 
 class PoolEntry : public Holdable {
  public:
-  PoolEntry(uint32_t id, Hold<DatabaseState> of, Hold<UserState> for_whom, size_t workers)
+  /// `at`: the host that it is all about, for reads of `home`; empty: those that its database
+  /// wants.
+  PoolEntry(uint32_t id, Hold<DatabaseState> of, Hold<UserState> for_whom, size_t workers,
+            std::string at, Hold<PoolEntry> home)
       : database(*of),
         user(*for_whom),
+        host(std::move(at)),
         shared(id, database.name, user.name, PoolLimits{database.servers, user.servers}, workers),
         held_database_(std::move(of)),
-        held_user_(std::move(for_whom)) {}
+        held_user_(std::move(for_whom)),
+        held_home_(std::move(home)) {}
 
   DatabaseState& database;
   UserState& user;  // the one that logs in to the server
+  const std::string host;
   SharedPool shared;
   std::atomic<int> clients{0};  // logged in to this pool, on all workers
   Permits pinned;               // max_pinned_servers
   AuditBook audits;
+
+  /// It serves the reads of another pool, at one standby.
+  bool is_reader() const { return !host.empty(); }
+  /// The pool that clients log in to: this one, or the one whose reads it serves.
+  const PoolEntry& home() const { return held_home_ ? *held_home_ : *this; }
 
   WelcomePtr welcome() const;
   void set_welcome(WelcomePtr welcome);
@@ -94,6 +106,7 @@ class PoolEntry : public Holdable {
   friend class Registry;
   const Hold<DatabaseState> held_database_;
   const Hold<UserState> held_user_;
+  const Hold<PoolEntry> held_home_;
   std::optional<Instant> idle_since_;  // guarded by the Registry
   mutable std::mutex mutex_;
   WelcomePtr welcome_;
@@ -113,6 +126,8 @@ class Registry {
   Hold<DatabaseState> database(const std::string& name);
   Hold<UserState> user(const std::string& name);
   Hold<PoolEntry> pool(const std::string& database, const std::string& user);
+  /// The pool for the reads of `home` at that host.
+  Hold<PoolEntry> reader(const Hold<PoolEntry>& home, const std::string& host);
   /// Null where there is none.
   Hold<DatabaseState> known_database(const std::string& name);
   Hold<PoolEntry> pool(uint32_t id);
@@ -138,8 +153,9 @@ class Registry {
   std::vector<Hold<PoolEntry>> pools();
 
  private:
-  using Names = std::pair<std::string, std::string>;
+  using Names = std::tuple<std::string, std::string, std::string>;  // database, user, host
 
+  Hold<PoolEntry> find_pool(Names names, const Hold<PoolEntry>& home);
   DatabaseState& find_database(const std::string& name);
   UserState& find_user(const std::string& name);
   void apply_limits(DatabaseState& database) const;

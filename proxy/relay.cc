@@ -168,6 +168,11 @@ Relay::Relay(Client& client, Server& server, Instant now)
       server_(server),
       transaction_since_(now),
       written_before_(server.link().stream().written()),
+      writes_nothing_(client.read_request().writes_nothing),
+      alone_(client.read_request().for_replica),
+      on_replica_(server.pool().entry().is_reader()),
+      withholds_(on_replica_),
+      withholds_all_(client.read_request().withheld),
       begin_(client.deferred_begin() ? Begin::due : Begin::none),
       tracks_statements_(server.replication() == Replication::none &&
                          server.pool().settings().prepared_statements > 0),
@@ -178,6 +183,7 @@ Relay::Relay(Client& client, Server& server, Instant now)
       governed_(tracks_session_ && is_governed()) {
   server.session().ignore(settings().policies.with(StatePolicy::ignore));
   server.replay_memory().clear();
+  server.withheld().clear();
 }
 
 const PoolSettings& Relay::settings() const { return server_.pool().settings(); }
@@ -212,10 +218,9 @@ void Relay::asked(char tag, View body) {
   if (row.meaning == Meaning::copy_end) exchange.sent(Asked::copy_end);
   if (row.meaning != Meaning::request) return;
   begin_request();
-  if (begin_ == Begin::sent) {
-    request_ended_ =
-        row.asked == Asked::query || row.asked == Asked::function_call || row.asked == Asked::sync;
-  }
+  is_followed_ |= request_ended_;
+  request_ended_ =
+      row.asked == Asked::query || row.asked == Asked::function_call || row.asked == Asked::sync;
   send_other_request(row.asked, body);
   PoolStats& stats = server_.pool().stats();
   if (row.asked == Asked::parse) ++stats.client_parse_count, ++stats.server_parse_count;
@@ -235,6 +240,7 @@ void Relay::begin_request() {
 
 bool Relay::must_wait(char tag) const {
   if (server_.exchange().owed() >= max_owed || server_.cancels() > 0 || repeats_) return true;
+  if (one_at_a_time()) return true;
   if (server_.may_refuse_values() || awaits_end() || server_.session().unlistening()) return true;
   if (awaits_begin()) return true;
   const bool by_name = is_about_statements(tag) || (tag == frontend::query && tracks_session_);
@@ -255,7 +261,7 @@ void Relay::keep_for_replay(View bytes) {
 
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
-         !server_.may_refuse_values() && !awaits_end() && !awaits_begin() &&
+         !server_.may_refuse_values() && !awaits_end() && !awaits_begin() && !one_at_a_time() &&
          !server_.session().unlistening() && !client_.awaits_channels() &&
          !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
 }
@@ -278,6 +284,7 @@ void Relay::query_ended(TransactionStatus status) {
     if (!query_since_) idle_since_ = now;
     return;
   }
+  if (!on_replica_ && (!writes_nothing_ || is_followed_)) client_.has_written();
   ++stats.xact_count;
   stats.xact_time += static_cast<uint64_t>((now - transaction_since_).count());
   transaction_since_ = now;
@@ -296,6 +303,7 @@ bool Relay::rewrite_error(View body) {
   if (!fields) return false;
   if (makes_room(*fields)) return true;
   if (governed_ && tell_refusal(*fields)) return true;
+  if (is_for_primary(*fields)) return true;
   if (!overdue_error_ || fields->sqlstate != "57014") {
     return tracks_statements_ && (renew_statements(*fields) || restore_names(*fields, body));
   }
@@ -335,6 +343,7 @@ void Relay::repeat() {
   repeats_ = false;
   parse_due_ = false;
   request_failed_ = false;
+  server_.withheld().clear();
   if (database_request_ && database_request_->again) return repeat_database_request();
   repeated_ = true;
   restore_due_ = false;

@@ -40,6 +40,8 @@ class Relay {
   static constexpr Duration channels_patience = seconds(1);
   /// Requests up to this size can be sent again to another server when the first turns out dead.
   static constexpr size_t max_replay = 16 * 1024;
+  /// The largest message that is withheld.
+  static constexpr size_t max_withheld = 16 * 1024;
 
   Relay(Client& client, Server& server, Instant now);
   ~Relay();
@@ -75,6 +77,7 @@ class Relay {
   /// The client is about to be told something of them.
   void told() {
     replayable_ = false;
+    if (withholds_) release();
     tell_parse_due();
   }
   /// Tells the client that its Parse has worked, which the server had no part in: what is repeated
@@ -107,6 +110,21 @@ class Relay {
   /// A message that has not been sent yet, because the client is to listen to something.
   View held() const { return held_; }
   bool fatal_was_passed() const { return fatal_passed_; }
+  // --- at a replica: relay_read.cc
+  /// The client is not told this yet: its request may have to run elsewhere.
+  bool withholds(char tag, size_t body_size) const {
+    return withholds_ && body_size <= max_withheld && is_withheld(tag);
+  }
+  void withhold(View message);
+  /// Something passes that need not be.
+  void passes() {
+    if (withholds_) release();
+  }
+  /// This server is a replica and will not do what was asked, or has ended: the primary can, and
+  /// the client was told nothing.
+  bool may_go_elsewhere() const { return withholds_ && replayable_ && !overdue_error_; }
+  bool goes_elsewhere() const { return goes_elsewhere_; }
+
   // --- a BEGIN that came before there was a server: relay_begin.cc
   /// It is not answered yet, or it has failed.
   bool begins() const { return begin_ != Begin::none; }
@@ -143,6 +161,12 @@ class Relay {
   bool waits_for_begin(const SessionMarks& marks);
   void flush_begin();
   Instant begun() const { return transaction_since_ - deferred_for_; }
+
+  // --- at a replica: relay_read.cc
+  bool is_withheld(char tag) const;
+  void release();
+  bool is_for_primary(const ErrorFields& fields);
+  bool one_at_a_time() const;
 
   // --- what may stay behind in the session: relay_session.cc
   bool standard_strings() const;
@@ -246,7 +270,14 @@ class Relay {
   std::optional<Error> client_error_, overdue_error_, begin_error_;
   uint64_t written_before_ = 0;
   bool never_read_ = false;
-  bool untouched_ = true;   // the server has not answered anything
+  bool untouched_ = true;      // the server has not answered anything
+  const bool writes_nothing_;  // as far as is known; others may follow
+  const bool alone_;           // what is for a replica: others do not
+  bool is_followed_ = false;
+  const bool on_replica_;
+  bool withholds_;  // what it says first
+  const bool withholds_all_;
+  bool goes_elsewhere_ = false;
   bool replayable_ = true;  // the client was told nothing but parses_told_; replay() is complete
   int parses_told_ = 0;
   bool parse_due_ = false;  // one that was answered here is told in front of what comes next

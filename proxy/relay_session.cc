@@ -163,7 +163,7 @@ void Relay::touch(const std::string& setting) {
 bool Relay::listens_first(const SessionMarks& marks) {
   if (marks.listens.empty() || prepared_ || !tracks_session_) return false;
   if (server_.session().pins().has(Pin::listen)) return false;
-  holds_ = !server_.pool().subscribers().prepare(client_, marks.listens);
+  holds_ = !client_.pool()->subscribers().prepare(client_, marks.listens);
   return holds_;
 }
 

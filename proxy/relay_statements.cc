@@ -425,9 +425,10 @@ void Relay::send_close(View name) {
 
 void Relay::tell_parsed() {
   tell_parse_due();
-  ++parses_told_;
   Bytes complete;
   encode(complete, backend::ParseComplete{});
+  if (withholds_) return withhold(complete);
+  ++parses_told_;
   server_.pool().stats().bytes_sent += complete.size();
   client_.link().send(complete);
 }

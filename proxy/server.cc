@@ -41,19 +41,23 @@ void Server::start() {
 const PoolSettings& Server::login_settings() const { return pool_->settings(); }
 
 std::optional<std::string> Server::pick_host() {
-  auto host = pool_->entry().database.hosts.pick(pool_->settings().entry, worker_->now());
+  const PoolEntry& pool = pool_->entry();
+  const DatabaseEntry& entry = pool_->settings().entry;
+  auto host =
+      pool.is_reader() ? std::optional(pool.host) : pool.database.hosts.pick(entry, worker_->now());
+  if (host && pool.is_reader() && !pool.database.hosts.fits(entry, *host)) host.reset();
   if (host) listed_host_ = *host;
   return host;
 }
 
 LoginUser::Identity Server::identity() const {
   const PoolSettings& settings = pool_->settings();
-  PoolEntry& pool = pool_->entry();
+  const PoolEntry& pool = pool_->entry();
   Identity identity;
   identity.user = pool.user.name;
   identity.secret = secret_for_server(worker_->config(), settings.entry, identity.user);
-  if (!identity.secret) identity.secret = pool.secret();
-  identity.keys = pool.keys();
+  if (!identity.secret) identity.secret = pool.home().secret();
+  identity.keys = pool.home().keys();
   identity.parameters = settings.entry.startup_parameters;
   if (owner_) owner_->add_startup_parameters(identity.parameters);
   return identity;
@@ -141,9 +145,12 @@ void Server::login_failed(const Error& error) {
   const bool unreachable = error.code == ErrorCode::server_connect_failed;
   const Instant now = worker_->now();
   const DatabaseEntry& entry = pool_->settings().entry;
-  const bool others = pool_->entry().database.hosts.failed(
-      entry, login_->host(), unreachable,
-      now + std::max(pool_->settings().rules.server_login_retry, local_pause), now);
+  const Instant alone_until =
+      now + std::max(pool_->settings().rules.server_login_retry, local_pause);
+  HostTurns& hosts = pool_->entry().database.hosts;
+  const bool reads = pool_->entry().is_reader();
+  if (reads) hosts.leave_alone(pool_->entry().host, alone_until);
+  const bool others = !reads && hosts.failed(entry, login_->host(), unreachable, alone_until, now);
   if (owner_) return close("login failed");
   if (!others) pool_->share().login_failed(now);
   close(unreachable || error.code == ErrorCode::server_tls_failed ? error.message : "login failed");
@@ -205,6 +212,7 @@ void Server::advance() {
   switch (task_) {
     case Task::relay:
       if (relay_->repeats()) return relay_->repeat();
+      if (relay_->goes_elsewhere()) return serve_on_primary();
       if (fast_close_due()) return part(Error(ErrorCode::configuration_changed));
       session_.all_answered();
       if (!settle_channels()) return;

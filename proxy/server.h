@@ -141,6 +141,8 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   /// How it introduced itself when it logged in.
   const WelcomePtr& welcome() const { return welcome_; }
   Bytes& replay_memory() { return replay_memory_; }
+  /// What its client is not told yet: Relay::withhold().
+  Bytes& withheld() { return withheld_; }
   uint64_t id() const { return id_; }
   int32_t process() const { return process_; }
   const Bytes& secret() const { return secret_; }
@@ -208,6 +210,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   void refuse_begin();
   bool struck_by_another() const;
   void serve_elsewhere();
+  void serve_on_primary();
   void ask_session();
   void take_session_row(View body);
   void question_failed();
@@ -292,6 +295,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   int32_t process_ = 0;
   Bytes secret_;
   Bytes replay_memory_;
+  Bytes withheld_;
   Bytes last_words_;  // the error with which it ends its connection, while it is linked
   uint64_t ready_count_ = 0;
   int64_t connect_wall_ = 0;

@@ -57,14 +57,16 @@ void Server::lost(std::string_view reason) {
   Client& client = relay_->client();
   const bool replaceable = ended_ && !owner_ && !client.knows_server();
   const bool untouched = replaceable && relay_->untouched();
+  const bool elsewhere = replaceable && !mid_answer() && relay_->may_go_elsewhere();
   const bool told = relay_->fatal_was_passed() || mid_answer();
   const Bytes request = Bytes(relay_->replay()).append(relay_->held());
   const Bytes last_words = std::move(last_words_);
-  if (untouched) statements_.take_back_all(client.statements());
+  if (untouched || elsewhere) statements_.take_back_all(client.statements());
   relay_.reset();
   owner_ = nullptr;
   client.unlinked();
   close(reason);
+  if (elsewhere) return client.serve_on_primary(request);
   if (untouched) return client.serve_again(request);
   if (told) return client.close_behind_answer(reason);
   if (!last_words.empty()) {

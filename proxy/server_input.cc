@@ -25,6 +25,12 @@ struct Server::Input {
   }
 
   Treat on_header(char tag, uint32_t body_size) {
+    const Treat treat = treat_of(tag, body_size);
+    if (treat == Treat::pass && server.relay_) server.relay_->passes();
+    return treat;
+  }
+
+  Treat treat_of(char tag, uint32_t body_size) {
     Exchange& exchange = server.exchange_;
     if (server.relay_) server.relay_->answered();
     switch (tag) {
@@ -41,6 +47,8 @@ struct Server::Input {
     if (answer.unexpected && tag != backend::error_response) return Treat::bad;
     if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
     if (answer.fate == Fate::replace && server.relay_) return Treat::gather;
+    const bool forwards = answer.fate == Fate::forward && server.relay_;
+    if (forwards && server.relay_->withholds(tag, body_size)) return Treat::gather;
     if (tag == backend::command_complete) return treat_complete(body_size, answer);
     const bool may_be_heard_twice = tag == backend::notification_response &&
                                     (server.listener_ || (client() && client()->has_channels()));
@@ -50,7 +58,7 @@ struct Server::Input {
     const bool told = tag == backend::data_row && answer.fate == Fate::swallow && server.relay_ &&
                       server.session_.asking();
     if (told && body_size <= max_session_row) return Treat::gather;
-    if (answer.fate == Fate::forward && server.relay_) return Treat::pass;
+    if (forwards) return Treat::pass;
     const bool found = server.auth_query_ && server.auth_query_->wants(tag, body_size);
     const bool looked = server.task_ == Task::audit && tag == backend::data_row;
     return found || (looked && body_size <= max_session_row) ? Treat::gather : Treat::drop;
@@ -93,7 +101,7 @@ struct Server::Input {
     if (command != forget_all[0]) return;
     server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
     if (!whose || !whose->has_channels()) return;
-    server.pool_->subscribers().release(*whose, whose->channels().discarded());
+    whose->pool()->subscribers().release(*whose, whose->channels().discarded());
   }
 
   // The header stands in front of the body.
@@ -110,6 +118,10 @@ struct Server::Input {
       server.broken_ |= answer.unexpected;
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
+    } else if (fate == Fate::forward && server.relay_ &&
+               server.relay_->withholds(tag, body.size())) {
+      server.relay_->withhold(whole(body));
+      rewritten = true;
     } else if (tag == backend::close_complete) {  // it stands for the client's Parse
       server.relay_->tell_parsed();
       rewritten = true;
@@ -124,7 +136,7 @@ struct Server::Input {
       server.audit_->take_row(body);
     } else if (server.auth_query_ && tag != backend::error_response) {
       server.auth_query_->message(tag, body);
-    } else {
+    } else if (tag == backend::error_response) {
       rewritten = server.take_error(body, server.answer_);
     }
     // What is said to restore a parameter for the client is for it to know.

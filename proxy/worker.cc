@@ -116,6 +116,11 @@ PoolSettingsPtr Worker::settings_for(const PoolEntry& entry) const {
     database.emplace();
     database->name = database->dbname = entry.database.name;
   }
+  if (entry.is_reader()) {
+    database->host = entry.host;
+    database->target = TargetRole::standby;
+    database->min_pool_size = 0;
+  }
   PoolSettings settings = resolve_pool(*config_, *database, entry.user.name);
   settings.tls = tls_.servers;
   return std::make_shared<const PoolSettings>(std::move(settings));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "conf/values.h"
 #include "proxy/borrower.h"
 #include "proxy/log.h"
@@ -97,6 +99,7 @@ void WorkerPool::reconnect() {
 }
 
 void WorkerPool::hosts_changed() {
+  hosts_went_on();
   const HostTurns& hosts = entry_.database.hosts;
   const DatabaseEntry& entry = settings_->entry;
   if (entry.target == TargetRole::any) return;
@@ -114,6 +117,23 @@ void WorkerPool::hosts_changed() {
   entry_.shared.login_worked();
   entry_.set_last_failure(std::nullopt);
   close_unwanted();
+}
+
+void WorkerPool::hosts_went_on() {
+  if (readers_) readers_->refresh();
+  if (entry_.is_reader()) send_waiters_elsewhere();
+}
+
+// It serves one host; those who wait for it can be served by others, or by the primary.
+void WorkerPool::send_waiters_elsewhere() {
+  const auto readable = entry_.database.hosts.readable(worker_.now());
+  if (std::ranges::find(readable, entry_.host, &ReadableHost::name) != readable.end()) return;
+  for (Borrower* borrower : all_waiters()) borrower->lender_is_out();
+}
+
+Readers& WorkerPool::readers() {
+  if (!readers_) readers_ = std::make_unique<Readers>(*this);
+  return *readers_;
 }
 
 std::string WorkerPool::why_clients_wait() const {
@@ -410,6 +430,13 @@ void WorkerPool::fail_all_waiters(const Error& error) {
 
 void WorkerPool::login_has_failed(const Error& error) {
   entry_.set_last_failure(error);
+  if (entry_.is_reader()) {
+    return worker_.pooler().post_to_all([name = entry_.database.name](Worker& worker) {
+      worker.for_each_pool([&](WorkerPool& pool) {
+        if (pool.entry().database.name == name) pool.hosts_went_on();
+      });
+    });
+  }
   if (may_pass(error) || entry_.shared.lendable() > 0) return look_again();
   worker_.pooler().post_to_all([pool = entry_.shared.id](Worker& worker) {
     if (WorkerPool* there = worker.find_pool(pool)) there->fail_waiters();
@@ -426,11 +453,15 @@ void WorkerPool::login_worked(const WelcomePtr& welcome) {
 }
 
 void WorkerPool::welcome_known() {
+  for (Borrower* borrower : all_waiters()) borrower->welcome_known();
+}
+
+std::vector<Borrower*> WorkerPool::all_waiters() {
   std::vector<Borrower*> borrowers;
   share_.waiters().for_each([&](const Waiter& waiter) {
     borrowers.push_back(&as_borrower(const_cast<Waiter&>(waiter)));
   });
-  for (Borrower* borrower : borrowers) borrower->welcome_known();
+  return borrowers;
 }
 
 void WorkerPool::tell_to_look_again(WorkerMask workers) {

@@ -10,10 +10,12 @@
 #include "pool/pool.h"
 #include "pool/stats.h"
 #include "proxy/pool_settings.h"
+#include "proxy/readers.h"
 #include "proxy/registry.h"
 
 namespace headgate {
 
+class Borrower;
 class Client;
 class SharedListener;
 class Server;
@@ -52,6 +54,8 @@ class WorkerPool {
   /// The roles of its database's hosts have changed (proxy/host_monitor.h): servers at a standby
   /// that is not to be read go as they become free, those at a former primary at once.
   void hosts_changed();
+  /// What is known of them has changed otherwise.
+  void hosts_went_on();
   /// Closes all servers as they become free (RECONNECT).
   void reconnect();
 
@@ -98,6 +102,10 @@ class WorkerPool {
   /// How often room is looked for, beside what others tell.
   static constexpr Duration own_retry = milliseconds(100);
 
+  // --- reads at standbys (proxy/client_route.cc); made on first use
+  Readers& readers();
+  bool has_readers() const { return readers_ != nullptr; }
+
   // --- clients that listen (proxy/subscribers.h); made on first use
   Subscribers& subscribers();
   bool has_subscribers() const { return subscribers_ != nullptr; }
@@ -131,6 +139,8 @@ class WorkerPool {
   void pass_on_later();
   std::optional<Instant> look_if_due();
   void fail_all_waiters(const Error& error);
+  void send_waiters_elsewhere();
+  std::vector<Borrower*> all_waiters();
   void arm_tend();
 
   Worker& worker_;
@@ -140,6 +150,7 @@ class WorkerPool {
   Pool share_;
   PoolStats stats_;
   Deadline tend_, own_retry_;
+  std::unique_ptr<Readers> readers_;
   std::unique_ptr<Subscribers> subscribers_;
   std::unique_ptr<SharedListener> listener_;
   std::deque<Client*> want_own_;

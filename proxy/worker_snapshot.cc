@@ -208,6 +208,36 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   return row;
 }
 
+void describe_routes(WorkerPool& pool, Snapshot& part) {
+  if (!pool.has_readers()) return;
+  pool.readers().book().for_each([&](const RouteShape& shape) {
+    RouteRow row;
+    row.database = pool.entry().database.name;
+    row.statement = shape.text;
+    row.is_read = shape.is_read();
+    row.reason = shape.refused ? "refused by a replica" : to_text(shape.verdict);
+    row.reads = shape.reads;
+    row.replica = shape.replica;
+    row.repeated = shape.repeated;
+    row.primary = shape.primary;
+    part.routes.push_back(std::move(row));
+  });
+}
+
+// Where roles of hosts are found.
+void describe_hosts(WorkerPool& pool, Snapshot& part) {
+  if (pool.settings().entry.target == TargetRole::any) return;
+  pool.share().for_each_server([&](PooledServer& one) {
+    const auto& server = static_cast<const Server&>(one);
+    HostServers row;
+    row.database = pool.entry().database.name;
+    row.host = server.listed_host();
+    row.active = server.state() == ServerState::active ? 1 : 0;
+    row.idle = server.state() == ServerState::idle ? 1 : 0;
+    part.host_servers.push_back(std::move(row));
+  });
+}
+
 MemoryRow memory_row(const char* name, size_t size, size_t used) {
   MemoryRow row;
   row.name = name;
@@ -235,6 +265,8 @@ Snapshot Worker::snapshot() {
   servers_.for_each([&](Server& server) { part.servers.push_back(describe(server, *this)); });
   for_each_pool([&](WorkerPool& pool) {
     if (!pool.forgotten()) part.pools.push_back(describe(pool, now_));
+    describe_routes(pool, part);
+    describe_hosts(pool, part);
     part.stats.push_back(stats_row(pool.entry().database.name, pool.stats()));
   });
   for (const DatabaseState* database : pooler_.registry().databases()) {

@@ -51,6 +51,7 @@ constexpr Typed all_commands[] = {
     {"SHOW DNS_ZONES", ConsoleVerb::show_dns_zones, stats},
     {"SHOW AUDIT", ConsoleVerb::show_audit, stats},
     {"SHOW HOSTS", ConsoleVerb::show_hosts, stats},
+    {"SHOW ROUTES", ConsoleVerb::show_routes, stats},
     {"SHOW LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW STATS", ConsoleVerb::show_stats, stats},
     {"SHOW STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},

@@ -102,3 +102,23 @@ TEST_CASE("hosts: a primary that fails is not tried again at once") {
   CHECK(turns.failed(standby, "a", true, start + seconds(15), start));
   for (int i = 0; i < 3; ++i) CHECK(turns.pick(standby, start) == "c");
 }
+
+TEST_CASE(
+    "hosts: a standby that is left alone is not read until its time is over, or it has come back") {
+  HostTurns turns;
+  const auto names = [&](Instant now) {
+    std::string all;
+    for (const ReadableHost& host : turns.readable(now)) all += host.name;
+    return all;
+  };
+  turns.set_roles({{"a"}, {"b", "c"}});
+  turns.set_readable({{"b", start, {}}, {"c", start, {}}});
+  CHECK(names(start) == "bc");
+  turns.leave_alone("b", start + seconds(15));
+  CHECK(names(start) == "c");
+  CHECK(names(start + seconds(15)) == "bc");
+  turns.leave_alone("b", start + seconds(15));
+  turns.set_roles({{"a"}, {"c"}});
+  turns.set_roles({{"a"}, {"b", "c"}});
+  CHECK(names(start) == "bc");
+}
