@@ -12,6 +12,7 @@ import socket
 from lib import processes
 from lib.certificates import Authority
 from lib.headgate import PROGRAM, REPOSITORY, Headgate
+from lib.postgres import Postgres
 from lib.processes import free_port, wait_until
 
 RELAY = os.path.join(REPOSITORY, "build/release/bench/relay")
@@ -75,11 +76,11 @@ class Pooler(Peer):
 
     is_pooler = True
 
-    def __init__(self, name, program, postgres, options, **extra):
+    def __init__(self, name, program, postgres, options, database=None, **extra):
         self._authority = Authority()
         own = self._authority.issue("bench", "DNS:localhost")
         self._pooler = Headgate(
-            {"app": {"host": "127.0.0.1", "port": postgres.port, "dbname": "app"}},
+            {"app": {"host": "127.0.0.1", "port": postgres.port, "dbname": "app", **(database or {})}},
             program=program,
             **{"pool_mode": "transaction", "default_pool_size": options.pool_size, **extra},
             max_client_conn=options.idle + 1000,
@@ -133,6 +134,22 @@ def pgbouncer_with(name, **settings):
     return start
 
 
+class Routed(Pooler):
+    """Headgate in front of two replicas of its own as well, which get the plain reads."""
+
+    def __init__(self, postgres, options):
+        self._replicas = [
+            Postgres.replica_of(postgres, listen_addresses=f"127.0.0.{number}", port=postgres.port) for number in (2, 3)
+        ]
+        database = {"host": "127.0.0.1,127.0.0.2,127.0.0.3", "read_routing": "auto"}
+        super().__init__("routed", PROGRAM, postgres, options, database, workers=1, monitor_user="app")
+
+    def stop(self):
+        super().stop()
+        for replica in self._replicas:
+            replica.remove()
+
+
 def headgate_with(workers, name=None, **settings):
     def start(postgres, options):
         return Pooler(name or f"headgate-{workers}", PROGRAM, postgres, options, workers=workers, **settings)
@@ -151,8 +168,9 @@ ALL = {
     "untracked": headgate_with(1, "untracked", session_state="pgbouncer"),
     "unnamed": headgate_with(1, "unnamed", prepare_unnamed=1),
     "deferred": headgate_with(1, "deferred", defer_begin=1),
+    "routed": Routed,
     "session": headgate_with(1, "session", **BY_SESSION),
     "pgbouncer-session": pgbouncer_with("pgbouncer-session", **BY_SESSION),
 }
-SPECIAL = ("untracked", "unnamed", "deferred", "session", "pgbouncer-session")
+SPECIAL = ("untracked", "unnamed", "deferred", "routed", "session", "pgbouncer-session")
 USUAL = [name for name in ALL if name not in SPECIAL]
