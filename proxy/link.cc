@@ -111,7 +111,7 @@ void Link::start_tls(std::unique_ptr<TlsSession> session, View heard) {
   if (!stream_) return;
   worker_->outbox().flush(*this);
   tls_ = std::move(session);
-  if (!tls_->answers()) tls_->begin(worker_->tls_memory().records);
+  if (!tls_->answers()) tls_->begin(worker_->tls_memory());
   send_records();
   if (!heard.empty()) decrypt(heard);
 }
@@ -122,7 +122,7 @@ void Link::decrypt(View bytes) {
   worker.begin_event();
   TlsMemory& memory = worker.tls_memory();
   const bool was_open = tls_->facts() != nullptr;
-  const TlsSession::Heard heard = tls_->receive(bytes, memory.plain, memory.records);
+  const TlsSession::Heard heard = tls_->receive(bytes, memory);
   const bool answered = !memory.records.empty();
   send_records();
   // Only a peer that has us answer and does not read the answers gets here.
@@ -145,12 +145,12 @@ void Link::decrypt(View bytes) {
 
 void Link::write_encrypted(std::span<const View> slices) {
   if (!tls_->open()) return;
-  tls_->send(slices, worker_->tls_memory().records);
+  tls_->send(slices, worker_->tls_memory());
   send_records();
 }
 
 void Link::say_goodbye() {
-  tls_->say_goodbye(worker_->tls_memory().records);
+  tls_->say_goodbye(worker_->tls_memory());
   send_records();
 }
 

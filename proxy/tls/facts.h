@@ -1,6 +1,7 @@
 // What is known of the encryption of a connection, for those who decide by it or show it.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct TlsFacts {
   /// The hash of the server's certificate that binds SCRAM-SHA-256-PLUS to this channel (RFC 5929,
   /// tls-server-end-point).
   Bytes server_end_point;
+
+  bool operator==(const TlsFacts&) const = default;
 };
+using TlsFactsPtr = std::shared_ptr<const TlsFacts>;
 
 }  // namespace headgate

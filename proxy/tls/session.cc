@@ -11,53 +11,9 @@
 
 namespace headgate {
 
-// OpenSSL reads from the lent bytes and writes behind what is to be sent: no buffers in between.
-struct TlsSession::Memory {
-  static TlsSession& session(BIO* bio) { return *static_cast<TlsSession*>(BIO_get_data(bio)); }
-
-  static int read(BIO* bio, char* into, size_t size, size_t* taken) {
-    View& in = session(bio).in_;
-    BIO_clear_retry_flags(bio);
-    *taken = std::min(size, in.size());
-    if (*taken == 0) {
-      BIO_set_retry_read(bio);
-      return 0;
-    }
-    std::memcpy(into, in.data(), *taken);
-    in.remove_prefix(*taken);
-    return 1;
-  }
-  static int write(BIO* bio, const char* from, size_t size, size_t* taken) {
-    session(bio).out_->append(from, size);
-    *taken = size;
-    return 1;
-  }
-  static long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
-  static int create(BIO* bio) {
-    BIO_set_init(bio, 1);
-    return 1;
-  }
-
-  static const BIO_METHOD* method() {
-    static BIO_METHOD* const made = [] {
-      BIO_METHOD* one = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "headgate");
-      BIO_meth_set_read_ex(one, read);
-      BIO_meth_set_write_ex(one, write);
-      BIO_meth_set_ctrl(one, control);
-      BIO_meth_set_create(one, create);
-      return one;
-    }();
-    return made;
-  }
-};
-
 TlsSession::TlsSession(TlsContextPtr context, std::string host)
     : context_(std::move(context)), host_(std::move(host)), ssl_(SSL_new(context_->handle())) {
   MUST(ssl_);  // out of memory
-  BIO* memory = BIO_new(Memory::method());
-  MUST(memory);
-  BIO_set_data(memory, this);
-  SSL_set_bio(ssl_.get(), memory, memory);
 }
 
 TlsSession::~TlsSession() = default;
@@ -82,27 +38,32 @@ std::unique_ptr<TlsSession> TlsSession::connect(TlsContextPtr context, std::stri
 
 // --- hearing
 
-void TlsSession::begin(Bytes& out) {
-  out_ = &out;
+void TlsSession::work_in(TlsMemory& memory) {
+  memory.work_on(ssl_.get());
   ERR_clear_error();
-  shake_hands();
 }
 
-TlsSession::Heard TlsSession::receive(View in, Bytes& plain, Bytes& out) {
+void TlsSession::begin(TlsMemory& memory) {
+  work_in(memory);
+  shake_hands(memory);
+}
+
+TlsSession::Heard TlsSession::receive(View in, TlsMemory& memory) {
   Heard heard;
-  in_ = in;
-  out_ = &out;
-  ERR_clear_error();
+  Bytes& plain = memory.plain;
+  memory.unread = in;
+  work_in(memory);
   const bool was_open = open();
   if (!facts_ && !failed_) {
     handshake_bytes_ += in.size();
-    shake_hands();
+    shake_hands(memory);
     if (!facts_ && handshake_bytes_ > max_handshake) fail("the handshake is too long");
   }
   // At most a record that was begun before, and what is in these.
   const size_t room = in.size() + 2 * record_size;
   if (plain.size() < room) plain.resize(room);
-  while (open() && heard.plain < plain.size() && (!in_.empty() || SSL_has_pending(ssl_.get()))) {
+  while (open() && heard.plain < plain.size() &&
+         (!memory.unread.empty() || SSL_has_pending(ssl_.get()))) {
     size_t got = 0;
     const int result =
         SSL_read_ex(ssl_.get(), plain.data() + heard.plain, plain.size() - heard.plain, &got);
@@ -113,23 +74,23 @@ TlsSession::Heard TlsSession::receive(View in, Bytes& plain, Bytes& out) {
     if (error != SSL_ERROR_ZERO_RETURN && error != SSL_ERROR_WANT_READ) fail(result);
     break;
   }
-  in_ = {};
+  memory.unread = {};
   heard.opened = open() && !was_open;
   heard.failed = failed_;
   return heard;
 }
 
-bool TlsSession::shake_hands() {
+bool TlsSession::shake_hands(TlsMemory& memory) {
   const int result = SSL_do_handshake(ssl_.get());
   if (result == 1) {
-    learn_facts();
+    learn_facts(memory);
     return open();
   }
   if (SSL_get_error(ssl_.get(), result) != SSL_ERROR_WANT_READ) fail(result);
   return false;
 }
 
-void TlsSession::learn_facts() {
+void TlsSession::learn_facts(TlsMemory& memory) {
   SSL* ssl = ssl_.get();
   X509* peer = SSL_get0_peer_certificate(ssl);
   if (!answers() && context_->mode() >= SslMode::verify_ca && !peer) {
@@ -138,17 +99,18 @@ void TlsSession::learn_facts() {
   if (!answers() && context_->mode() == SslMode::verify_full && !is_for_host(peer, host_)) {
     return fail(fmt::format("the server's certificate is not for \"{}\"", host_));
   }
-  facts_ = std::make_unique<TlsFacts>();
-  facts_->description = fmt::format("{}/{}", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
+  TlsFacts facts;
+  facts.description = fmt::format("{}/{}", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
   if (SSL_CIPHER_get_kx_nid(SSL_get_current_cipher(ssl)) == NID_kx_ecdhe) {
-    facts_->description += "/ECDH=";
-    facts_->description += OBJ_nid2sn(SSL_get_negotiated_group(ssl));
+    facts.description += "/ECDH=";
+    facts.description += OBJ_nid2sn(SSL_get_negotiated_group(ssl));
   }
   if (answers() && peer && SSL_get_verify_result(ssl) == X509_V_OK) {
-    facts_->peer_names = names_in(peer);
+    facts.peer_names = names_in(peer);
   }
   X509* server = answers() ? SSL_get_certificate(ssl) : peer;
-  if (server) facts_->server_end_point = end_point_hash(server);
+  if (server) facts.server_end_point = end_point_hash(server);
+  facts_ = memory.share(std::move(facts));
 }
 
 void TlsSession::fail(int result) {
@@ -179,9 +141,8 @@ bool TlsSession::put(View piece) {
   return false;
 }
 
-bool TlsSession::send(std::span<const View> slices, Bytes& out) {
-  out_ = &out;
-  ERR_clear_error();
+bool TlsSession::send(std::span<const View> slices, TlsMemory& memory) {
+  work_in(memory);
   char gathered[record_size];  // of slices that do not fill a record
   size_t size = 0;
   for (View slice : slices) {
@@ -201,10 +162,9 @@ bool TlsSession::send(std::span<const View> slices, Bytes& out) {
   return size == 0 || put(View(gathered, size));
 }
 
-void TlsSession::say_goodbye(Bytes& out) {
+void TlsSession::say_goodbye(TlsMemory& memory) {
   if (!open() || (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) != 0) return;
-  out_ = &out;
-  ERR_clear_error();
+  work_in(memory);
   SSL_shutdown(ssl_.get());
 }
 

@@ -1,6 +1,7 @@
 // One encrypted connection, as arithmetic between memory: what the peer sent goes in, what it said
-// and what is to be sent to it come out. The bytes that wait for their records' rest are all that
-// it keeps; an idle one owns no buffer. Owned by its Link; touched by one thread at a time.
+// and what is to be sent to it come out, in the memory of the thread. The bytes that wait for their
+// records' rest are all that it keeps; an idle one owns no buffer. Owned by its Link; touched by
+// one thread at a time.
 #pragma once
 
 #include <memory>
@@ -10,15 +11,11 @@
 #include "base/bytes.h"
 #include "proxy/tls/context.h"
 #include "proxy/tls/facts.h"
+#include "proxy/tls/memory.h"
 
 struct ssl_st;
 
 namespace headgate {
-
-/// Where the connections of a thread are worked on: what stands in it is of use until the next one.
-struct TlsMemory {
-  Bytes plain, records;
-};
 
 class TlsSession {
  public:
@@ -38,7 +35,7 @@ class TlsSession {
   TlsSession& operator=(const TlsSession&) = delete;
 
   /// The first flight of a handshake, where it is ours to begin.
-  void begin(Bytes& out);
+  void begin(TlsMemory& memory);
 
   /// What came of the peer's bytes.
   struct Heard {
@@ -48,13 +45,13 @@ class TlsSession {
     bool failed = false;   // see error(); nothing more can be said or heard
   };
   /// `in` is taken to its end; `plain` grows to the room it needs, and holds what the peer said
-  /// from its beginning. What must be sent in answer is appended to `out`.
-  Heard receive(View in, Bytes& plain, Bytes& out);
+  /// from its beginning. What must be sent in answer is appended to `records`.
+  Heard receive(View in, TlsMemory& memory);
 
   /// Appends the slices as records, as few as can be. Only when open; false: see error().
-  bool send(std::span<const View> slices, Bytes& out);
+  bool send(std::span<const View> slices, TlsMemory& memory);
   /// Appends the end of what we say (close_notify).
-  void say_goodbye(Bytes& out);
+  void say_goodbye(TlsMemory& memory);
 
   bool open() const { return facts_ != nullptr && !failed_; }
   bool failed() const { return failed_; }
@@ -65,11 +62,10 @@ class TlsSession {
   const std::string& error() const { return error_; }
 
  private:
-  struct Memory;  // how OpenSSL reads and writes
-
   TlsSession(TlsContextPtr context, std::string host);
-  bool shake_hands();
-  void learn_facts();
+  void work_in(TlsMemory& memory);
+  bool shake_hands(TlsMemory& memory);
+  void learn_facts(TlsMemory& memory);
   bool put(View piece);
   void fail(int result);
   void fail(std::string why);
@@ -80,11 +76,8 @@ class TlsSession {
     void operator()(ssl_st* handle) const;
   };
   std::unique_ptr<ssl_st, Free> ssl_;
-  std::unique_ptr<TlsFacts> facts_;
+  TlsFactsPtr facts_;
   std::string error_;
-  // Set for the time of a call.
-  View in_;
-  Bytes* out_ = nullptr;
   size_t handshake_bytes_ = 0;
   bool failed_ = false;
 };

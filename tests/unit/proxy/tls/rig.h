@@ -109,15 +109,21 @@ inline Settings with_certificate(SslMode mode = SslMode::require) {
   return settings;
 }
 
-/// Two sessions, and what is on its way between them.
+/// Two sessions of one thread, and what is on its way between them.
 struct Conversation {
+  TlsMemory memory;
   std::unique_ptr<TlsSession> client, server;
-  Bytes to_server, to_client, plain;
+  Bytes to_server, to_client;
   TlsSession::Heard client_heard, server_heard;
 
   Conversation(const Tls& tls, const Tls& other, const std::string& host = "localhost")
       : client(TlsSession::connect(other.servers, host)), server(TlsSession::accept(tls.clients)) {
-    client->begin(to_server);
+    begin();
+  }
+
+  void begin() {
+    client->begin(memory);
+    to_server = take_records();
   }
 
   /// Carries bytes to and fro, so many at a time, until nobody has more to say.
@@ -129,12 +135,20 @@ struct Conversation {
   }
   bool open() const { return client->open() && server->open(); }
 
+  /// These, as the client's records.
+  Bytes records_of(std::span<const View> slices) {
+    REQUIRE(client->send(slices, memory));
+    return take_records();
+  }
+  Bytes take_records() { return std::exchange(memory.records, {}); }
+
   /// What the server hears when these bytes come, so many at a time.
   std::string hear(View records, size_t piece = SIZE_MAX) {
     std::string heard;
     for (; !records.empty(); records.remove_prefix(std::min(piece, records.size()))) {
-      server_heard = server->receive(records.substr(0, piece), plain, to_client);
-      heard.append(plain, 0, server_heard.plain);
+      server_heard = server->receive(records.substr(0, piece), memory);
+      to_client += take_records();
+      heard.append(memory.plain, 0, server_heard.plain);
     }
     return heard;
   }
@@ -144,7 +158,8 @@ struct Conversation {
                size_t piece) {
     const Bytes all = std::exchange(bytes, {});
     for (View rest = all; !rest.empty(); rest.remove_prefix(std::min(piece, rest.size()))) {
-      heard = to.receive(rest.substr(0, piece), plain, answer);
+      heard = to.receive(rest.substr(0, piece), memory);
+      answer += take_records();
     }
   }
 };

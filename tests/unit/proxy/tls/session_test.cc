@@ -39,13 +39,11 @@ struct RawClient {
   void hears(const Bytes& bytes) {
     BIO_write(SSL_get_rbio(ssl), bytes.data(), static_cast<int>(bytes.size()));
   }
-  void shake_hands(TlsSession& server) {
-    Bytes plain;
+  void shake_hands(TlsSession& server, TlsMemory& memory) {
     for (int flight = 0; flight < 3; ++flight) {
       SSL_do_handshake(ssl);
-      Bytes answer;
-      server.receive(said(), plain, answer);
-      hears(answer);
+      server.receive(said(), memory);
+      hears(std::exchange(memory.records, {}));
     }
   }
 };
@@ -69,6 +67,44 @@ TEST_CASE("tls session: a handshake comes through in pieces of any size") {
   }
 }
 
+TEST_CASE("tls session: equal facts are one, others are told apart") {
+  const Files files;
+  const Tls tls = files.make(with_certificate());
+  TlsMemory memory;
+  const auto facts_with = [&](const char* ciphers) {
+    RawClient client;
+    SSL_set_ciphersuites(client.ssl, ciphers);
+    auto server = TlsSession::accept(tls.clients);
+    client.shake_hands(*server, memory);
+    REQUIRE(server->open());
+    return server;
+  };
+  const auto one = facts_with("TLS_AES_256_GCM_SHA384");
+  const auto other = facts_with("TLS_AES_128_GCM_SHA256");
+  const auto another = facts_with("TLS_AES_256_GCM_SHA384");
+  CHECK(one->facts() == another->facts());
+  CHECK(other->facts()->description == "TLSv1.3/TLS_AES_128_GCM_SHA256");
+}
+
+TEST_CASE("tls session: a session may go on in the memory of another thread") {
+  const Files files;
+  const auto server = TlsSession::accept(files.make(with_certificate()).clients);
+  RawClient client;
+  auto first = std::make_unique<TlsMemory>();
+  client.shake_hands(*server, *first);
+  REQUIRE(server->open());
+  first.reset();
+  TlsMemory second;
+  SSL_write(client.ssl, "hello", 5);
+  const auto heard = server->receive(client.said(), second);
+  CHECK(View(second.plain).substr(0, heard.plain) == "hello");
+  const View said = "world";
+  REQUIRE(server->send({&said, 1}, second));
+  client.hears(second.records);
+  char buffer[100];
+  CHECK(SSL_read(client.ssl, buffer, sizeof buffer) == static_cast<int>(said.size()));
+}
+
 TEST_CASE("tls session: what is said arrives, in pieces of any size") {
   const Files files;
   Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
@@ -81,14 +117,10 @@ TEST_CASE("tls session: what is said arrives, in pieces of any size") {
     said += parts.back();
   }
   std::vector<View> slices(parts.begin(), parts.end());
-  Bytes records;
-  REQUIRE(talk.client->send(slices, records));
-  CHECK(talk.hear(records, 1) == said);
+  CHECK(talk.hear(talk.records_of(slices), 1) == said);
   for (const size_t piece : {size_t{7}, size_t{16384}, size_t{131072}, SIZE_MAX}) {
     CAPTURE(piece);
-    records.clear();
-    REQUIRE(talk.client->send(slices, records));
-    CHECK(talk.hear(records, piece) == said);
+    CHECK(talk.hear(talk.records_of(slices), piece) == said);
   }
 }
 
@@ -99,16 +131,10 @@ TEST_CASE("tls session: small slices share a record, large ones fill theirs") {
   const std::string small(100, 's');
   const std::string large(5 * TlsSession::record_size, 'l');
   const std::vector<View> many(16, small);
-  Bytes records;
-  talk.client->send(many, records);
-  CHECK(test::count_records(records) == 1);
-  records.clear();
+  CHECK(test::count_records(talk.records_of(many)) == 1);
   const std::vector<View> mixed = {small, large, small};
-  talk.client->send(mixed, records);
-  CHECK(test::count_records(records) == 6);
-  records.clear();
-  talk.client->send(std::vector<View>{View(large), View()}, records);
-  CHECK(test::count_records(records) == 5);
+  CHECK(test::count_records(talk.records_of(mixed)) == 6);
+  CHECK(test::count_records(talk.records_of(std::vector<View>{View(large), View()})) == 5);
 }
 
 TEST_CASE("tls session: a verified client is known by its names") {
@@ -173,8 +199,7 @@ TEST_CASE("tls session: another one to the same server is by the same rules") {
   const Tls tls = files.make(with_certificate());
   Conversation talk(tls, files.make(servers(SslMode::verify_full)), "elsewhere");
   talk.client = talk.client->again();
-  talk.to_server.clear();
-  talk.client->begin(talk.to_server);
+  talk.begin();
   talk.shake_hands();
   CHECK(talk.client->error() == "the server's certificate is not for \"elsewhere\"");
 }
@@ -184,12 +209,11 @@ TEST_CASE("tls session: a goodbye is heard behind what was said before, and said
   Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
   talk.shake_hands();
   const View last = "last words";
-  Bytes records;
-  talk.client->send({&last, 1}, records);
-  talk.client->say_goodbye(records);
-  const size_t size = records.size();
-  talk.client->say_goodbye(records);
-  CHECK(records.size() == size);
+  Bytes records = talk.records_of({&last, 1});
+  talk.client->say_goodbye(talk.memory);
+  records += talk.take_records();
+  talk.client->say_goodbye(talk.memory);
+  CHECK(talk.take_records().empty());
   CHECK(talk.hear(records) == last);
   CHECK(talk.server_heard.goodbye);
   CHECK_FALSE(talk.server_heard.failed);
@@ -200,16 +224,16 @@ TEST_CASE("tls session: one wrong bit fails it, and it stays so") {
   Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
   talk.shake_hands();
   const View said = "a message";
-  Bytes records, more;
-  talk.client->send({&said, 1}, records);
-  talk.client->send({&said, 1}, more);
+  Bytes records = talk.records_of({&said, 1});
+  const Bytes more = talk.records_of({&said, 1});
   records.back() ^= 1;
   CHECK(talk.hear(records).empty());
   CHECK(talk.server_heard.failed);
   CHECK_FALSE(talk.to_client.empty());  // an alert
   CHECK(talk.hear(more).empty());
   CHECK(talk.server_heard.failed);
-  talk.server->say_goodbye(more);
+  talk.server->say_goodbye(talk.memory);
+  CHECK(talk.take_records().empty());
   CHECK_FALSE(talk.server->open());
 }
 
@@ -219,9 +243,9 @@ TEST_CASE("tls session: a handshake without end is ended") {
   const auto server = TlsSession::accept(tls.clients);
   // A ClientHello that is announced as 16 MB is refused at once; empty ones may be repeated.
   Bytes hello("\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9);
-  Bytes plain, out;
+  TlsMemory memory;
   size_t sent = 0;
-  while (!server->receive(hello, plain, out).failed) {
+  while (!server->receive(hello, memory).failed) {
     sent += hello.size();
     REQUIRE(sent < 2 * TlsSession::max_handshake);
   }
@@ -232,22 +256,20 @@ TEST_CASE("tls session: a new key is answered with a new key") {
   const Files files;
   const auto server = TlsSession::accept(files.make(with_certificate()).clients);
   RawClient client;
-  client.shake_hands(*server);
+  TlsMemory memory;
+  client.shake_hands(*server, memory);
   REQUIRE(server->open());
-  Bytes plain, answer;
   for (int turn = 0; turn < 100; ++turn) {
     SSL_key_update(client.ssl, SSL_KEY_UPDATE_REQUESTED);
     SSL_write(client.ssl, "x", 1);
-    const auto heard = server->receive(client.said(), plain, answer);
+    const auto heard = server->receive(client.said(), memory);
     CHECK(heard.plain == 1);
     CHECK_FALSE(heard.failed);
   }
-  CHECK(test::count_records(answer) >= 99);  // the last may wait for the next occasion
-  client.hears(answer);
+  CHECK(test::count_records(memory.records) >= 99);  // the last may wait for the next occasion
   const View said = "still here";
-  Bytes records;
-  server->send({&said, 1}, records);
-  client.hears(records);
+  server->send({&said, 1}, memory);
+  client.hears(memory.records);
   char buffer[100];
   CHECK(SSL_read(client.ssl, buffer, sizeof buffer) == static_cast<int>(said.size()));
 }
@@ -259,7 +281,8 @@ TEST_CASE("tls session: a client that names other protocols only is refused") {
     RawClient client;
     SSL_set_alpn_protos(client.ssl, reinterpret_cast<const unsigned char*>(offered),
                         static_cast<unsigned>(std::strlen(offered)));
-    client.shake_hands(*server);
+    TlsMemory memory;
+    client.shake_hands(*server, memory);
     return server->open();
   };
   CHECK(outcome("\x0apostgresql"));

@@ -1,0 +1,81 @@
+#include "proxy/tls/memory.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "proxy/tls/openssl.h"
+
+namespace headgate {
+
+namespace {
+
+// OpenSSL reads from the lent bytes and writes behind what is to be sent: no buffers in between.
+TlsMemory& memory_of(BIO* bio) { return *static_cast<TlsMemory*>(BIO_get_data(bio)); }
+
+int read(BIO* bio, char* into, size_t size, size_t* taken) {
+  View& in = memory_of(bio).unread;
+  BIO_clear_retry_flags(bio);
+  *taken = std::min(size, in.size());
+  if (*taken == 0) {
+    BIO_set_retry_read(bio);
+    return 0;
+  }
+  std::memcpy(into, in.data(), *taken);
+  in.remove_prefix(*taken);
+  return 1;
+}
+
+int write(BIO* bio, const char* from, size_t size, size_t* taken) {
+  memory_of(bio).records.append(from, size);
+  *taken = size;
+  return 1;
+}
+
+long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+int create(BIO* bio) {
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+const BIO_METHOD* method() {
+  static BIO_METHOD* const made = [] {
+    BIO_METHOD* one = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "headgate");
+    BIO_meth_set_read_ex(one, read);
+    BIO_meth_set_write_ex(one, write);
+    BIO_meth_set_ctrl(one, control);
+    BIO_meth_set_create(one, create);
+    return one;
+  }();
+  return made;
+}
+
+}  // namespace
+
+void TlsMemory::Free::operator()(bio_st* bio) const { BIO_free(bio); }
+
+TlsMemory::TlsMemory() : bio_(BIO_new(method())) {
+  MUST(bio_);  // out of memory
+  BIO_set_data(bio_.get(), this);
+}
+
+// One BIO serves all: it has no state but for the time of a call.
+void TlsMemory::work_on(ssl_st* connection) {
+  if (SSL_get_rbio(connection) == bio_.get()) return;
+  MUST(BIO_up_ref(bio_.get()) && BIO_up_ref(bio_.get()));
+  SSL_set0_rbio(connection, bio_.get());
+  SSL_set0_wbio(connection, bio_.get());
+}
+
+TlsFactsPtr TlsMemory::share(TlsFacts facts) {
+  for (const TlsFactsPtr& one : known_) {
+    if (one && *one == facts) return one;
+  }
+  TlsFactsPtr& place = known_[oldest_];
+  oldest_ = (oldest_ + 1) % max_known;
+  place = std::make_shared<const TlsFacts>(std::move(facts));
+  return place;
+}
+
+}  // namespace headgate

@@ -1,0 +1,48 @@
+// Where the connections of one thread are encrypted and decrypted, one at a time, and what they
+// have in common: so an idle one keeps no more than is its own. Owned by a worker.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "base/bytes.h"
+#include "proxy/tls/facts.h"
+
+struct bio_st;
+struct ssl_st;
+
+namespace headgate {
+
+class TlsMemory {
+ public:
+  TlsMemory();
+  TlsMemory(const TlsMemory&) = delete;
+  TlsMemory& operator=(const TlsMemory&) = delete;
+
+  /// What a peer said, from the beginning; of use until the next connection is heard.
+  Bytes plain;
+  /// What is to be sent; of use until the next connection speaks.
+  Bytes records;
+
+  /// Has OpenSSL read from and write to this memory when it works on the connection; before each
+  /// piece of work, since a connection may have moved here from another thread.
+  void work_on(ssl_st* connection);
+  /// What a peer has sent and OpenSSL is to read. Lent.
+  View unread;
+
+  /// Equal facts are kept once: most clients have the same library and no certificate.
+  TlsFactsPtr share(TlsFacts facts);
+
+ private:
+  /// As many kinds of peers are recognised; another takes the place of the oldest.
+  static constexpr size_t max_known = 8;
+
+  struct Free {
+    void operator()(bio_st* bio) const;
+  };
+  std::unique_ptr<bio_st, Free> bio_;
+  std::array<TlsFactsPtr, max_known> known_;
+  size_t oldest_ = 0;
+};
+
+}  // namespace headgate
