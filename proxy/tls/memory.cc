@@ -54,6 +54,7 @@ const BIO_METHOD* method() {
 }  // namespace
 
 void TlsMemory::Free::operator()(bio_st* bio) const { BIO_free(bio); }
+void TlsMemory::Free::operator()(ssl_st* connection) const { SSL_free(connection); }
 
 TlsMemory::TlsMemory() : bio_(BIO_new(method())) {
   MUST(bio_);  // out of memory
@@ -66,6 +67,16 @@ void TlsMemory::work_on(ssl_st* connection) {
   MUST(BIO_up_ref(bio_.get()) && BIO_up_ref(bio_.get()));
   SSL_set0_rbio(connection, bio_.get());
   SSL_set0_wbio(connection, bio_.get());
+}
+
+// OpenSSL gives each connection a copy of its context's list, so that it may have certificates of
+// its own. None has here, so all that is ever written to the list is which of the certificates a
+// handshake took, and a context has but one. The function takes over what else its name says as
+// well: from a model that never was connected, nothing.
+void TlsMemory::share_certificates(ssl_st* connection) {
+  SSL_CTX* context = SSL_get_SSL_CTX(connection);
+  if (!model_ || SSL_get_SSL_CTX(model_.get()) != context) model_.reset(SSL_new(context));
+  MUST(model_ && SSL_copy_session_id(connection, model_.get()));
 }
 
 TlsFactsPtr TlsMemory::share(TlsFacts facts) {

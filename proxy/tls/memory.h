@@ -30,6 +30,9 @@ class TlsMemory {
   /// What a peer has sent and OpenSSL is to read. Lent.
   View unread;
 
+  /// A connection that has not begun is to have one list of own certificates with all others that
+  /// were made here under the same context.
+  void share_certificates(ssl_st* connection);
   /// Equal facts are kept once: most clients have the same library and no certificate.
   TlsFactsPtr share(TlsFacts facts);
 
@@ -39,8 +42,10 @@ class TlsMemory {
 
   struct Free {
     void operator()(bio_st* bio) const;
+    void operator()(ssl_st* connection) const;
   };
   std::unique_ptr<bio_st, Free> bio_;
+  std::unique_ptr<ssl_st, Free> model_;  // its list is the shared one; null before the first
   std::array<TlsFactsPtr, max_known> known_;
   size_t oldest_ = 0;
 };

@@ -20,8 +20,9 @@ TlsSession::~TlsSession() = default;
 
 void TlsSession::Free::operator()(ssl_st* handle) const { SSL_free(handle); }
 
-std::unique_ptr<TlsSession> TlsSession::accept(TlsContextPtr context) {
+std::unique_ptr<TlsSession> TlsSession::accept(TlsContextPtr context, TlsMemory& memory) {
   std::unique_ptr<TlsSession> session(new TlsSession(std::move(context), ""));
+  memory.share_certificates(session->ssl_.get());
   SSL_set_accept_state(session->ssl_.get());
   return session;
 }

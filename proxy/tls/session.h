@@ -24,8 +24,8 @@ class TlsSession {
   /// What a peer may send until its handshake is through: certificates take most of it.
   static constexpr size_t max_handshake = 160 * 1024;
 
-  /// Answers a client.
-  static std::unique_ptr<TlsSession> accept(TlsContextPtr context);
+  /// Answers a client, in this memory until the handshake is through.
+  static std::unique_ptr<TlsSession> accept(TlsContextPtr context, TlsMemory& memory);
   /// Calls a server by this name or address, which its certificate has to carry in verify-full.
   static std::unique_ptr<TlsSession> connect(TlsContextPtr context, std::string host);
   /// Another session with the same server by the same rules.

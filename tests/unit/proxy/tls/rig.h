@@ -117,7 +117,8 @@ struct Conversation {
   TlsSession::Heard client_heard, server_heard;
 
   Conversation(const Tls& tls, const Tls& other, const std::string& host = "localhost")
-      : client(TlsSession::connect(other.servers, host)), server(TlsSession::accept(tls.clients)) {
+      : client(TlsSession::connect(other.servers, host)),
+        server(TlsSession::accept(tls.clients, memory)) {
     begin();
   }
 

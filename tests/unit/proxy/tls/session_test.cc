@@ -3,11 +3,13 @@
 
 #include <random>
 
+#include "proxy/tls/certificate.h"
 #include "tests/unit/proxy/tls/rig.h"
 
 using namespace headgate;
 using test::Conversation;
 using test::Files;
+using test::Pair;
 using test::with_certificate;
 
 namespace {
@@ -74,7 +76,7 @@ TEST_CASE("tls session: equal facts are one, others are told apart") {
   const auto facts_with = [&](const char* ciphers) {
     RawClient client;
     SSL_set_ciphersuites(client.ssl, ciphers);
-    auto server = TlsSession::accept(tls.clients);
+    auto server = TlsSession::accept(tls.clients, memory);
     client.shake_hands(*server, memory);
     REQUIRE(server->open());
     return server;
@@ -86,11 +88,34 @@ TEST_CASE("tls session: equal facts are one, others are told apart") {
   CHECK(other->facts()->description == "TLSv1.3/TLS_AES_128_GCM_SHA256");
 }
 
+TEST_CASE("tls session: each shows the certificate of the context that it was made with") {
+  Files files;
+  const Tls before = files.make(with_certificate());
+  const Pair renewed = test::make_pair({"renewed", "DNS:localhost", &files.authority});
+  files.texts["/own.key"] = renewed.key_text;
+  files.texts["/own.crt"] = renewed.certificate_text;
+  const Tls after = files.make(with_certificate(), before);
+  TlsMemory memory;
+  const auto begun = TlsSession::accept(before.clients, memory);
+  const auto shown_by = [&](TlsSession& server) {
+    RawClient client;
+    client.shake_hands(server, memory);
+    REQUIRE(server.open());
+    const X509Ptr shown(SSL_get1_peer_certificate(client.ssl));
+    CHECK(server.facts()->server_end_point == end_point_hash(shown.get()));
+    return names_in(shown.get()).at(0);
+  };
+  CHECK(shown_by(*TlsSession::accept(before.clients, memory)) == "pooler");
+  CHECK(shown_by(*TlsSession::accept(after.clients, memory)) == "renewed");
+  CHECK(shown_by(*begun) == "pooler");
+  CHECK(shown_by(*TlsSession::accept(before.clients, memory)) == "pooler");
+}
+
 TEST_CASE("tls session: a session may go on in the memory of another thread") {
   const Files files;
-  const auto server = TlsSession::accept(files.make(with_certificate()).clients);
-  RawClient client;
   auto first = std::make_unique<TlsMemory>();
+  const auto server = TlsSession::accept(files.make(with_certificate()).clients, *first);
+  RawClient client;
   client.shake_hands(*server, *first);
   REQUIRE(server->open());
   first.reset();
@@ -240,10 +265,10 @@ TEST_CASE("tls session: one wrong bit fails it, and it stays so") {
 TEST_CASE("tls session: a handshake without end is ended") {
   const Files files;
   const Tls tls = files.make(with_certificate());
-  const auto server = TlsSession::accept(tls.clients);
+  TlsMemory memory;
+  const auto server = TlsSession::accept(tls.clients, memory);
   // A ClientHello that is announced as 16 MB is refused at once; empty ones may be repeated.
   Bytes hello("\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9);
-  TlsMemory memory;
   size_t sent = 0;
   while (!server->receive(hello, memory).failed) {
     sent += hello.size();
@@ -254,9 +279,9 @@ TEST_CASE("tls session: a handshake without end is ended") {
 
 TEST_CASE("tls session: a new key is answered with a new key") {
   const Files files;
-  const auto server = TlsSession::accept(files.make(with_certificate()).clients);
-  RawClient client;
   TlsMemory memory;
+  const auto server = TlsSession::accept(files.make(with_certificate()).clients, memory);
+  RawClient client;
   client.shake_hands(*server, memory);
   REQUIRE(server->open());
   for (int turn = 0; turn < 100; ++turn) {
@@ -277,11 +302,11 @@ TEST_CASE("tls session: a new key is answered with a new key") {
 TEST_CASE("tls session: a client that names other protocols only is refused") {
   const Files files;
   const auto outcome = [&](const char* offered) {
-    const auto server = TlsSession::accept(files.make(with_certificate()).clients);
+    TlsMemory memory;
+    const auto server = TlsSession::accept(files.make(with_certificate()).clients, memory);
     RawClient client;
     SSL_set_alpn_protos(client.ssl, reinterpret_cast<const unsigned char*>(offered),
                         static_cast<unsigned>(std::strlen(offered)));
-    TlsMemory memory;
     client.shake_hands(*server, memory);
     return server->open();
   };
