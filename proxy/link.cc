@@ -128,7 +128,7 @@ void Link::decrypt(View bytes) {
   // Only a peer that has us answer and does not read the answers gets here.
   const bool flooded = answered && stream_->queued() > max_unread_answers;
   if (!was_open && heard.failed) {
-    user_.on_link_unsafe(tls_->error());
+    user_.on_link_unsafe(std::string(tls_->error()));
   } else if (heard.failed || flooded) {
     user_.on_link_end(EPROTO);
   } else {

@@ -11,8 +11,8 @@
 
 namespace headgate {
 
-TlsSession::TlsSession(TlsContextPtr context, std::string host)
-    : context_(std::move(context)), host_(std::move(host)), ssl_(SSL_new(context_->handle())) {
+TlsSession::TlsSession(TlsContextPtr context)
+    : context_(std::move(context)), ssl_(SSL_new(context_->handle())) {
   MUST(ssl_);  // out of memory
 }
 
@@ -21,7 +21,7 @@ TlsSession::~TlsSession() = default;
 void TlsSession::Free::operator()(ssl_st* handle) const { SSL_free(handle); }
 
 std::unique_ptr<TlsSession> TlsSession::accept(TlsContextPtr context, TlsMemory& memory) {
-  std::unique_ptr<TlsSession> session(new TlsSession(std::move(context), ""));
+  std::unique_ptr<TlsSession> session(new TlsSession(std::move(context)));
   memory.share_certificates(session->ssl_.get());
   SSL_set_accept_state(session->ssl_.get());
   return session;
@@ -29,10 +29,11 @@ std::unique_ptr<TlsSession> TlsSession::accept(TlsContextPtr context, TlsMemory&
 
 std::unique_ptr<TlsSession> TlsSession::connect(TlsContextPtr context, std::string host) {
   MUST(!host.empty());
-  std::unique_ptr<TlsSession> session(new TlsSession(std::move(context), std::move(host)));
+  std::unique_ptr<TlsSession> session(new TlsSession(std::move(context)));
+  session->host_ = std::make_unique<const std::string>(std::move(host));
   SSL_set_connect_state(session->ssl_.get());
-  if (!is_ip_address(session->host_)) {
-    SSL_set_tlsext_host_name(session->ssl_.get(), session->host_.c_str());
+  if (!is_ip_address(*session->host_)) {
+    SSL_set_tlsext_host_name(session->ssl_.get(), session->host_->c_str());
   }
   return session;
 }
@@ -55,7 +56,7 @@ TlsSession::Heard TlsSession::receive(View in, TlsMemory& memory) {
   memory.unread = in;
   work_in(memory);
   const bool was_open = open();
-  if (!facts_ && !failed_) {
+  if (!facts_ && !failed()) {
     handshake_bytes_ += in.size();
     shake_hands(memory);
     if (!facts_ && handshake_bytes_ > max_handshake) fail("the handshake is too long");
@@ -77,7 +78,7 @@ TlsSession::Heard TlsSession::receive(View in, TlsMemory& memory) {
   }
   memory.unread = {};
   heard.opened = open() && !was_open;
-  heard.failed = failed_;
+  heard.failed = failed();
   return heard;
 }
 
@@ -97,8 +98,8 @@ void TlsSession::learn_facts(TlsMemory& memory) {
   if (!answers() && context_->mode() >= SslMode::verify_ca && !peer) {
     return fail("no certificate");  // the ciphers that are allowed do without
   }
-  if (!answers() && context_->mode() == SslMode::verify_full && !is_for_host(peer, host_)) {
-    return fail(fmt::format("the server's certificate is not for \"{}\"", host_));
+  if (!answers() && context_->mode() == SslMode::verify_full && !is_for_host(peer, *host_)) {
+    return fail(fmt::format("the server's certificate is not for \"{}\"", *host_));
   }
   TlsFacts facts;
   facts.description = fmt::format("{}/{}", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
@@ -128,8 +129,7 @@ void TlsSession::fail(int result) {
 }
 
 void TlsSession::fail(std::string why) {
-  failed_ = true;
-  error_ = std::move(why);
+  error_ = std::make_unique<const std::string>(std::move(why));
 }
 
 // --- saying

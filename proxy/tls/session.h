@@ -29,7 +29,7 @@ class TlsSession {
   /// Calls a server by this name or address, which its certificate has to carry in verify-full.
   static std::unique_ptr<TlsSession> connect(TlsContextPtr context, std::string host);
   /// Another session with the same server by the same rules.
-  std::unique_ptr<TlsSession> again() const { return connect(context_, host_); }
+  std::unique_ptr<TlsSession> again() const { return connect(context_, *host_); }
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
@@ -53,16 +53,16 @@ class TlsSession {
   /// Appends the end of what we say (close_notify).
   void say_goodbye(TlsMemory& memory);
 
-  bool open() const { return facts_ != nullptr && !failed_; }
-  bool failed() const { return failed_; }
-  bool answers() const { return host_.empty(); }
+  bool open() const { return facts_ != nullptr && !failed(); }
+  bool failed() const { return error_ != nullptr; }
+  bool answers() const { return host_ == nullptr; }
   /// Null until the handshake is through.
   const TlsFacts* facts() const { return facts_.get(); }
   /// Why it failed, for the log.
-  const std::string& error() const { return error_; }
+  View error() const { return failed() ? View(*error_) : View(); }
 
  private:
-  TlsSession(TlsContextPtr context, std::string host);
+  explicit TlsSession(TlsContextPtr context);
   void work_in(TlsMemory& memory);
   bool shake_hands(TlsMemory& memory);
   void learn_facts(TlsMemory& memory);
@@ -71,15 +71,14 @@ class TlsSession {
   void fail(std::string why);
 
   TlsContextPtr context_;
-  std::string host_;  // empty towards clients
+  std::unique_ptr<const std::string> host_;  // null towards clients
   struct Free {
     void operator()(ssl_st* handle) const;
   };
   std::unique_ptr<ssl_st, Free> ssl_;
   TlsFactsPtr facts_;
-  std::string error_;
+  std::unique_ptr<const std::string> error_;
   size_t handshake_bytes_ = 0;
-  bool failed_ = false;
 };
 
 }  // namespace headgate

@@ -13,11 +13,11 @@ struct UvParcel final : Parcel {
 
   Descriptor descriptor;  // non-blocking
   Address peer;
-  Address local{};          // empty: not asked for yet
-  uint64_t written = 0;     // bytes, as Stream::written()
-  int error = 0;            // a write has failed and on_end() is still due
-  bool dialled = false;     // we have connected, rather than accepted
-  bool configured = false;  // the socket's options are set
+  std::unique_ptr<Address> local;  // null: not asked for yet
+  uint64_t written = 0;            // bytes, as Stream::written()
+  int error = 0;                   // a write has failed and on_end() is still due
+  bool dialled = false;            // we have connected, rather than accepted
+  bool configured = false;         // the socket's options are set
 };
 
 }  // namespace headgate

@@ -330,9 +330,10 @@ std::optional<uint64_t> UvStream::confirmed() const {
 }
 
 const Address& UvStream::local() const {
-  if (local_.kind == Address::Kind::none && descriptor_.valid())
-    local_ = local_address(descriptor_.number());
-  return local_;
+  static const Address unknown;
+  if (!local_ && descriptor_.valid())
+    local_ = std::make_unique<Address>(local_address(descriptor_.number()));
+  return local_ ? *local_ : unknown;
 }
 
 std::optional<Stream::PeerProcess> UvStream::peer_process() const {
@@ -349,7 +350,7 @@ ParcelPtr UvStream::detach() {
   if (linked()) loop_.failed.remove(*this);
   leave_loop();
   auto parcel = std::make_unique<UvParcel>(std::move(descriptor_), peer_);
-  parcel->local = local_;
+  parcel->local = std::move(local_);
   parcel->written = written_;
   parcel->error = error_;
   parcel->dialled = dialled_;

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include <deque>
+#include <memory>
 
 #include "base/buffer.h"
 #include "proxy/io.h"
@@ -80,7 +81,7 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   };
   std::unique_ptr<std::deque<Attached>> attached_;  // null but for SHOW FDS
   Address peer_;
-  mutable Address local_;  // asked for when needed first
+  mutable std::unique_ptr<Address> local_;  // asked for when needed first
   Descriptor descriptor_;
   int error_ = 0;        // what the stream has failed with, or ended with
   uint8_t watched_ = 0;  // what libuv has been asked to watch
@@ -93,6 +94,6 @@ class UvStream final : public Stream, public ListNode<UvStream> {
 };
 
 // Ten thousand clients: what one costs while it is idle.
-static_assert(sizeof(UvStream) <= 384);
+static_assert(sizeof(UvStream) <= 320);
 
 }  // namespace headgate
