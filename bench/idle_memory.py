@@ -5,8 +5,11 @@ Logs in so many clients, has each run one query, and compares the resident memor
 after, when the allocators have had time to give back what the log-ins left.
 """
 
+import argparse
 import asyncio
 import os
+import shlex
+import statistics
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -17,6 +20,9 @@ from lib.certificates import Authority, client_context  # noqa: E402
 from lib.headgate import PROGRAM, Headgate  # noqa: E402
 from lib.postgres import Postgres, User  # noqa: E402
 from lib.wire_async import log_in_many  # noqa: E402
+
+import report  # noqa: E402
+from run import version_of  # noqa: E402
 
 FIRST = 50  # clients that come before: what is made once counts for nobody
 SETTLE_SECONDS = 20  # the allocators give back within ten
@@ -49,17 +55,56 @@ def measure(name, postgres, own, count, tls):
         return asyncio.run(bytes_for_each(pooler, count, client_context() if tls else None))
 
 
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("count", nargs="?", type=int, default=1000, help="clients (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="interleaved; the median counts")
+    parser.add_argument("--write", metavar="FILE", help="write the table and how it came about")
+    return parser.parse_args()
+
+
+def section(rounds):
+    """`rounds`: (tls, name) -> bytes for each client, round by round."""
+    rows = [["clients", "peer", "bytes each", "/ pgbouncer", "rounds"]]
+    for (tls, name), each in rounds.items():
+        ratio = statistics.median(each) / statistics.median(rounds[tls, "pgbouncer"])
+        rows.append(["TLS" if tls else "clear", name, f"{statistics.median(each):.0f}", f"{ratio:.2f}",
+                     " ".join(f"{one:.0f}" for one in each)])  # fmt: skip
+    return report.table(rows)
+
+
+def document(table, options):
+    command = " ".join(["bench/idle_memory.py", *(shlex.quote(word) for word in sys.argv[1:])])
+    return "\n".join([
+        "# Memory of an idle client", "",
+        f"Resident memory for each of {options.count} logged-in clients that have run a query; medians of "
+        f"{options.rounds} interleaved rounds.", "",
+        f"- command: `{command}`",
+        f"- machine: {report.machine()}",
+        f"- headgate: {version_of([PROGRAM, '-V'])}",
+        f"- pgbouncer: {version_of(['/usr/sbin/pgbouncer', '-V'])}",
+        f"- OpenSSL of both: {version_of(['openssl', 'version'])}", "",
+        table, "",
+    ])  # fmt: skip
+
+
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    options = parse_arguments()
     processes.raise_file_limit()
     processes.clean_up_on_sigterm()
-    print(f"bytes for each of {count} idle clients")
+    rounds = {(tls, name): [] for tls in (False, True) for name in PEERS}
     with Authority() as authority, Postgres.primary([User("app")]) as postgres:
         own = authority.issue("bench", "DNS:localhost")
-        for tls in (False, True):
-            for name in PEERS:
-                each = measure(name, postgres, own, count, tls)
-                print(f"{'tls' if tls else 'clear':6} {name:11} {each:8.0f}", flush=True)
+        for _ in range(options.rounds):
+            for tls, name in rounds:
+                each = measure(name, postgres, own, options.count, tls)
+                rounds[tls, name].append(each)
+                print(f"{'TLS' if tls else 'clear':6} {name:11} {each:8.0f}", flush=True)
+    table = section(rounds)
+    print(table)
+    if options.write:
+        with open(options.write, "w", encoding="utf-8") as file:
+            file.write(document(table, options))
 
 
 if __name__ == "__main__":
