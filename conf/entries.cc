@@ -60,10 +60,15 @@ Refusal set_duration(std::optional<Duration>& into, const KeyValue& pair, Warnin
                      Lowest lowest) {
   auto duration = parse_duration(pair.value);
   if (!duration) {
+    const size_t told = warnings.size();
     auto number = take_number(pair, warnings);
     if (!number) {
-      return config_error(fmt::format("invalid {}: {}", pair.key, printable(pair.value)),
-                          "expected seconds, or a number with a unit (us, ms, s, min, h, d)");
+      return config_error(
+          fmt::format("invalid {}: {}", pair.key, printable(pair.value)),
+          fmt::format("expected seconds, or a number with a unit ({})", duration_units));
+    }
+    if (warnings.size() > told) {
+      warnings.back() += fmt::format(" seconds; units are {}", duration_units);
     }
     duration = seconds(*number);
   }

@@ -11,7 +11,8 @@ constexpr View introduction =
     R"(; Headgate: every setting with its default. This file is made from conf/settings_table.cc.
 ;
 ; A line that begins with ; or # is a comment, and one may follow a value. Times are seconds or have
-; a unit: 100ms, 30s, 5min, 1h, 1d. Switches are 1 or 0, yes or no, true or false, on or off.
+; a unit: 100ms, 30s, 5min, 1h, 1d; sizes are bytes or have one: 64kB, 256MB. Switches are 1 or 0,
+; yes or no, true or false, on or off.
 ; A pgbouncer.ini can be used as it is.
 
 [databases]

@@ -23,27 +23,70 @@ std::string all_words() {
   return list;
 }
 
-std::string expected_integer(const Range& range) {
+std::string with_unit(View whole, View units) {
+  return fmt::format("{}, or a number with a unit ({})", whole, units);
+}
+
+std::string expected_integer(const Setting& setting) {
+  const Range& range = setting.range;
+  switch (setting.counts) {
+    case Counts::bytes:
+      return with_unit("bytes", size_units);
+    case Counts::seconds:
+      return with_unit("whole seconds", duration_units);
+    case Counts::milliseconds:
+      return with_unit("whole milliseconds", duration_units);
+    case Counts::things:
+      break;
+  }
   if (range.lowest < 0) return "an integer";
   if (range.highest == INT_MAX) return fmt::format("an integer from {} on", range.lowest);
   return fmt::format("an integer from {} to {}", range.lowest, range.highest);
 }
 
-Expected parse_in_range(const Range& range, View text, int& into) {
-  auto number = parse_integer(text);
+std::optional<int64_t> parse_whole(View text, Duration unit) {
+  const auto duration = parse_duration(text);
+  if (!duration || duration->count() % unit.count() != 0) return std::nullopt;
+  return duration->count() / unit.count();
+}
+
+/// A number as it is or, where it counts bytes or time, with another unit.
+std::optional<int64_t> parse_count(Counts what, View text) {
+  if (auto number = parse_integer(text)) return number;
+  // A plain number is an integer also where a duration may have a fraction.
+  const bool has_unit = !text.empty() && text.find_first_not_of("0123456789.") != View::npos;
+  switch (what) {
+    case Counts::bytes:
+      return parse_size(text);
+    case Counts::seconds:
+      return has_unit ? parse_whole(text, seconds(1)) : std::nullopt;
+    case Counts::milliseconds:
+      return has_unit ? parse_whole(text, milliseconds(1)) : std::nullopt;
+    case Counts::things:
+      break;
+  }
+  return std::nullopt;
+}
+
+Expected parse_in_range(const Setting& setting, View text, int& into) {
+  const Range& range = setting.range;
+  auto number = parse_count(setting.counts, text);
   if (number && range.raise) number = std::max(*number, range.lowest);
-  if (!number || *number < range.lowest || *number > range.highest) return expected_integer(range);
+  if (!number || *number < range.lowest || *number > range.highest) {
+    return expected_integer(setting);
+  }
   into = static_cast<int>(*number);
   return std::nullopt;
 }
 
-Expected parse_in_range(const Range& range, View text, Duration& into) {
+Expected parse_in_range(const Setting& setting, View text, Duration& into) {
+  const Range& range = setting.range;
   auto duration = parse_duration(text);
   const auto number = parse_integer(text);
   if (range.raise && number && *number < range.lowest) duration = seconds(range.lowest);
   if (!duration || *duration < seconds(range.lowest)) {
-    return fmt::format("seconds{}, or a number with a unit (us, ms, s, min, h, d)",
-                       range.lowest > 0 ? fmt::format(" from {} on", range.lowest) : "");
+    const std::string from = range.lowest > 0 ? fmt::format(" from {} on", range.lowest) : "";
+    return with_unit("seconds" + from, duration_units);
   }
   into = *duration;
   return std::nullopt;
@@ -56,15 +99,15 @@ struct Assigner {
   View text;
 
   Expected operator()(int Settings::*member) const {
-    return parse_in_range(setting.range, text, settings.*member);
+    return parse_in_range(setting, text, settings.*member);
   }
   Expected operator()(Octal octal) const { return (*this)(octal.member); }
   Expected operator()(Duration Settings::*member) const {
-    return parse_in_range(setting.range, text, settings.*member);
+    return parse_in_range(setting, text, settings.*member);
   }
   Expected operator()(uint32_t Settings::*member) const {
-    auto number = parse_integer(text);
-    if (!number) return "an integer";
+    auto number = parse_count(setting.counts, text);
+    if (!number) return expected_integer(setting);
     // -1 and what is too large are "as large as possible" in PgBouncer.
     const bool fits = *number >= 0 && *number <= UINT32_MAX;
     settings.*member = fits ? static_cast<uint32_t>(*number) : UINT32_MAX;
@@ -106,12 +149,12 @@ struct Assigner {
     std::string value(text);
     if (other.type == Other::Type::integer) {
       int number = 0;
-      if (auto expected = parse_in_range(setting.range, text, number)) return expected;
+      if (auto expected = parse_in_range(setting, text, number)) return expected;
       value = std::to_string(number);
     }
     if (other.type == Other::Type::duration) {
       Duration duration{};
-      if (auto expected = parse_in_range(setting.range, text, duration)) return expected;
+      if (auto expected = parse_in_range(setting, text, duration)) return expected;
       value = to_text(duration);
     }
     settings.others[std::string(other.key)] = std::move(value);

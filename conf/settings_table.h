@@ -53,6 +53,9 @@ struct Range {
   bool raise = false;  // a number below `lowest` counts as `lowest`, as PgBouncer starts with it
 };
 
+/// What a whole number counts, so that it may be written with another unit. Durations need none.
+enum class Counts : uint8_t { things, bytes, seconds, milliseconds };
+
 struct Setting {
   View name;
   Home home;
@@ -61,6 +64,7 @@ struct Setting {
   Effect effect;
   View help;
   Range range{};
+  Counts counts = Counts::things;
 };
 
 /// All settings, PgBouncer's in the order of its SHOW CONFIG, Headgate's own behind them.

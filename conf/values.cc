@@ -25,6 +25,15 @@ std::optional<double> seconds_in(View unit) {
   return std::nullopt;
 }
 
+std::optional<double> bytes_in(View unit) {
+  double bytes = 1;
+  for (const View known : {"B", "kB", "MB", "GB", "TB"}) {
+    if (equal_ignoring_case(known, unit)) return bytes;
+    bytes *= 1024;
+  }
+  return std::nullopt;
+}
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool begins_hexadecimal(View text) {
@@ -86,6 +95,19 @@ std::optional<Duration> parse_duration(View text) {
   const double microseconds = *number * *scale * 1e6;
   if (microseconds >= static_cast<double>(longest_duration.count())) return longest_duration;
   return Duration(std::llround(microseconds));
+}
+
+std::optional<int64_t> parse_size(View text) {
+  if (auto bytes = parse_integer(text)) return bytes;
+  auto number = take_number(text);
+  if (!number) return std::nullopt;
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  auto scale = bytes_in(text);
+  if (!scale) return std::nullopt;
+  const double bytes = *number * *scale;
+  constexpr double most = 9e15;  // up to here each whole number is one
+  if (bytes > most || bytes != std::floor(bytes)) return std::nullopt;
+  return static_cast<int64_t>(bytes);
 }
 
 std::optional<uint8_t> parse_tls_versions(View text) {

@@ -24,6 +24,13 @@ std::optional<bool> parse_switch(View text);
 std::optional<Duration> parse_duration(View text);
 inline constexpr Duration longest_duration = seconds(100'000'000'000);
 
+inline constexpr View duration_units = "us, ms, s, min, h, d";
+
+/// A number of bytes: an integer, or a number with a unit: B, kB, MB, GB, TB, each 1024 times the
+/// one before, in upper or lower case. Whole bytes that fit; nothing else.
+std::optional<int64_t> parse_size(View text);
+inline constexpr View size_units = "B, kB, MB, GB, TB";
+
 /// Versions of TLS, a bit for each: 1.0 is the lowest. A list of words (tlsv1.0 to tlsv1.3, tlsv1
 /// or all, secure or default) between commas or colons; `!` takes one away. Nothing for an unknown
 /// word, or if no version is left.

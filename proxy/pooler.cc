@@ -165,7 +165,7 @@ bool Pooler::reload() {
 Result<std::string> Pooler::set(const std::string& key, const std::string& value) {
   auto config = with_setting(*config_, key, value);
   if (!config) {
-    log(LogLevel::error, "{}", config.error().message);
+    log_refusal(config.error());
     return Error(ErrorCode::admin_command, "SET failed");
   }
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);

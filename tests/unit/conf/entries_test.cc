@@ -117,7 +117,8 @@ TEST_CASE("entries: digits with something behind them count, with a warning") {
   CHECK(entry->port == 10);
   CHECK(entry->server_lifetime == Duration(seconds(30)));
   CHECK(warnings == std::vector<std::string>{"pool_size=20, is taken as 20",
-                                             "server_lifetime=30x is taken as 30"});
+                                             "server_lifetime=30x is taken as 30 seconds; units "
+                                             "are us, ms, s, min, h, d"});
 }
 
 TEST_CASE("entries: the errors of a database line") {

@@ -183,6 +183,7 @@ TEST_CASE("settings: a value of the wrong kind is refused and told what is expec
     std::string name, value, hint;
   };
   const std::string time = ", or a number with a unit (us, ms, s, min, h, d)";
+  const std::string size = "bytes, or a number with a unit (B, kB, MB, GB, TB)";
   const Case cases[] = {
       {"default_pool_size", "abc", "expected an integer from 0 on"},
       {"default_pool_size", "", "expected an integer from 0 on"},
@@ -192,7 +193,7 @@ TEST_CASE("settings: a value of the wrong kind is refused and told what is expec
       {"listen_port", "65536", "expected an integer from 0 to 65535"},
       {"listen_backlog", "x", "expected an integer"},
       {"scram_iterations", "0", "expected an integer from 1 on"},
-      {"max_packet_size", "x", "expected an integer"},
+      {"max_packet_size", "x", "expected " + size},
       {"query_timeout", "-1", "expected seconds" + time},
       {"query_timeout", "soon", "expected seconds" + time},
       {"query_timeout", "", "expected seconds" + time},
@@ -201,7 +202,7 @@ TEST_CASE("settings: a value of the wrong kind is refused and told what is expec
       {"log_stats", "maybe", "expected 1 or 0 (yes or no, true or false, on or off)"},
       {"pool_mode", "sesion", "expected one of session, transaction, statement"},
       {"session_state", "on", "expected one of track, strict, pgbouncer"},
-      {"pkt_buf", "big", "expected an integer"},
+      {"pkt_buf", "big", "expected " + size},
       {"dns_zone_check_period", "x", "expected seconds" + time},
   };
   for (const Case& c : cases) {
@@ -252,4 +253,59 @@ TEST_CASE("settings: a comment behind a value, by the kind of the value") {
 TEST_CASE("settings: a comment does not make a wrong value right") {
   CHECK_FALSE(load("[pgbouncer]\npool_mode = # none\n").ok());
   CHECK_FALSE(load("[pgbouncer]\npool_mode = transaction why # x\n").ok());
+}
+
+TEST_CASE("settings: what counts bytes or time takes units, and is shown as a plain number") {
+  struct Case {
+    std::string name, value, shown;
+  };
+  const Case cases[] = {
+      {"max_packet_size", "256MB", "268435456"},
+      {"max_packet_size", "1TB", "4294967295"},  // the largest, as PgBouncer takes large numbers
+      {"pkt_buf", "64kB", "65536"},
+      {"tcp_socket_buffer", "1MB", "1048576"},
+      {"tcp_keepidle", "2min", "120"},
+      {"tcp_keepintvl", "1000ms", "1"},
+      {"tcp_user_timeout", "1.5s", "1500"},
+      {"tcp_user_timeout", "1500", "1500"},
+      {"server_lifetime", "1d", "86400"},
+      {"query_timeout", "250ms", "0.25"},
+      {"dns_zone_check_period", "5min", "300"},
+      {"stats_period", "1 min", "60"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    CAPTURE(c.value);
+    const Config config = with(c.name + " = " + c.value + "\n");
+    CHECK(shown(config.settings, c.name) == c.shown);
+    CHECK(with_setting(config, c.name, c.value).ok());
+  }
+}
+
+TEST_CASE("settings: an unknown unit is refused with those that there are") {
+  struct Case {
+    std::string name, value, expected;
+  };
+  const std::string of_time = ", or a number with a unit (us, ms, s, min, h, d)";
+  const std::string of_size = "bytes, or a number with a unit (B, kB, MB, GB, TB)";
+  const Case cases[] = {
+      {"max_packet_size", "64k", of_size},
+      {"tcp_socket_buffer", "3GB", of_size},  // more than the system takes
+      {"tcp_socket_buffer", "1min", of_size},
+      {"tcp_keepidle", "1500ms", "whole seconds" + of_time},
+      {"tcp_keepidle", "1.5", "whole seconds" + of_time},
+      {"tcp_user_timeout", "5m", "whole milliseconds" + of_time},
+      {"query_timeout", "5m", "seconds" + of_time},
+      {"stats_period", "10ms", "seconds from 1 on" + of_time},
+      {"default_pool_size", "64kB", "an integer from 0 on"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    CAPTURE(c.value);
+    const auto config = load("[pgbouncer]\n" + c.name + " = " + c.value + "\n");
+    REQUIRE_FALSE(config.ok());
+    CHECK(config.error().message == "invalid value \"" + c.value + "\" for parameter " + c.name +
+                                        " in configuration (/etc/x.ini:2)");
+    CHECK(config.error().hint == "expected " + c.expected);
+  }
 }

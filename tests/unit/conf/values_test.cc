@@ -90,6 +90,40 @@ TEST_CASE("values: a time is seconds, with or without a fraction, or a number wi
   }
 }
 
+TEST_CASE("values: a size is bytes, or a number with a unit in any case") {
+  struct Case {
+    View text;
+    std::optional<int64_t> bytes;
+  };
+  const Case cases[] = {
+      {"4096", 4096},
+      {"0x1000", 4096},
+      {"-1", -1},
+      {"64kB", 65536},
+      {"64KB", 65536},
+      {"64 kb", 65536},
+      {"1.5MB", 1'572'864},
+      {"256MB", 268'435'456},
+      {"1GB", 1'073'741'824},
+      {"2TB", 2'199'023'255'552},
+      {"10B", 10},
+      {"", {}},
+      {"kB", {}},
+      {"-1kB", {}},
+      {"1.5", {}},
+      {"0.5B", {}},
+      {"64k", {}},
+      {"64KiB", {}},
+      {"1PB", {}},
+      {"1e30GB", {}},
+      {"1,5MB", {}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    CHECK(parse_size(c.text) == c.bytes);
+  }
+}
+
 TEST_CASE("values: a time is shown as a plain number of seconds") {
   CHECK(to_text(Duration(0)) == "0");
   CHECK(to_text(seconds(15)) == "15");
