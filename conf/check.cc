@@ -65,28 +65,6 @@ std::optional<Error> check_tracked(const Settings& settings, const Places& place
                            where(places, "track_extra_parameters")));
 }
 
-std::string names_without_effect() {
-  std::string names;
-  for (const Setting& setting : all_settings()) {
-    if (setting.effect != Effect::never) continue;
-    if (!names.empty()) names += ", ";
-    names += setting.name;
-  }
-  return names;
-}
-
-std::string listening(const Settings& settings) {
-  std::string text;
-  if (!settings.listen_addr.empty()) {
-    text = fmt::format("{} port {}", settings.listen_addr, settings.listen_port);
-  }
-  if (!settings.unix_socket_dir.empty()) {
-    if (!text.empty()) text += " and ";
-    text += fmt::format("{}/.s.PGSQL.{}", settings.unix_socket_dir, settings.listen_port);
-  }
-  return text.empty() ? "nothing" : text;
-}
-
 // Where reads go to the standbys, all else goes to the primary.
 void settle_targets(Config& config) {
   for (auto& [name, entry] : config.databases) {
@@ -98,41 +76,52 @@ void settle_targets(Config& config) {
 }
 
 // Roles are found by asking, and somebody has to ask.
-std::optional<Error> check_targets(const Config& config) {
+std::optional<Error> check_target(const Settings& settings, const DatabaseEntry& entry) {
+  if (entry.target == TargetRole::any) return std::nullopt;
+  const std::string database = "database " + printable(entry.name);
+  if (entry.host.empty()) {
+    return Error(ErrorCode::config, database + ": target_session_attrs needs a host");
+  }
+  if (!monitor_user(settings, entry).empty()) return std::nullopt;
+  Error error(ErrorCode::config, database +
+                                     ": target_session_attrs needs a user who asks its "
+                                     "hosts for their roles");
+  error.hint = "set monitor_user, or user or auth_user of the database";
+  return error;
+}
+
+void check_targets(const Config& config, std::vector<Error>& errors) {
   for (const auto& [name, entry] : config.databases) {
-    if (entry.target == TargetRole::any) continue;
-    if (entry.host.empty()) {
-      return Error(ErrorCode::config,
-                   fmt::format("database {}: target_session_attrs needs a host", printable(name)));
-    }
-    if (!monitor_user(config.settings, entry).empty()) continue;
-    Error error(ErrorCode::config,
-                fmt::format("database {}: target_session_attrs needs a user who asks its hosts for "
-                            "their roles",
-                            printable(name)));
-    error.hint = "set monitor_user, or user or auth_user of the database";
-    return error;
+    if (auto error = check_target(config.settings, entry)) errors.push_back(*std::move(error));
   }
   const auto any = config.find_database("");
   if (config.fallback && any && any->target != TargetRole::any) {
-    return Error(ErrorCode::config, "database *: target_session_attrs needs a database by name");
+    errors.emplace_back(ErrorCode::config,
+                        "database *: target_session_attrs needs a database by name");
   }
-  return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<Error> check(Config& config, const Places& places) {
+std::vector<Error> check_all(Config& config, const Places& places) {
   const Settings& settings = config.settings;
-  if (auto error = check_auth(config, places)) return error;
+  std::vector<Error> errors;
+  if (auto error = check_auth(config, places)) errors.push_back(*std::move(error));
   if (settings.auth_dbname == console_database) {
-    return Error(ErrorCode::config,
-                 "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
-                     where(places, "auth_dbname"));
+    errors.emplace_back(ErrorCode::config,
+                        "cannot use the reserved \"pgbouncer\" database as an auth_dbname" +
+                            where(places, "auth_dbname"));
   }
   settle_targets(config);
-  if (auto error = check_targets(config)) return error;
-  return check_tracked(settings, places);
+  check_targets(config, errors);
+  if (auto error = check_tracked(settings, places)) errors.push_back(*std::move(error));
+  return errors;
+}
+
+std::optional<Error> check(Config& config, const Places& places) {
+  auto errors = check_all(config, places);
+  if (errors.empty()) return std::nullopt;
+  return std::move(errors.front());
 }
 
 std::optional<Error> check_tls(const Settings& settings, const Places& places) {
@@ -171,21 +160,6 @@ void warn_of_missing_effects(Config& config, const Places& places) {
     config.warnings.push_back(fmt::format("{} has no effect in Headgate{}", setting.name,
                                           in_configuration(place->second)));
   }
-}
-
-std::string report(const Config& config) {
-  std::string text;
-  for (const std::string& warning : config.warnings) text += "warning: " + warning + "\n";
-  text += fmt::format("{} is valid\n", config.path);
-  text += fmt::format("listening on: {}\n", listening(config.settings));
-  text += fmt::format("databases: {}{}; [users]: {}; in auth_file: {}\n", config.databases.size(),
-                      config.fallback ? " and *" : "", config.users.size(),
-                      config.user_list.all().size());
-  text += fmt::format("pool_mode: {}; auth_type: {}; max_client_conn: {}\n",
-                      name_of(config.settings.pool_mode), name_of(config.settings.auth_type),
-                      config.settings.max_client_conn);
-  text += fmt::format("without effect: {}\n", names_without_effect());
-  return text;
 }
 
 }  // namespace headgate

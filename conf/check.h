@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "conf/ini.h"
@@ -17,6 +18,8 @@ using Places = std::map<std::string, Place, std::less<>>;
 
 /// The first thing that is wrong, or nothing; what is only doubtful goes to config.warnings.
 std::optional<Error> check(Config& config, const Places& places);
+/// Everything that `check` would find, one after the other.
+std::vector<Error> check_all(Config& config, const Places& places);
 
 /// The same for what concerns TLS, but for the contents of its files. Apart, because SET must not
 /// fail of it: files are changed one by one there, and TLS goes on as it was until they fit.
@@ -24,8 +27,5 @@ std::optional<Error> check_tls(const Settings& settings, const Places& places = 
 
 /// Adds a warning for each setting in `places` that was changed and has no effect (yet).
 void warn_of_missing_effects(Config& config, const Places& places);
-
-/// What --check prints: the warnings and a summary, in lines.
-std::string report(const Config& config);
 
 }  // namespace headgate

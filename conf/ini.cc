@@ -56,7 +56,8 @@ using Refusal = std::optional<Error>;
 
 class IniReader {
  public:
-  IniReader(const FileReader& read, const IniSink& take) : read_(read), take_(take) {}
+  IniReader(const FileReader& read, const IniSink& take, std::vector<Error>* errors)
+      : read_(read), take_(take), errors_(errors) {}
   Refusal read_file(const std::string& path, int depth);
 
  private:
@@ -68,6 +69,7 @@ class IniReader {
 
   const FileReader& read_;
   const IniSink& take_;
+  std::vector<Error>* errors_;  // gathers them, if there
   std::string section_;
   int files_ = 0;
 };
@@ -99,7 +101,9 @@ Refusal IniReader::read_text(View text, const std::string& path, int depth) {
     ++place.line;
     const View line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (auto refusal = read_line(line, place, depth)) return refusal;
+    auto refusal = read_line(line, place, depth);
+    if (refusal && (errors_ == nullptr || errors_->size() >= most_errors)) return refusal;
+    if (refusal) errors_->push_back(*std::move(refusal));
   }
   return std::nullopt;
 }
@@ -172,9 +176,9 @@ std::string in_configuration(const Place& place) {
   return fmt::format(" in configuration ({}:{})", place.file, place.line);
 }
 
-std::optional<Error> read_ini(const std::string& path, const FileReader& read,
-                              const IniSink& take) {
-  return IniReader(read, take).read_file(path, 0);
+std::optional<Error> read_ini(const std::string& path, const FileReader& read, const IniSink& take,
+                              std::vector<Error>* errors) {
+  return IniReader(read, take, errors).read_file(path, 0);
 }
 
 View before_comment(View value) {

@@ -25,6 +25,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -55,8 +56,12 @@ using IniSink = std::function<std::optional<Error>(const IniItem&)>;
 inline constexpr int deepest_include = 10;
 inline constexpr int most_files = 1000;
 
-/// Reads a file and what it includes. The first error, of the text or of `take`, ends the reading.
-std::optional<Error> read_ini(const std::string& path, const FileReader& read, const IniSink& take);
+/// Reads a file and what it includes. The first error, of the text or of `take`, ends the reading;
+/// but with `errors`, the errors of lines are gathered there and the reading goes on, until there
+/// are `most_errors`.
+std::optional<Error> read_ini(const std::string& path, const FileReader& read, const IniSink& take,
+                              std::vector<Error>* errors = nullptr);
+inline constexpr size_t most_errors = 100;
 
 /// The value in front of a comment: a `;` or `#` behind white space, or at the very front.
 View before_comment(View value);

@@ -16,10 +16,18 @@
 namespace headgate {
 namespace {
 
+Error main_section_missing() {
+  return Error(ErrorCode::config, "main section missing from config file");
+}
+
 /// The file that RELOAD reads next.
 void follow_conffile(Config& config) {
   const auto file = config.settings.others.find("conffile");
   if (file != config.settings.others.end() && !file->second.empty()) config.path = file->second;
+}
+
+bool is_section_of_entries(View name) {
+  return name == "databases" || name == "users" || name == "peers";
 }
 
 /// Builds a Config from the lines of its files, in their order.
@@ -33,6 +41,8 @@ class Loader {
 
   std::optional<Error> take(const IniItem& item);
   Result<Config> finish(const FileReader& read);
+  /// The same, with everything that is wrong added to `errors`.
+  Inspection finish(const FileReader& read, std::vector<Error> errors);
 
  private:
   void reset();
@@ -66,6 +76,9 @@ void Loader::reset() {
 std::optional<Error> Loader::take(const IniItem& item) {
   if (item.opens_section) return open_section(item);
   if (item.section == "pgbouncer") return take_setting(item);
+  if (!item.section.empty() && !is_section_of_entries(item.section)) {
+    return std::nullopt;  // its head was refused
+  }
   if (item.section.empty()) {
     Error error(ErrorCode::config, "value without section: " + item.key);
     error.detail = invalid_setting(item.key, item.value, in_configuration(item.place), "").message;
@@ -90,9 +103,7 @@ std::optional<Error> Loader::open_section(const IniItem& item) {
     main_section_seen_ = true;
     return std::nullopt;
   }
-  for (View known : {"databases", "users", "peers"}) {
-    if (item.section == known) return std::nullopt;
-  }
+  if (is_section_of_entries(item.section)) return std::nullopt;
   return Error(ErrorCode::config, fmt::format("invalid section \"{}\"{}", printable(item.section),
                                               in_configuration(item.place)));
 }
@@ -258,9 +269,7 @@ std::optional<Error> Loader::take_problems(View kind, const std::vector<LineProb
 }
 
 Result<Config> Loader::finish(const FileReader& read) {
-  if (!main_section_seen_) {
-    return Error(ErrorCode::config, "main section missing from config file");
-  }
+  if (!main_section_seen_) return main_section_missing();
   keep_what_needs_a_restart();
   keep_forced_users();
   follow_conffile(config_);
@@ -270,6 +279,20 @@ Result<Config> Loader::finish(const FileReader& read) {
   if (auto error = read_rules(read)) return std::move(*error);
   read_users(read);
   return std::move(config_);
+}
+
+Inspection Loader::finish(const FileReader& read, std::vector<Error> errors) {
+  const auto add = [&](std::optional<Error> error) {
+    if (error) errors.push_back(*std::move(error));
+  };
+  if (!main_section_seen_ && errors.empty()) add(main_section_missing());
+  follow_conffile(config_);
+  warn_of_missing_effects(config_, places_);
+  for (Error& error : check_all(config_, places_)) add(std::move(error));
+  add(check_tls(config_.settings, places_));
+  add(read_rules(read));
+  read_users(read);
+  return {std::move(config_), std::move(places_), std::move(errors)};
 }
 
 /// Reads from an open file until its end.
@@ -311,6 +334,14 @@ Result<Config> load_config(const std::string& path, const FileReader& read, cons
   auto refusal = read_ini(path, read, [&](const IniItem& item) { return loader.take(item); });
   if (refusal) return std::move(*refusal);
   return loader.finish(read);
+}
+
+Inspection inspect_config(const std::string& path, const FileReader& read, int verbose) {
+  Loader loader(path, nullptr, verbose);
+  std::vector<Error> errors;
+  const auto take = [&](const IniItem& item) { return loader.take(item); };
+  if (auto refusal = read_ini(path, read, take, &errors)) errors.push_back(*std::move(refusal));
+  return loader.finish(read, std::move(errors));
 }
 
 Result<Config> with_setting(const Config& config, const std::string& key,

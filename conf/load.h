@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "conf/check.h"
 #include "conf/ini.h"
 #include "conf/settings.h"
 
@@ -29,6 +30,16 @@ Result<std::string> read_file(const std::string& path);
 /// were.
 Result<Config> load_config(const std::string& path, const FileReader& read,
                            const Config* running = nullptr, int verbose = 0);
+
+/// A configuration as far as it could be read, and all that is wrong with it.
+struct Inspection {
+  Config config;
+  Places places;
+  std::vector<Error> errors;
+};
+/// What load_config would do at a start, but an error does not end it: at most `most_errors` and a
+/// few more. (--check)
+Inspection inspect_config(const std::string& path, const FileReader& read, int verbose = 0);
 
 /// SET key = value of the console: a checked copy of `config` with that one setting changed.
 /// Restart-only settings are accepted and ignored, as in PgBouncer. The copy's warnings are those

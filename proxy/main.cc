@@ -11,9 +11,10 @@
 
 #include "auth/crypto.h"
 #include "base/version.h"
-#include "conf/check.h"
+#include "conf/advice.h"
 #include "conf/cli.h"
 #include "conf/load.h"
+#include "conf/report.h"
 #include "proxy/directory/threads.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
@@ -182,6 +183,19 @@ void Program::stop() {
   for (const auto& outside : outsides_) outside->stop();
 }
 
+/// --check: everything that can be found out without starting.
+int check_files(const CommandLine& command) {
+  Inspection found = inspect_config(command.config_path, read_file, command.verbose);
+  if (!check_tls(found.config.settings)) {
+    auto tls = make_tls(found.config.settings, read_file);
+    if (!tls) found.errors.push_back(tls.error());
+  }
+  std::vector<Advice> advice;
+  if (found.errors.empty()) advice = advise({found.config, found.places, descriptor_limit()});
+  fmt::print("{}", report(found, advice));
+  return found.errors.empty() ? 0 : 1;
+}
+
 int run(const CommandLine& command) {
   LogSetup first;
   first.to_stderr = !command.quiet;
@@ -193,10 +207,6 @@ int run(const CommandLine& command) {
   const auto config = std::make_shared<const Config>(std::move(*loaded));
   auto tls = make_tls(config->settings, read_file);
   if (!tls) return die(tls.error());
-  if (command.task == CommandLine::Task::check) {
-    fmt::print("{}", report(*config));
-    return 0;
-  }
   // Before the log's file is made: it must be that user's, to be opened anew at a reload.
   if (const std::string user = command.user.value_or(config->settings.user); !user.empty()) {
     if (auto result = switch_user(user); !result) return die(result.error());
@@ -232,6 +242,7 @@ int main(int argc, char** argv) {
                  uv_version_string(), headgate::crypto_library());
       return 0;
     case CommandLine::Task::check:
+      return headgate::check_files(*command);
     case CommandLine::Task::run:
       return headgate::run(*command);
   }

@@ -17,6 +17,7 @@
 #include <fstream>
 #include <memory>
 
+#include "conf/advice.h"
 #include "proxy/log.h"
 
 extern "C" [[gnu::weak]] int mallctl(const char* name, void* old_value, size_t* old_size,
@@ -102,13 +103,7 @@ void raise_descriptor_limit(const Config& config) {
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = soft_before;
 
   const Settings& settings = config.settings;
-  size_t servers = 0;
-  for (const auto& [name, entry] : config.databases) {
-    const auto size = entry.pool_size.value_or(settings.default_pool_size);
-    servers += static_cast<size_t>(std::max(size, 0));
-  }
-  constexpr size_t own = 32;  // log, listeners, epoll and the like
-  const size_t expected = static_cast<size_t>(settings.max_client_conn) + servers + own;
+  const uint64_t expected = expected_descriptors(config);
   log(LogLevel::log,
       "kernel file descriptor limit: {} (hard: {}); max_client_conn: {}, max expected fd use: {}",
       soft_before, limit.rlim_max, settings.max_client_conn, expected);
@@ -117,6 +112,12 @@ void raise_descriptor_limit(const Config& config) {
       "max_client_conn = {} needs about {} file descriptors, this process may have {}: raise the "
       "limit (ulimit -n, LimitNOFILE=) or lower max_client_conn; beyond it new connections wait",
       settings.max_client_conn, expected, limit.rlim_cur);
+}
+
+std::optional<uint64_t> descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
+  return limit.rlim_max;
 }
 
 Result<Done> switch_user(const std::string& name) {

@@ -23,6 +23,10 @@ size_t usable_cpus();
 /// warning says what max_client_conn would need where that is not enough.
 void raise_descriptor_limit(const Config& config);
 
+/// The most descriptors that this process may have once it has raised its limit; nothing if the
+/// system does not say.
+std::optional<uint64_t> descriptor_limit();
+
 /// Switches to an operating-system user, with its groups.
 Result<Done> switch_user(const std::string& name);
 

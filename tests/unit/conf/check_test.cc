@@ -78,23 +78,6 @@ TEST_CASE("check: the console's database cannot hold the users") {
         "(/etc/x.ini:2) |  | ");
 }
 
-TEST_CASE("check: the report has the warnings and what matters") {
-  auto config = load("[databases]\na=\n*=\n[pgbouncer]\nlisten_addr=127.0.0.1\npkt_buf=1\n");
-  REQUIRE(config.ok());
-  const std::string text = report(*config);
-  CAPTURE(text);
-  CHECK(text.starts_with(
-      "warning: pkt_buf has no effect in Headgate in configuration (/etc/x.ini:6)\n"
-      "/etc/x.ini is valid\n"
-      "listening on: 127.0.0.1 port 6432 and /tmp/.s.PGSQL.6432\n"
-      "databases: 1 and *; [users]: 0; in auth_file: 0\n"
-      "pool_mode: session; auth_type: md5; max_client_conn: 100\n"));
-  CHECK(
-      text.ends_with("without effect: dns_zone_check_period, job_name, pkt_buf, resolv_conf, "
-                     "sbuf_loopcnt, service_name\n"));
-  CHECK(report(with("unix_socket_dir=\n")).find("listening on: nothing\n") != std::string::npos);
-}
-
 TEST_CASE("check: no more parameters are tracked than every client can carry") {
   std::string names = "p0";
   for (size_t i = 1; i < most_extra_parameters; ++i) names += ", p" + std::to_string(i);
