@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 
-from lib import processes
+from lib import VARIABLES, processes
 from lib.certificates import Authority
 from lib.headgate import PROGRAM, REPOSITORY, Headgate
 from lib.postgres import Postgres
@@ -108,7 +108,7 @@ def relay_with(threads):
 
     def start(postgres, _options):
         port = free_port()
-        binary = os.environ.get("HEADGATE_RELAY", RELAY)
+        binary = VARIABLES.get("HEADGATE_RELAY", RELAY)
         command = [binary, str(port), str(postgres.port), str(threads)]
         return Program(name, port, command, processes.make_directory(name))
 

@@ -65,7 +65,8 @@ Result<const Flag*> flag_of(View name) {
 
 class CommandLineReader {
  public:
-  explicit CommandLineReader(std::span<const char* const> arguments) : arguments_(arguments) {}
+  CommandLineReader(std::span<const char* const> arguments, bool has_environment)
+      : arguments_(arguments), has_environment_(has_environment) {}
   Result<CommandLine> read();
 
  private:
@@ -76,6 +77,7 @@ class CommandLineReader {
   Result<CommandLine> finish();
 
   std::span<const char* const> arguments_;
+  const bool has_environment_;
   CommandLine line_;
   std::vector<View> files_;
 };
@@ -146,22 +148,25 @@ Result<CommandLine> CommandLineReader::read() {
 
 Result<CommandLine> CommandLineReader::finish() {
   if (ended()) return line_;
-  if (files_.empty()) return usage_error("no configuration file specified");
+  if (files_.empty() && !has_environment_) return usage_error("no configuration file specified");
   if (files_.size() > 1) return usage_error("more than one configuration file specified");
-  line_.config_path = files_.front();
+  if (!files_.empty()) line_.config_path = files_.front();
   return line_;
 }
 
 }  // namespace
 
-Result<CommandLine> parse_command_line(std::span<const char* const> arguments) {
-  return CommandLineReader(arguments).read();
+Result<CommandLine> parse_command_line(std::span<const char* const> arguments,
+                                       bool has_environment) {
+  return CommandLineReader(arguments, has_environment).read();
 }
 
 std::string help_text() {
   std::string text =
       "headgate is a connection pooler for PostgreSQL.\n\n"
-      "Usage:\n  headgate [OPTION]... CONFIG_FILE\n\nOptions:\n";
+      "Usage:\n  headgate [OPTION]... [CONFIG_FILE]\n\n"
+      "Without a file, the environment says everything: DATABASES_HOST, DATABASE_URL or the like,\n"
+      "and HEADGATE_<SETTING>. With one, HEADGATE_<SETTING> overrides it.\n\nOptions:\n";
   for (const Flag& flag : flags) {
     const std::string letter = flag.letter == 0 ? "   " : fmt::format("-{},", flag.letter);
     const std::string name = flag.argument.empty() ? std::string(flag.name)

@@ -20,13 +20,15 @@ struct CommandLine {
   bool reboot = false;
   int verbose = 0;                  // how often -v was given
   std::optional<std::string> user;  // beats the setting
-  std::string config_path;
+  std::string config_path;          // empty: none, the environment says everything
 };
 
 /// Reads the arguments without the program's name: flags in any order, bundled (-dv), long names
 /// also shortened as far as they stay unambiguous, `--` ends the flags. -h and -V end the reading.
-/// The error is one line for stderr, behind "PROGRAM: "; its hint is the next line.
-Result<CommandLine> parse_command_line(std::span<const char* const> arguments);
+/// The error is one line for stderr, behind "PROGRAM: "; its hint is the next line. Only with
+/// `has_environment` is there something to run without a file.
+Result<CommandLine> parse_command_line(std::span<const char* const> arguments,
+                                       bool has_environment = false);
 
 /// What -h prints.
 std::string help_text();

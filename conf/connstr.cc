@@ -70,4 +70,15 @@ Result<std::vector<KeyValue>> parse_connection_string(View text,
   return pairs;
 }
 
+std::string to_connection_string(const std::vector<KeyValue>& pairs) {
+  std::string text;
+  for (const auto& [key, value] : pairs) {
+    if (!text.empty()) text += ' ';
+    text += key + "='";
+    for (const char c : value) text += c == '\'' ? std::string("''") : std::string(1, c);
+    text += '\'';
+  }
+  return text;
+}
+
 }  // namespace headgate

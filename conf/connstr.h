@@ -21,4 +21,7 @@ struct KeyValue {
 Result<std::vector<KeyValue>> parse_connection_string(View text,
                                                       std::vector<std::string>& warnings);
 
+/// A text that is read as these pairs; none of their values may be empty.
+std::string to_connection_string(const std::vector<KeyValue>& pairs);
+
 }  // namespace headgate

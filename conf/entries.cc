@@ -186,7 +186,7 @@ using D = DatabaseEntry;
 using P = const KeyValue&;
 using W = Warnings&;
 
-constexpr Key<DatabaseEntry> database_keys[] = {
+constexpr Key<DatabaseEntry> database_table[] = {
     {"dbname", [](D& e, P p, W) { return set_text(e.dbname, p); }},
     {"host", [](D& e, P p, W) { return set_text(e.host, p); }},
     {"port", [](D& e, P p, W w) { return set_port(e.port, p, w); }},
@@ -291,6 +291,12 @@ Refusal fill(Entry& entry, View what, const std::string& text, const Key<Entry> 
 
 }  // namespace
 
+std::vector<View> database_keys() {
+  std::vector<View> names;
+  for (const auto& key : database_table) names.push_back(key.name);
+  return names;
+}
+
 Result<DatabaseEntry> parse_database(const std::string& name, const std::string& text,
                                      std::vector<std::string>& warnings) {
   if (name == console_database) return config_error("database name \"pgbouncer\" is reserved");
@@ -299,7 +305,7 @@ Result<DatabaseEntry> parse_database(const std::string& name, const std::string&
   DatabaseEntry entry;
   entry.name = entry.dbname = name;
   entry.text = text;
-  if (auto refusal = fill(entry, "connection", text, database_keys, warnings)) return *refusal;
+  if (auto refusal = fill(entry, "connection", text, database_table, warnings)) return *refusal;
   if (entry.password && !entry.user) warnings.push_back("password has no effect without user");
   return entry;
 }

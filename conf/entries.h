@@ -16,6 +16,9 @@ inline constexpr size_t longest_user_name = 127;     // bytes, as in PgBouncer
 /// The database that is the admin console.
 inline constexpr View console_database = "pgbouncer";
 
+/// The keys of a database, in the order of the table.
+std::vector<View> database_keys();
+
 /// `name = connection string` of [databases]. `warnings` gets a line for each thing that was
 /// accepted but looks wrong or has no effect yet.
 Result<DatabaseEntry> parse_database(const std::string& name, const std::string& text,

@@ -124,7 +124,7 @@ Refusal IniReader::open_section(View& line, const Place& place) {
   auto name = take_until(line, ']');
   if (!name) return syntax_error(place);
   section_ = *name;
-  return take_({true, section_, {}, {}, place});
+  return take_({.opens_section = true, .section = section_, .place = place});
 }
 
 Refusal IniReader::read_value(View line, const Place& place) {
@@ -135,7 +135,10 @@ Refusal IniReader::read_value(View line, const Place& place) {
     return syntax_error(place, double_quoted ? "names are put in single quotes" : "");
   }
   line.remove_prefix(1);
-  return take_({false, section_, std::string(*key), std::string(trimmed(line)), place});
+  return take_({.section = section_,
+                .key = std::string(*key),
+                .value = std::string(trimmed(line)),
+                .place = place});
 }
 
 Refusal IniReader::include(View path, const Place& place, int depth) {
@@ -173,6 +176,7 @@ bool stands_alone(View comment) {
 
 std::string in_configuration(const Place& place) {
   if (place.file.empty()) return {};
+  if (place.line == 0) return " in " + place.file;
   return fmt::format(" in configuration ({}:{})", place.file, place.line);
 }
 

@@ -35,19 +35,21 @@ namespace headgate {
 /// Reads a whole file, or says why it cannot be read.
 using FileReader = std::function<Result<std::string>(const std::string& path)>;
 
-/// Where something stands in a file; without a file, nowhere.
+/// Where something stands: in a line of a file; in what `file` names, if there is no line; without
+/// a file, nowhere.
 struct Place {
   std::string file;
   int line = 0;
 };
-/// ` in configuration (FILE:LINE)`, as PgBouncer's messages end; empty for nowhere.
+/// ` in configuration (FILE:LINE)`, as PgBouncer's messages end, or ` in FILE`; empty for nowhere.
 std::string in_configuration(const Place& place);
 
 /// The opening of a section (then key and value are empty), or a key with its value.
 struct IniItem {
   bool opens_section = false;
-  std::string section, key, value;
-  Place place;
+  std::string section{}, key{}, value{};
+  Place place{};
+  bool whole = false;  // no comment can follow the value
 };
 
 /// Takes the items in their order; an error ends the reading.

@@ -40,6 +40,8 @@ class Loader {
   }
 
   std::optional<Error> take(const IniItem& item);
+  /// What is wrong in it goes to `errors`.
+  void take(EnvironmentItems environment, std::vector<Error>& errors);
   Result<Config> finish(const FileReader& read);
   /// The same, with everything that is wrong added to `errors`.
   Inspection finish(const FileReader& read, std::vector<Error> errors);
@@ -55,6 +57,7 @@ class Loader {
   void keep_what_needs_a_restart();
   void keep_forced_users();
   void read_users(const FileReader& read);
+  void read_user_file(const FileReader& read);
   std::optional<Error> read_rules(const FileReader& read);
   std::optional<Error> read_maps(const FileReader& read);
   std::optional<Error> cannot_read(View setting, const std::string& path, const Error& reason);
@@ -65,6 +68,7 @@ class Loader {
   int verbose_;
   bool main_section_seen_ = false;
   Places places_;
+  EnvironmentItems environment_;  // but for its items, which are taken
 };
 
 void Loader::reset() {
@@ -127,7 +131,8 @@ std::optional<Error> Loader::take_setting(const IniItem& item) {
     return error;
   }
   bool suspicious = false;
-  auto expected = assign_line(config_.settings, *setting, item.value, suspicious);
+  auto expected = item.whole ? assign(config_.settings, *setting, item.value)
+                             : assign_line(config_.settings, *setting, item.value, suspicious);
   if (expected) return invalid_setting(item.key, item.value, where, *expected);
   if (suspicious) {
     add_warnings({fmt::format("what looks like a comment is part of the value of {}", item.key)},
@@ -141,7 +146,7 @@ std::optional<Error> Loader::take_database(const IniItem& item) {
   std::vector<std::string> warnings;
   const bool fallback = item.key == "*";
   auto entry = parse_database(item.key, item.value, warnings);
-  if (!entry && !fallback) return std::move(entry).error();
+  if (!entry && (!fallback || item.whole)) return std::move(entry).error();
   if (!entry) {
     // Only a client that asks for an unknown database would find out in PgBouncer.
     warnings.push_back("the connection string of * is of no use: " + entry.error().message);
@@ -208,7 +213,28 @@ void Loader::keep_forced_users() {
   }
 }
 
+void Loader::take(EnvironmentItems environment, std::vector<Error>& errors) {
+  environment_ = std::move(environment);
+  for (Error& error : environment_.errors) errors.push_back(std::move(error));
+  for (const IniItem& item : environment_.items) {
+    if (auto error = take(item)) errors.push_back(*std::move(error));
+  }
+  for (std::string& warning : environment_.warnings) {
+    config_.warnings.push_back(std::move(warning));
+  }
+}
+
 void Loader::read_users(const FileReader& read) {
+  read_user_file(read);
+  const UserList more = UserList::parse(
+      environment_.user_list, "environment variable PGBOUNCER_USERLIST", config_.warnings);
+  for (const auto& [name, secret] : more.all()) config_.user_list.set(name, secret);
+  for (auto& [name, secret] : environment_.users) {
+    config_.user_list.set(name, Secret(std::move(secret)));
+  }
+}
+
+void Loader::read_user_file(const FileReader& read) {
   const Settings& settings = config_.settings;
   const bool needless =
       settings.auth_type == AuthMethod::any || settings.auth_type == AuthMethod::pam;
@@ -329,18 +355,26 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 Result<Config> load_config(const std::string& path, const FileReader& read, const Config* running,
-                           int verbose) {
-  Loader loader(path, running, verbose);
-  auto refusal = read_ini(path, read, [&](const IniItem& item) { return loader.take(item); });
-  if (refusal) return std::move(*refusal);
+                           const Start& start) {
+  Loader loader(path, running, start.verbose);
+  std::vector<Error> errors;
+  const auto take = [&](const IniItem& item) { return loader.take(item); };
+  if (!path.empty()) {
+    if (auto refusal = read_ini(path, read, take)) return *std::move(refusal);
+  }
+  loader.take(read_environment(start.environment, path.empty(), read), errors);
+  if (!errors.empty()) return std::move(errors.front());
   return loader.finish(read);
 }
 
-Inspection inspect_config(const std::string& path, const FileReader& read, int verbose) {
-  Loader loader(path, nullptr, verbose);
+Inspection inspect_config(const std::string& path, const FileReader& read, const Start& start) {
+  Loader loader(path, nullptr, start.verbose);
   std::vector<Error> errors;
   const auto take = [&](const IniItem& item) { return loader.take(item); };
-  if (auto refusal = read_ini(path, read, take, &errors)) errors.push_back(*std::move(refusal));
+  if (!path.empty()) {
+    if (auto refusal = read_ini(path, read, take, &errors)) errors.push_back(*std::move(refusal));
+  }
+  loader.take(read_environment(start.environment, path.empty(), read), errors);
   return loader.finish(read, std::move(errors));
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "conf/check.h"
+#include "conf/environment.h"
 #include "conf/ini.h"
 #include "conf/settings.h"
 
@@ -17,19 +18,25 @@ namespace headgate {
 /// nothing else.
 Result<std::string> read_file(const std::string& path);
 
-/// Reads an ini file, its includes and the user list it names. An error leaves nothing half
+/// What the program was started with, beside the file.
+struct Start {
+  int verbose = 0;            // how often -v was given; the setting `verbose` replaces it
+  Environment environment{};  // overrides the file
+};
+
+/// Reads an ini file, its includes and the user list it names; an empty `path` is no file: then the
+/// environment says everything. An error leaves nothing half
 /// changed; its message says what is wrong, its detail where (if the message does not), its hint
 /// what would be right or the nearest known name. `running` is the configuration in force when this
 /// is a reload (restart-only settings keep its values, and so does the user list if its file cannot
-/// be read), else null. `verbose` is the number of -v on the command line, which the file's
-/// `verbose` replaces.
+/// be read), else null.
 ///
 /// A reload checks restart-only settings, too, before it leaves them as they are: a file that could
 /// not be started with is refused at once. A setting that is not in the file has its default, also
 /// at a reload, where PgBouncer leaves those without a default (auth_file, auth_user ...) as they
 /// were.
 Result<Config> load_config(const std::string& path, const FileReader& read,
-                           const Config* running = nullptr, int verbose = 0);
+                           const Config* running = nullptr, const Start& start = {});
 
 /// A configuration as far as it could be read, and all that is wrong with it.
 struct Inspection {
@@ -39,7 +46,7 @@ struct Inspection {
 };
 /// What load_config would do at a start, but an error does not end it: at most `most_errors` and a
 /// few more. (--check)
-Inspection inspect_config(const std::string& path, const FileReader& read, int verbose = 0);
+Inspection inspect_config(const std::string& path, const FileReader& read, const Start& start = {});
 
 /// SET key = value of the console: a checked copy of `config` with that one setting changed.
 /// Restart-only settings are accepted and ignored, as in PgBouncer. The copy's warnings are those

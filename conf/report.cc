@@ -57,9 +57,10 @@ std::string report(const Inspection& inspection, const std::vector<Advice>& advi
   for (const Error& error : inspection.errors) text += describe(error);
   for (const std::string& warning : config.warnings) text += "warning: " + warning + "\n";
   for (const Advice& one : advice) text += "warning: " + one.text + "\n";
-  if (inspection.errors.empty()) return text + config.path + " is valid\n" + summary(config);
+  const std::string what = config.path.empty() ? "the environment" : config.path;
+  if (inspection.errors.empty()) return text + what + " is valid\n" + summary(config);
   const size_t count = inspection.errors.size();
-  return text + fmt::format("{} has {} error{}\n", config.path, count, count == 1 ? "" : "s");
+  return text + fmt::format("{} has {} error{}\n", what, count, count == 1 ? "" : "s");
 }
 
 }  // namespace headgate

@@ -46,8 +46,11 @@ LogSetup log_setup(const CommandLine& command, const Settings& settings) {
 
 class Program {
  public:
-  Program(CommandLine command, ConfigPtr config, Tls tls)
-      : command_(std::move(command)), config_(std::move(config)), tls_(std::move(tls)) {}
+  Program(CommandLine command, Start start, ConfigPtr config, Tls tls)
+      : command_(std::move(command)),
+        start_(std::move(start)),
+        config_(std::move(config)),
+        tls_(std::move(tls)) {}
   ~Program() { take_down(); }
 
   Result<Done> prepare();
@@ -60,6 +63,7 @@ class Program {
   void stop();
 
   const CommandLine command_;
+  const Start start_;
   const ConfigPtr config_;
   const Tls tls_;
   std::vector<Address> addresses_;
@@ -123,7 +127,7 @@ Result<Done> Program::run() {
   facts.mock_key = random_bytes(32);
   facts.statement_salt = random_bytes(16);
   facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
-  facts.verbose = command_.verbose;
+  facts.start = start_;
   facts.describe_error = describe_errno;
   facts.os_user_name = os_user_name;
   directories_ = std::make_unique<DirectoryThreads>(directory_accepts);
@@ -184,8 +188,8 @@ void Program::stop() {
 }
 
 /// --check: everything that can be found out without starting.
-int check_files(const CommandLine& command) {
-  Inspection found = inspect_config(command.config_path, read_file, command.verbose);
+int check_files(const CommandLine& command, const Start& start) {
+  Inspection found = inspect_config(command.config_path, read_file, start);
   if (!check_tls(found.config.settings)) {
     auto tls = make_tls(found.config.settings, read_file);
     if (!tls) found.errors.push_back(tls.error());
@@ -196,13 +200,13 @@ int check_files(const CommandLine& command) {
   return found.errors.empty() ? 0 : 1;
 }
 
-int run(const CommandLine& command) {
+int run(const CommandLine& command, const Start& start) {
   LogSetup first;
   first.to_stderr = !command.quiet;
   first.verbose = command.verbose;
   first.journal = stderr_is_journal();
   set_up_log(first);
-  auto loaded = load_config(command.config_path, read_file, nullptr, command.verbose);
+  auto loaded = load_config(command.config_path, read_file, nullptr, start);
   if (!loaded) return die(loaded.error());
   const auto config = std::make_shared<const Config>(std::move(*loaded));
   auto tls = make_tls(config->settings, read_file);
@@ -215,7 +219,7 @@ int run(const CommandLine& command) {
   setup.to_stderr = !command.quiet;  // a daemon's too, until it leaves the terminal
   if (!set_up_log(setup)) return 1;
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
-  Program program(command, config, std::move(*tls));
+  Program program(command, start, config, std::move(*tls));
   if (auto result = program.prepare(); !result) return die(result.error());
   if (auto result = program.run(); !result) return die(result.error());
   return 0;
@@ -227,12 +231,15 @@ int run(const CommandLine& command) {
 int main(int argc, char** argv) {
   using headgate::CommandLine;
   const std::vector<const char*> arguments(argv + std::min(argc, 1), argv + argc);
-  const auto command = headgate::parse_command_line(arguments);
+  headgate::Start start{.environment = headgate::own_environment()};
+  const auto command =
+      headgate::parse_command_line(arguments, headgate::configures(start.environment));
   if (!command) {
     fmt::print(stderr, "{}: {}\n", argv[0], command.error().message);
     if (!command.error().hint.empty()) fmt::print(stderr, "{}\n", command.error().hint);
     return 1;
   }
+  start.verbose = command->verbose;
   switch (command->task) {
     case CommandLine::Task::show_help:
       fmt::print("{}", headgate::help_text());
@@ -242,8 +249,8 @@ int main(int argc, char** argv) {
                  uv_version_string(), headgate::crypto_library());
       return 0;
     case CommandLine::Task::check:
-      return headgate::check_files(*command);
+      return headgate::check_files(*command, start);
     case CommandLine::Task::run:
-      return headgate::run(*command);
+      return headgate::run(*command, start);
   }
 }

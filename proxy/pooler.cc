@@ -147,7 +147,7 @@ void log_refusal(const Error& error) {
 }  // namespace
 
 bool Pooler::reload() {
-  auto config = load_config(config_->path, facts_.read_file, config_.get(), facts_.verbose);
+  auto config = load_config(config_->path, facts_.read_file, config_.get(), facts_.start);
   if (!config) {
     log_refusal(config.error());
     return false;

@@ -36,7 +36,7 @@ struct ProcessFacts {
   Bytes mock_key;        // random; the salts of unknown users are made from it
   Bytes statement_salt;  // 16 random bytes
   std::function<void(const Settings&)> set_up_log;
-  int verbose = 0;                                 // how often -v was given
+  Start start;                                     // what is there beside the file
   std::function<std::string(int)> describe_error;  // of an errno
   std::function<void()> stop;                      // ends all loops, soon
   Tls tls;                                         // by the settings at the start

@@ -203,6 +203,17 @@ void give_memory_back() {
   if (mallctl != nullptr) mallctl("background_thread", nullptr, nullptr, &on, sizeof on);
 }
 
+Environment own_environment() {
+  Environment all;
+  for (char** one = environ; one != nullptr && *one != nullptr; ++one) {
+    const View text = *one;
+    const size_t end = text.find('=');
+    if (end == View::npos || !may_concern_us(text.substr(0, end))) continue;
+    all.push_back({std::string(text.substr(0, end)), std::string(text.substr(end + 1))});
+  }
+  return all;
+}
+
 Bytes random_bytes(size_t count) {
   Bytes bytes(count, '\0');
   MUST(getrandom(bytes.data(), count, 0) == static_cast<ssize_t>(count));

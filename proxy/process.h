@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "conf/environment.h"
 #include "conf/settings.h"
 #include "proxy/io.h"
 
@@ -44,6 +45,9 @@ class Pidfile {
   static Result<Done> write(const std::string& path);
   static void remove(const std::string& path);
 };
+
+/// The variables of this process that may be meant for Headgate.
+Environment own_environment();
 
 Bytes random_bytes(size_t count);
 uint32_t own_uid();

@@ -4,11 +4,11 @@ HEADGATE_FAULTS_SCALE (default 1) multiplies the clients.
 """
 
 import asyncio
-import os
 import random
 
 import pytest
 
+from lib import VARIABLES
 from lib.headgate import is_sanitized
 from lib.messages import query
 from lib.processes import wait_until
@@ -16,8 +16,8 @@ from lib.wire import errors
 from lib.wire_async import AsyncWire, send_cancel
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
-SCALE = float(os.environ.get("HEADGATE_FAULTS_SCALE", "1"))
-SEED = int(os.environ.get("HEADGATE_FAULTS_SEED", "99"))
+SCALE = float(VARIABLES.get("HEADGATE_FAULTS_SCALE", "1"))
+SEED = int(VARIABLES.get("HEADGATE_FAULTS_SEED", "99"))
 
 
 class Storm:

@@ -5,7 +5,6 @@ HEADGATE_FAULTS_SCALE (default 1) multiplies the clients and the places at which
 """
 
 import asyncio
-import os
 import random
 import resource
 import threading
@@ -13,6 +12,7 @@ import time
 
 import pytest
 
+from lib import VARIABLES
 from lib.faulty import Fault, Faulty
 from lib.headgate import is_sanitized
 from lib.messages import copy_data, copy_done, copy_fail, extended, query, startup, sync, terminate
@@ -22,8 +22,8 @@ from lib.wire import ServerError, Wire, errors, first_value
 from lib.wire_async import AsyncWire, log_in_many
 
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]
-SCALE = float(os.environ.get("HEADGATE_FAULTS_SCALE", "1"))
-SEED = int(os.environ.get("HEADGATE_FAULTS_SEED", "99"))
+SCALE = float(VARIABLES.get("HEADGATE_FAULTS_SCALE", "1"))
+SEED = int(VARIABLES.get("HEADGATE_FAULTS_SEED", "99"))
 SERVERS = 20
 CUTS = int((40 if is_sanitized() else 150) * SCALE)
 LEFT_MB = 8  # that a crowd may leave behind once the allocator has given back what it let go

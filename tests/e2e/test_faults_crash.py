@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from lib import VARIABLES
 from lib import accounting, processes
 from lib.headgate import Headgate, is_sanitized
 from lib.messages import query
@@ -21,8 +22,8 @@ from lib.processes import wait_until
 from lib.wire import ServerError, Wire, errors
 
 pytestmark = pytest.mark.headgate_only  # PgBouncer counts query_timeout otherwise, and knows no timeout_action
-SCALE = float(os.environ.get("HEADGATE_FAULTS_SCALE", "1"))
-SEED = int(os.environ.get("HEADGATE_FAULTS_SEED", "4711"))
+SCALE = float(VARIABLES.get("HEADGATE_FAULTS_SCALE", "1"))
+SEED = int(VARIABLES.get("HEADGATE_FAULTS_SEED", "4711"))
 SERVERS = 8
 WAIT_SECONDS = 8  # query_wait_timeout
 ANSWER_SECONDS = 30  # beyond every timeout of the pooler together

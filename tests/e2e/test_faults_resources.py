@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from lib import processes
+from lib import VARIABLES, processes
 from lib.messages import query, startup
 from lib.processes import wait_until
 from lib.wire import Closed, ServerError, Wire, errors
 
 pytestmark = pytest.mark.headgate_only
-SCALE = float(os.environ.get("HEADGATE_FAULTS_SCALE", "1"))
+SCALE = float(VARIABLES.get("HEADGATE_FAULTS_SCALE", "1"))
 DISK_BYTES = 64 * 1024
 CLIENTS = int(100 * SCALE)
 

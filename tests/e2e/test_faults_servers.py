@@ -9,6 +9,7 @@ import struct
 
 import pytest
 
+from lib import VARIABLES
 from lib.faulty import Fault, Faulty
 from lib.headgate import is_sanitized
 from lib.messages import message, query, startup
@@ -16,8 +17,8 @@ from lib.processes import wait_until
 from lib.wire import Closed, ServerError, Wire, errors, first_value
 
 pytestmark = pytest.mark.headgate_only
-SCALE = float(os.environ.get("HEADGATE_FAULTS_SCALE", "1"))
-SEED = int(os.environ.get("HEADGATE_FAULTS_SEED", "17"))
+SCALE = float(VARIABLES.get("HEADGATE_FAULTS_SCALE", "1"))
+SEED = int(VARIABLES.get("HEADGATE_FAULTS_SEED", "17"))
 CUTS = int((40 if is_sanitized() else 150) * SCALE)
 MEGABYTE = 1 << 20
 ROW_BYTES = 64 * MEGABYTE

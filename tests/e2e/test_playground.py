@@ -9,6 +9,9 @@ import threading
 
 import psycopg
 
+from lib import VARIABLES
+
+ENVIRONMENT = {**os.environ, **VARIABLES}  # it is a program of the tests
 SHORT = ["--seconds", "1", "--scale", "1"]
 PLAYGROUND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "playground.py")
 
@@ -16,7 +19,7 @@ PLAYGROUND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "playgroun
 def test_once_shows_traffic_and_ends():
     done = subprocess.run(
         [sys.executable, PLAYGROUND, "--once", *SHORT],
-        capture_output=True, text=True, check=False, timeout=100,
+        capture_output=True, text=True, check=False, timeout=100, env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall(r"^ +tps = [0-9.]+", done.stdout, re.M)) == 2
@@ -27,7 +30,8 @@ def test_once_shows_traffic_and_ends():
 
 def test_it_can_be_used_as_it_says_until_a_signal_ends_it():
     process = subprocess.Popen(
-        [sys.executable, PLAYGROUND, *SHORT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, PLAYGROUND, *SHORT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=ENVIRONMENT,
     )
     giving_up = threading.Timer(100, process.kill)
     giving_up.start()

@@ -5,11 +5,11 @@ there are. HEADGATE_TENANT_QUERIES sets how many looks there are in all.
 """
 
 import asyncio
-import os
 import random
 
 import pytest
 
+from lib import VARIABLES
 from lib.messages import bind, execute, extended, parse, query, sync
 from lib.wire import Wire, ServerError, raise_error
 from lib.wire_async import log_in_many
@@ -17,7 +17,7 @@ from lib.wire_async import log_in_many
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only, pytest.mark.audited]
 
 CLIENTS, TENANTS, SERVERS = 200, 50, 5
-QUERIES = int(os.environ.get("HEADGATE_TENANT_QUERIES", "10000"))
+QUERIES = int(VARIABLES.get("HEADGATE_TENANT_QUERIES", "10000"))
 
 SCHEMA = [
     "DROP TABLE IF EXISTS documents",

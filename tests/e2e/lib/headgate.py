@@ -13,11 +13,11 @@ import stat
 import psycopg
 from psycopg.rows import dict_row
 
-from lib import processes
+from lib import VARIABLES, processes
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-PROGRAM = os.environ.get("HEADGATE_PROGRAM") or os.path.join(REPOSITORY, "build/release/headgate")
-WORKERS = os.environ.get("HEADGATE_WORKERS")  # run the tests with so many workers
+PROGRAM = VARIABLES.get("HEADGATE_PROGRAM") or os.path.join(REPOSITORY, "build/release/headgate")
+WORKERS = VARIABLES.get("HEADGATE_WORKERS")  # run the tests with so many workers
 SANITIZER_WORDS = ("Sanitizer", "runtime error:")
 
 

@@ -155,9 +155,9 @@ TEST_CASE("load: the user list is read, and does without its file") {
 
 TEST_CASE("load: -v counts where the file says nothing") {
   const Files silent{{{"/etc/x.ini", "[pgbouncer]\n"}}};
-  CHECK(load_config("/etc/x.ini", silent.reader(), nullptr, 2)->settings.verbose == 2);
+  CHECK(load_config("/etc/x.ini", silent.reader(), nullptr, {.verbose = 2})->settings.verbose == 2);
   const Files loud{{{"/etc/x.ini", "[pgbouncer]\nverbose=1\n"}}};
-  CHECK(load_config("/etc/x.ini", loud.reader(), nullptr, 2)->settings.verbose == 1);
+  CHECK(load_config("/etc/x.ini", loud.reader(), nullptr, {.verbose = 2})->settings.verbose == 1);
 }
 
 TEST_CASE("reload: what needs a restart stays, the rest follows the file") {
