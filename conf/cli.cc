@@ -31,6 +31,8 @@ constexpr Flag flags[] = {
     {'v', "verbose", "", "increase verbosity", [](CommandLine& line, View) { ++line.verbose; }},
     {0, "check", "", "check CONFIG_FILE, then exit",
      [](CommandLine& line, View) { line.task = Task::check; }},
+    {0, "print-settings", "", "print what each setting means, then exit",
+     [](CommandLine& line, View) { line.task = Task::print_settings; }},
     {'V', "version", "", "show version, then exit",
      [](CommandLine& line, View) { line.task = Task::show_version; }},
     {'h', "help", "", "show this help, then exit",
@@ -73,7 +75,7 @@ class CommandLineReader {
   Result<Done> take_letters(View letters);
   Result<Done> take_name(View text);
   std::optional<View> next();
-  bool ended() const { return line_.task == Task::show_help || line_.task == Task::show_version; }
+  bool ended() const { return line_.task != Task::run && line_.task != Task::check; }
   Result<CommandLine> finish();
 
   std::span<const char* const> arguments_;

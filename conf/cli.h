@@ -13,7 +13,7 @@
 namespace headgate {
 
 struct CommandLine {
-  enum class Task : uint8_t { run, check, show_help, show_version };
+  enum class Task : uint8_t { run, check, show_help, show_version, print_settings };
   Task task = Task::run;
   bool daemon = false;
   bool quiet = false;
@@ -24,7 +24,8 @@ struct CommandLine {
 };
 
 /// Reads the arguments without the program's name: flags in any order, bundled (-dv), long names
-/// also shortened as far as they stay unambiguous, `--` ends the flags. -h and -V end the reading.
+/// also shortened as far as they stay unambiguous, `--` ends the flags. -h, -V and
+/// --print-settings end the reading.
 /// The error is one line for stderr, behind "PROGRAM: "; its hint is the next line. Only with
 /// `has_environment` is there something to run without a file.
 Result<CommandLine> parse_command_line(std::span<const char* const> arguments,

@@ -228,7 +228,7 @@ constexpr Key<DatabaseEntry> database_table[] = {
 
 using U = UserEntry;
 
-constexpr Key<UserEntry> user_keys[] = {
+constexpr Key<UserEntry> user_table[] = {
     {"pool_mode", [](U& e, P p, W) { return set_pool_mode(e.pool_mode, p); }},
     {"session_state", [](U& e, P p, W) { return set_session_state(e.session_state, p); }},
     {"session_policy", [](U& e, P p, W) { return set_session_policy(e.session_policy, p); }},
@@ -253,7 +253,7 @@ constexpr Key<UserEntry> user_keys[] = {
      [](U& e, P p, W w) { return set_duration(e.query_wait_timeout, p, w, Lowest::zero); }},
 };
 
-constexpr Key<PeerEntry> peer_keys[] = {
+constexpr Key<PeerEntry> peer_table[] = {
     {"host", [](PeerEntry& e, P p, W) { return set_text(e.host, p); }},
     {"port", [](PeerEntry& e, P p, W w) { return set_port(e.port, p, w); }},
     {"pool_size",
@@ -289,13 +289,18 @@ Refusal fill(Entry& entry, View what, const std::string& text, const Key<Entry> 
   return std::nullopt;
 }
 
-}  // namespace
-
-std::vector<View> database_keys() {
+template <class Entry, size_t size>
+std::vector<View> names_of(const Key<Entry> (&keys)[size]) {
   std::vector<View> names;
-  for (const auto& key : database_table) names.push_back(key.name);
+  for (const auto& key : keys) names.push_back(key.name);
   return names;
 }
+
+}  // namespace
+
+std::vector<View> database_keys() { return names_of(database_table); }
+std::vector<View> user_keys() { return names_of(user_table); }
+std::vector<View> peer_keys() { return names_of(peer_table); }
 
 Result<DatabaseEntry> parse_database(const std::string& name, const std::string& text,
                                      std::vector<std::string>& warnings) {
@@ -316,7 +321,7 @@ Result<UserEntry> parse_user(const std::string& name, const std::string& text,
     return config_error("too long user name: " + printable(name));
   UserEntry entry;
   entry.name = name;
-  if (auto refusal = fill(entry, "user", text, user_keys, warnings)) return *refusal;
+  if (auto refusal = fill(entry, "user", text, user_table, warnings)) return *refusal;
   return entry;
 }
 
@@ -328,7 +333,7 @@ Result<PeerEntry> parse_peer(const std::string& id, const std::string& text,
   }
   PeerEntry entry;
   entry.id = static_cast<int>(*number);
-  if (auto refusal = fill(entry, "connection", text, peer_keys, warnings)) return *refusal;
+  if (auto refusal = fill(entry, "connection", text, peer_table, warnings)) return *refusal;
   if (entry.host.empty()) return config_error("a peer needs a host");
   return entry;
 }

@@ -16,8 +16,10 @@ inline constexpr size_t longest_user_name = 127;     // bytes, as in PgBouncer
 /// The database that is the admin console.
 inline constexpr View console_database = "pgbouncer";
 
-/// The keys of a database, in the order of the table.
+/// The keys of a line in each section, in the order of the tables.
 std::vector<View> database_keys();
+std::vector<View> user_keys();
+std::vector<View> peer_keys();
 
 /// `name = connection string` of [databases]. `warnings` gets a line for each thing that was
 /// accepted but looks wrong or has no effect yet.

@@ -14,6 +14,7 @@
 #include "conf/advice.h"
 #include "conf/cli.h"
 #include "conf/load.h"
+#include "conf/reference.h"
 #include "conf/report.h"
 #include "proxy/directory/threads.h"
 #include "proxy/log.h"
@@ -243,6 +244,9 @@ int main(int argc, char** argv) {
   switch (command->task) {
     case CommandLine::Task::show_help:
       fmt::print("{}", headgate::help_text());
+      return 0;
+    case CommandLine::Task::print_settings:
+      fmt::print("{}", headgate::settings_reference());
       return 0;
     case CommandLine::Task::show_version:
       fmt::print("{}libuv {}\nadns: libuv\ntls: {}\nsystemd: yes\n", headgate::version_text(),

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lib.headgate import PROGRAM
+from lib.headgate import PROGRAM, REPOSITORY
 
 pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers]
 
@@ -205,6 +205,12 @@ def test_risky_values_are_explained(tmp_path):
     ):
         assert told in lines
     assert any(line.startswith("warning: max_client_conn = 100000000: 100000052 file descriptors") for line in lines)
+
+
+def test_the_settings_are_those_of_the_page():
+    done = subprocess.run([PROGRAM, "--print-settings"], capture_output=True, text=True, check=True, timeout=20)
+    with open(os.path.join(REPOSITORY, "docs", "settings.md"), encoding="utf-8") as page:
+        assert done.stdout == page.read()
 
 
 def test_nothing_is_started(tmp_path):

@@ -68,6 +68,7 @@ TEST_CASE("cli: help and version need no file and end the reading") {
   CHECK(parse({"-h"})->task == Task::show_help);
   CHECK(parse({"--help", "--nonsense"})->task == Task::show_help);
   CHECK(parse({"-V"})->task == Task::show_version);
+  CHECK(parse({"--print-settings"})->task == Task::print_settings);
   CHECK(parse({"-Vx"})->task == Task::show_version);
   CHECK(parse({"--version"})->task == Task::show_version);
 }
