@@ -31,6 +31,8 @@ constexpr Flag flags[] = {
     {'v', "verbose", "", "increase verbosity", [](CommandLine& line, View) { ++line.verbose; }},
     {0, "check", "", "check CONFIG_FILE, then exit",
      [](CommandLine& line, View) { line.task = Task::check; }},
+    {0, "convert", "", "print CONFIG_FILE as TOML, then exit",
+     [](CommandLine& line, View) { line.task = Task::convert; }},
     {0, "print-settings", "", "print what each setting means, then exit",
      [](CommandLine& line, View) { line.task = Task::print_settings; }},
     {'V', "version", "", "show version, then exit",
@@ -75,7 +77,10 @@ class CommandLineReader {
   Result<Done> take_letters(View letters);
   Result<Done> take_name(View text);
   std::optional<View> next();
-  bool ended() const { return line_.task != Task::run && line_.task != Task::check; }
+  bool ended() const {
+    return line_.task == Task::show_help || line_.task == Task::show_version ||
+           line_.task == Task::print_settings;
+  }
   Result<CommandLine> finish();
 
   std::span<const char* const> arguments_;
@@ -150,7 +155,8 @@ Result<CommandLine> CommandLineReader::read() {
 
 Result<CommandLine> CommandLineReader::finish() {
   if (ended()) return line_;
-  if (files_.empty() && !has_environment_) return usage_error("no configuration file specified");
+  const bool needs_file = !has_environment_ || line_.task == Task::convert;
+  if (files_.empty() && needs_file) return usage_error("no configuration file specified");
   if (files_.size() > 1) return usage_error("more than one configuration file specified");
   if (!files_.empty()) line_.config_path = files_.front();
   return line_;

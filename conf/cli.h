@@ -13,7 +13,7 @@
 namespace headgate {
 
 struct CommandLine {
-  enum class Task : uint8_t { run, check, show_help, show_version, print_settings };
+  enum class Task : uint8_t { run, check, show_help, show_version, print_settings, convert };
   Task task = Task::run;
   bool daemon = false;
   bool quiet = false;

@@ -11,6 +11,7 @@
 #include "conf/check.h"
 #include "conf/entries.h"
 #include "conf/setting.h"
+#include "conf/toml.h"
 #include "conf/values.h"
 
 namespace headgate {
@@ -336,6 +337,13 @@ Result<std::string> read_all(int file) {
   }
 }
 
+/// Reads whatever kind of file it is; no path is no file.
+std::optional<Error> read_file_of(const std::string& path, const FileReader& read,
+                                  const IniSink& take, std::vector<Error>* errors) {
+  if (path.empty()) return std::nullopt;
+  return is_toml(path) ? read_toml(path, read, take, errors) : read_ini(path, read, take, errors);
+}
+
 bool is_readable_kind(int file) {
   struct stat status {};
   if (fstat(file, &status) != 0) return false;
@@ -359,9 +367,7 @@ Result<Config> load_config(const std::string& path, const FileReader& read, cons
   Loader loader(path, running, start.verbose);
   std::vector<Error> errors;
   const auto take = [&](const IniItem& item) { return loader.take(item); };
-  if (!path.empty()) {
-    if (auto refusal = read_ini(path, read, take)) return *std::move(refusal);
-  }
+  if (auto refusal = read_file_of(path, read, take, nullptr)) return *std::move(refusal);
   loader.take(read_environment(start.environment, path.empty(), read), errors);
   if (!errors.empty()) return std::move(errors.front());
   return loader.finish(read);
@@ -371,9 +377,8 @@ Inspection inspect_config(const std::string& path, const FileReader& read, const
   Loader loader(path, nullptr, start.verbose);
   std::vector<Error> errors;
   const auto take = [&](const IniItem& item) { return loader.take(item); };
-  if (!path.empty()) {
-    if (auto refusal = read_ini(path, read, take, &errors)) errors.push_back(*std::move(refusal));
-  }
+  auto refusal = read_file_of(path, read, take, &errors);
+  if (refusal) errors.push_back(*std::move(refusal));
   loader.take(read_environment(start.environment, path.empty(), read), errors);
   return loader.finish(read, std::move(errors));
 }

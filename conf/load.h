@@ -24,7 +24,8 @@ struct Start {
   Environment environment{};  // overrides the file
 };
 
-/// Reads an ini file, its includes and the user list it names; an empty `path` is no file: then the
+/// Reads a file, TOML if its name ends in .toml, else an ini file with its includes, and the user
+/// list it names; an empty `path` is no file: then the
 /// environment says everything. An error leaves nothing half
 /// changed; its message says what is wrong, its detail where (if the message does not), its hint
 /// what would be right or the nearest known name. `running` is the configuration in force when this

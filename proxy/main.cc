@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "conf/advice.h"
 #include "conf/cli.h"
+#include "conf/convert.h"
 #include "conf/load.h"
 #include "conf/reference.h"
 #include "conf/report.h"
@@ -201,6 +202,15 @@ int check_files(const CommandLine& command, const Start& start) {
   return found.errors.empty() ? 0 : 1;
 }
 
+/// --convert: the TOML on stdout, what is wrong on stderr.
+int convert(const std::string& path) {
+  const Conversion made = convert_to_toml(path, read_file);
+  for (const Error& error : made.errors) fmt::print(stderr, "{}", describe(error));
+  if (!made.errors.empty()) return 1;
+  fmt::print("{}", made.toml);
+  return 0;
+}
+
 int run(const CommandLine& command, const Start& start) {
   LogSetup first;
   first.to_stderr = !command.quiet;
@@ -245,6 +255,8 @@ int main(int argc, char** argv) {
     case CommandLine::Task::show_help:
       fmt::print("{}", headgate::help_text());
       return 0;
+    case CommandLine::Task::convert:
+      return headgate::convert(command->config_path);
     case CommandLine::Task::print_settings:
       fmt::print("{}", headgate::settings_reference());
       return 0;

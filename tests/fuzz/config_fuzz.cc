@@ -4,8 +4,10 @@
 // Input: the files (tests/fuzz/files.h).
 #include <algorithm>
 
-#include "conf/check.h"
+#include "conf/advice.h"
+#include "conf/convert.h"
 #include "conf/load.h"
+#include "conf/report.h"
 #include "conf/setting.h"
 #include "tests/fuzz/files.h"
 
@@ -44,6 +46,32 @@ void check_settings(const Config& config) {
   }
 }
 
+/// --check finds an error where a start does, and has something to say of everything.
+void check_inspection(bool loads, const FileReader& reader) {
+  const Inspection found = inspect_config("main", reader);
+  MUST(found.errors.empty() == loads && found.errors.size() <= most_errors + 20);
+  MUST(!report(found, advise({found.config, found.places, 1024})).empty());
+}
+
+/// What can be written as TOML says the same there.
+void check_conversion(const Config& config, const FileReader& reader) {
+  const Conversion made = convert_to_toml("main", reader);
+  if (!made.errors.empty()) return;
+  const FileReader with_toml = [&](const std::string& path) -> Result<std::string> {
+    if (path == "main.toml") return made.toml;
+    return reader(path);
+  };
+  const auto again = load_config("main.toml", with_toml);
+  MUST(again.ok());
+  for (const Setting& setting : all_settings()) {
+    if (setting.name == "conffile") continue;  // the path of either file
+    MUST(show(again->settings, setting) == show(config.settings, setting));
+  }
+  MUST(again->databases.size() == config.databases.size());
+  MUST(again->users.size() == config.users.size() && again->peers.size() == config.peers.size());
+  MUST(again->fallback.has_value() == config.fallback.has_value());
+}
+
 }  // namespace
 }  // namespace headgate::fuzz
 
@@ -51,13 +79,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace headgate;
   const fuzz::FuzzFiles files(data, size);
   const auto config = load_config("main", files.reader());
+  fuzz::check_inspection(config.ok(), files.reader());
   if (!config) {
     MUST(config.error().code == ErrorCode::config && !config.error().message.empty());
     return 0;
   }
-  MUST(!report(*config).empty());
   fuzz::check_names(*config);
   fuzz::check_reload(*config, files.reader());
   fuzz::check_settings(*config);
+  fuzz::check_conversion(*config, files.reader());
   return 0;
 }
