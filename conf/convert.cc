@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "conf/connstr.h"
+#include "conf/entries.h"
 #include "conf/load.h"
 #include "conf/setting.h"
 #include "conf/toml.h"
@@ -100,7 +101,8 @@ void Converter::gather_entries() {
 void Converter::write_entry(View section, const std::string& name, const std::string& text) {
   std::vector<std::string> ignored;
   auto pairs = parse_connection_string(text, ignored);
-  if (!pairs) {  // only `*` can have got here
+  // That of `*` is of use to nobody then, but an ini file may have it.
+  if (!pairs || (name == "*" && !parse_database(name, text, ignored))) {
     made_.errors.emplace_back(
         ErrorCode::config,
         fmt::format("the connection string of {} cannot be converted", printable(name)));

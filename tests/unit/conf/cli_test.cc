@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "tests/unit/conf/files.h"
+
 using namespace headgate;
 using Task = CommandLine::Task;
 
@@ -94,4 +96,19 @@ TEST_CASE("cli: the help names every flag") {
     CHECK(text.find(flag) != std::string::npos);
   }
   CHECK(version_text() == "headgate 0.1.0\n");
+}
+
+TEST_CASE("cli: the manual page has every flag") {
+  const std::string help = help_text(), page = test::project_file("docs/headgate.8");
+  size_t flags = 0;
+  for (size_t at = help.find("--"); at != std::string::npos; at = help.find("--", at + 2)) {
+    std::string name;  // as the page writes it
+    for (; help.find_first_of(" =\n", at) != at; ++at) {
+      if (help[at] == '-') name.push_back('\\');
+      name.push_back(help[at]);
+    }
+    CHECK_MESSAGE(page.find(name) != std::string::npos, name);
+    ++flags;
+  }
+  CHECK(flags > 9);
 }

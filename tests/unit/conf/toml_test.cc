@@ -238,13 +238,16 @@ TEST_CASE("convert: every setting comes along") {
 TEST_CASE("convert: what is wrong with the file is told, and nothing converted") {
   const Files files{{{"/etc/x.ini", "[pgbouncer]\na = 1\nb = 2\n"},
                      {"/etc/latin.ini", "[pgbouncer]\nlogfile = /\xe4\n"},
-                     {"/etc/star.ini", "[databases]\n* = host\n[pgbouncer]\n"}}};
+                     {"/etc/star.ini", "[databases]\n* = host\n[pgbouncer]\n"},
+                     {"/etc/typo.ini", "[databases]\n* = hots=x\n[pgbouncer]\n"}}};
   CHECK(convert_to_toml("/etc/x.ini", files.reader()).errors.size() == 2);
   const Conversion latin = convert_to_toml("/etc/latin.ini", files.reader());
   REQUIRE(latin.errors.size() == 1);
   CHECK(
       latin.errors.front().message.starts_with("/etc/latin.ini cannot be written as TOML: line 2"));
-  const Conversion star = convert_to_toml("/etc/star.ini", files.reader());
-  REQUIRE(star.errors.size() == 1);
-  CHECK(star.errors.front().message == "the connection string of * cannot be converted");
+  for (const std::string name : {"/etc/star.ini", "/etc/typo.ini"}) {
+    const Conversion star = convert_to_toml(name, files.reader());
+    REQUIRE(star.errors.size() == 1);
+    CHECK(star.errors.front().message == "the connection string of * cannot be converted");
+  }
 }
