@@ -21,5 +21,5 @@ COPY --from=build /headgate /usr/bin/headgate
 COPY LICENSE /usr/share/doc/headgate/copyright
 USER 10001
 EXPOSE 6432
+# Without an argument the environment says everything; an argument names a configuration file.
 ENTRYPOINT ["/usr/bin/headgate"]
-CMD ["/etc/headgate/headgate.ini"]

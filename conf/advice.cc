@@ -99,18 +99,8 @@ struct Busiest {
 };
 
 Busiest busiest_server(S s) {
-  std::map<std::string, int64_t> sums;
-  for (const auto& [name, database] : s.config.databases) {
-    int64_t most =
-        pool_size(s, database) + database.reserve_pool_size.value_or(settings(s).reserve_pool_size);
-    const int limit = database.max_db_connections.value_or(settings(s).max_db_connections);
-    if (limit > 0) most = std::min<int64_t>(most, limit);
-    for (const std::string& host : split_at_commas(database.host)) {
-      sums[fmt::format("{}:{}", host, database.port)] += most;
-    }
-  }
   Busiest busiest;
-  for (const auto& [server, sum] : sums) {
+  for (const auto& [server, sum] : most_connections(s.config)) {
     if (sum > busiest.connections) busiest = {server, sum};
   }
   return busiest;
@@ -381,6 +371,21 @@ std::string names_of(const std::vector<View>& databases) {
 }
 
 }  // namespace
+
+std::map<std::string, int64_t> most_connections(const Config& config) {
+  const Settings& settings = config.settings;
+  std::map<std::string, int64_t> sums;
+  for (const auto& [name, database] : config.databases) {
+    int64_t most = database.pool_size.value_or(settings.default_pool_size) +
+                   database.reserve_pool_size.value_or(settings.reserve_pool_size);
+    const int limit = database.max_db_connections.value_or(settings.max_db_connections);
+    if (limit > 0) most = std::min<int64_t>(most, limit);
+    for (const std::string& host : split_at_commas(database.host)) {
+      sums[fmt::format("{}:{}", host, database.port)] += most;
+    }
+  }
+  return sums;
+}
 
 uint64_t expected_descriptors(const Config& config) {
   constexpr uint64_t own = 32;  // log, listeners, epoll and the like

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,10 @@ struct Advice {
 
 /// What all rules say, in the order of the tables.
 std::vector<Advice> advise(const Situation& situation);
+
+/// The connections that the pools of one user in each database may take together, by server, as in
+/// `10.0.0.1:5432`. Without databases at unix sockets.
+std::map<std::string, int64_t> most_connections(const Config& config);
 
 /// The descriptors that this configuration may come to need.
 uint64_t expected_descriptors(const Config& config);

@@ -31,6 +31,8 @@ constexpr Flag flags[] = {
     {'v', "verbose", "", "increase verbosity", [](CommandLine& line, View) { ++line.verbose; }},
     {0, "check", "", "check CONFIG_FILE, then exit",
      [](CommandLine& line, View) { line.task = Task::check; }},
+    {0, "connect", "", "with --check: log in to each database, too",
+     [](CommandLine& line, View) { line.connect = true; }},
     {0, "convert", "", "print CONFIG_FILE as TOML, then exit",
      [](CommandLine& line, View) { line.task = Task::convert; }},
     {0, "print-settings", "", "print what each setting means, then exit",
@@ -155,6 +157,9 @@ Result<CommandLine> CommandLineReader::read() {
 
 Result<CommandLine> CommandLineReader::finish() {
   if (ended()) return line_;
+  if (line_.connect && line_.task != Task::check) {
+    return usage_error("option '--connect' needs '--check'");
+  }
   const bool needs_file = !has_environment_ || line_.task == Task::convert;
   if (files_.empty() && needs_file) return usage_error("no configuration file specified");
   if (files_.size() > 1) return usage_error("more than one configuration file specified");

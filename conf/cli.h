@@ -18,6 +18,7 @@ struct CommandLine {
   bool daemon = false;
   bool quiet = false;
   bool reboot = false;
+  bool connect = false;             // with Task::check: try the hosts, too
   int verbose = 0;                  // how often -v was given
   std::optional<std::string> user;  // beats the setting
   std::string config_path;          // empty: none, the environment says everything

@@ -2,6 +2,7 @@
 // worker for each CPU until it is told to stop.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,7 @@
 #include "conf/load.h"
 #include "conf/reference.h"
 #include "conf/report.h"
+#include "proxy/connect_check.h"
 #include "proxy/directory/threads.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
@@ -189,17 +191,47 @@ void Program::stop() {
   for (const auto& outside : outsides_) outside->stop();
 }
 
+/// --connect: lines about the hosts of all databases; false: one of them cannot be used.
+bool try_hosts(ConfigPtr config, Tls tls) {
+  std::signal(SIGPIPE, SIG_IGN);
+  ProcessFacts facts;
+  facts.mock_key = random_bytes(32);
+  facts.statement_salt = random_bytes(16);
+  facts.describe_error = describe_errno;
+  facts.tls = std::move(tls);
+  Pooler pooler(config, 1, std::move(facts));
+  Worker& worker = pooler.worker(0);
+  UvOutside outside(worker);
+  worker.set_outside(outside);
+  std::optional<ConnectCheck> check(std::in_place, worker, [&outside] { outside.stop(); });
+  worker.post([&check](Worker&) { check->start(); });
+  outside.run();
+  fmt::print("{}", report(*config, *check));
+  const bool fine = std::ranges::all_of(check->results(),
+                                        [](const auto& result) { return result.error.empty(); });
+  worker.close_everything();
+  check.reset();  // before the loop that its connections are in
+  return fine;
+}
+
 /// --check: everything that can be found out without starting.
 int check_files(const CommandLine& command, const Start& start) {
   Inspection found = inspect_config(command.config_path, read_file, start);
+  Tls tls;
   if (!check_tls(found.config.settings)) {
-    auto tls = make_tls(found.config.settings, read_file);
-    if (!tls) found.errors.push_back(tls.error());
+    auto made = make_tls(found.config.settings, read_file);
+    if (made) {
+      tls = std::move(*made);
+    } else {
+      found.errors.push_back(made.error());
+    }
   }
   std::vector<Advice> advice;
   if (found.errors.empty()) advice = advise({found.config, found.places, descriptor_limit()});
   fmt::print("{}", report(found, advice));
-  return found.errors.empty() ? 0 : 1;
+  if (!found.errors.empty()) return 1;
+  if (!command.connect) return 0;
+  return try_hosts(std::make_shared<const Config>(std::move(found.config)), std::move(tls)) ? 0 : 1;
 }
 
 /// --convert: the TOML on stdout, what is wrong on stderr.

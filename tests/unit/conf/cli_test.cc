@@ -103,7 +103,7 @@ TEST_CASE("cli: the manual page has every flag") {
   size_t flags = 0;
   for (size_t at = help.find("--"); at != std::string::npos; at = help.find("--", at + 2)) {
     std::string name;  // as the page writes it
-    for (; help.find_first_of(" =\n", at) != at; ++at) {
+    for (; help.find_first_of(" =:\n", at) != at; ++at) {
       if (help[at] == '-') name.push_back('\\');
       name.push_back(help[at]);
     }
