@@ -124,6 +124,10 @@ void Converter::write_entries(View section) {
 }
 
 Conversion Converter::convert() {
+  if (is_toml(path_)) {
+    made_.errors.emplace_back(ErrorCode::config, printable(path_) + " is TOML already");
+    return std::move(made_);
+  }
   Inspection found = inspect_config(path_, read_);
   made_.errors = std::move(found.errors);
   if (!made_.errors.empty()) return std::move(made_);

@@ -230,25 +230,34 @@ void EnvironmentReader::gather_settings(View prefix) {
   }
 }
 
+/// `did you mean PREFIX_NAME?`, or nothing.
+std::string hint_for(View prefix, View rest) {
+  std::vector<std::string> known;
+  if (prefix == databases) {
+    for (View key : database_keys()) known.push_back(in_capitals(key));
+  } else {
+    for (const Setting& setting : all_settings()) known.push_back(in_capitals(setting.name));
+  }
+  const View near = nearest_name(rest, std::vector<View>(known.begin(), known.end()));
+  return near.empty() ? "" : fmt::format("did you mean {}{}?", prefix, near);
+}
+
 /// Of ours a name that means nothing is a mistake. Images have variables of their own for theirs.
 void EnvironmentReader::refuse_unknown() {
-  std::vector<std::string> known_texts;
-  std::vector<View> known;
-  for (const Setting& setting : all_settings()) known_texts.push_back(in_capitals(setting.name));
-  known.assign(known_texts.begin(), known_texts.end());
   for (const auto& [variable, value] : environment_) {
-    const bool is_ours = View(variable).starts_with(ours);
-    if (!is_ours && !View(variable).starts_with(theirs)) continue;
-    const View prefix = is_ours ? ours : theirs;
-    const View rest = View(variable).substr(prefix.size());
-    if (is_known(named(variable).name) || is_news_of_services(rest, value)) continue;
-    const View near = nearest_name(rest, known);
-    const std::string hint = near.empty() ? "" : fmt::format("did you mean {}{}?", prefix, near);
-    if (is_ours) {
-      fail("unknown environment variable " + printable(variable), hint);
+    const View name = variable;
+    const View prefix = name.starts_with(ours)     ? ours
+                        : name.starts_with(theirs) ? theirs
+                                                   : databases;
+    if (!name.starts_with(prefix) || (prefix == databases && !alone_)) continue;
+    const View rest = name.substr(prefix.size());
+    if (is_known(named(name).name) || is_news_of_services(rest, value)) continue;
+    const std::string hint = hint_for(prefix, rest);
+    if (prefix == ours) {
+      fail("unknown environment variable " + printable(name), hint);
     } else {
       found_.warnings.push_back(fmt::format("environment variable {} means nothing here{}{}",
-                                            printable(variable), hint.empty() ? "" : ": ", hint));
+                                            printable(name), hint.empty() ? "" : ": ", hint));
     }
   }
 }

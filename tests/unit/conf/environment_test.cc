@@ -130,6 +130,9 @@ TEST_CASE("environment: an unknown name of ours is an error, of theirs a warning
         "environment variable PGBOUNCER_INIT_SLEEP_TIME means nothing here\n"
         "environment variable PGBOUNCER_POOL_MOD means nothing here: did you mean "
         "PGBOUNCER_POOL_MODE?\n");
+  CHECK(warnings(loaded(alone(with_database({{"DATABASES_POOL_SIZ", "3"}})))) ==
+        "environment variable DATABASES_POOL_SIZ means nothing here: did you mean "
+        "DATABASES_POOL_SIZE?\n");
   CHECK(warnings(loaded(alone(with_database({{"POOL_MODE", "x"}, {"USER", "root"}})))) ==
         "environment variable POOL_MODE is not read: call it HEADGATE_POOL_MODE\n");
 }

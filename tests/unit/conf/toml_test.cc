@@ -241,6 +241,8 @@ TEST_CASE("convert: what is wrong with the file is told, and nothing converted")
                      {"/etc/star.ini", "[databases]\n* = host\n[pgbouncer]\n"},
                      {"/etc/typo.ini", "[databases]\n* = hots=x\n[pgbouncer]\n"}}};
   CHECK(convert_to_toml("/etc/x.ini", files.reader()).errors.size() == 2);
+  CHECK(convert_to_toml("/x.toml", files.reader()).errors.front().message ==
+        "/x.toml is TOML already");
   const Conversion latin = convert_to_toml("/etc/latin.ini", files.reader());
   REQUIRE(latin.errors.size() == 1);
   CHECK(
