@@ -28,7 +28,7 @@ function(headgate_program)
     return()
   endif()
   add_executable(headgate ${main})
-  target_link_libraries(headgate PRIVATE room_proxy_uv room_proxy_directory)
+  target_link_libraries(headgate PRIVATE room_proxy_uv room_proxy_directory room_proxy_http)
   if(NOT HEADGATE_SANITIZE)
     target_link_libraries(headgate PRIVATE PkgConfig::jemalloc)
     target_link_options(headgate PRIVATE -Wl,--no-as-needed)  # nothing asks for it by name

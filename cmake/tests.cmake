@@ -35,6 +35,7 @@ headgate_unit_test(proxy)
 headgate_unit_test(proxy/tls)
 headgate_unit_test(proxy/uv)
 headgate_unit_test(proxy/directory)
+headgate_unit_test(proxy/http)
 
 file(GLOB e2e_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/e2e/test_*.py)
 set(pytest ${system_python} -m pytest -p no:cacheprovider --color=no -q)

@@ -60,6 +60,9 @@ struct Settings {
   int tcp_keepintvl = 0;
   int tcp_socket_buffer = 0;
   int tcp_user_timeout = 0;
+  // what an operator reads by HTTP: Headgate's own
+  std::string http_addr = "127.0.0.1";
+  int http_port = 0;  // 0: none
   // process
   int workers = 0;  // 0: as many as this process may use CPUs
   std::string logfile;

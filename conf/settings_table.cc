@@ -220,6 +220,10 @@ constexpr Setting table[] = {
     // Headgate's own
     {"workers", &S::workers, "0", restart, now,
      "Threads that move data; 0 = one for each CPU the process may use.", {0, 64}},
+    {"http_addr", &S::http_addr, "127.0.0.1", restart, now,
+     "Address or name for /metrics, /healthz and /readyz; * = all."},
+    {"http_port", &S::http_port, "0", restart, now,
+     "Port for them; 0 = none.", {0, 65535}},
     {"session_state", &S::session_state, "track", reload, now,
      "Clients that share servers: track their settings, strict, or only what pgbouncer does."},
     {"session_policy", &S::session_policy, "", reload, now,

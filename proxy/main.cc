@@ -20,6 +20,7 @@
 #include "conf/report.h"
 #include "proxy/connect_check.h"
 #include "proxy/directory/threads.h"
+#include "proxy/http/door.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/process.h"
@@ -75,6 +76,7 @@ class Program {
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
   std::unique_ptr<DirectoryThreads> directories_;  // goes first: it answers the others
+  std::unique_ptr<HttpDoor> http_;                 // goes before what it asks
 };
 
 Result<Done> Program::prepare() {
@@ -146,6 +148,9 @@ Result<Done> Program::run() {
   }
   on_signals(*outsides_[0]);  // first of all: from listen() on, others take us to be there
   if (auto result = pooler_->listen(); !result) return result;
+  auto http = HttpDoor::open(*pooler_, settings);
+  if (!http) return Error(http.error());
+  http_ = std::move(*http);
   if (auto result = Pidfile::write(settings.pidfile); !result) return result;
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());
@@ -167,6 +172,7 @@ Result<Done> Program::run() {
 
 // Everything that a loop knows goes before the loop: it would wait for the rest for ever.
 void Program::take_down() {
+  http_.reset();
   if (outsides_.empty()) return;
   directories_.reset();
   const auto workers = static_cast<WorkerId>(outsides_.size());

@@ -9,7 +9,7 @@
 #include <uv.h>
 
 #include "base/buffer.h"
-#include "proxy/uv/descriptor.h"
+#include "proxy/descriptor.h"
 #include "proxy/uv/loop_state.h"
 
 namespace headgate {

@@ -7,7 +7,7 @@
 #include <uv.h>
 
 #include "proxy/io.h"
-#include "proxy/uv/descriptor.h"
+#include "proxy/descriptor.h"
 #include "proxy/uv/unix_path.h"
 
 namespace headgate {

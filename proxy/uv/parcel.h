@@ -3,7 +3,7 @@
 #pragma once
 
 #include "proxy/io.h"
-#include "proxy/uv/descriptor.h"
+#include "proxy/descriptor.h"
 
 namespace headgate {
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "proxy/io.h"
-#include "proxy/uv/descriptor.h"
+#include "proxy/descriptor.h"
 
 namespace headgate {
 

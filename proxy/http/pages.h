@@ -1,0 +1,43 @@
+// What can be read by HTTP: a table of paths, each with what it answers. The texts are made by
+// admin/; what they are made of is asked of the workers. Used by several threads at once.
+#pragma once
+
+#include <string>
+
+#include "base/bytes.h"
+#include "proxy/http/survey.h"
+
+namespace headgate {
+
+/// What a request asks for, as far as an answer depends on it.
+struct HttpQuestion {
+  View method, path, accept;
+};
+
+struct HttpAnswer {
+  int status = 200;
+  std::string type;
+  std::string body;
+  std::string allow{};  // the methods there are, where the one asked for is none of them
+};
+
+class Pages {
+ public:
+  explicit Pages(Pooler& pooler) : pooler_(pooler), survey_(pooler) {}
+
+  HttpAnswer answer(const HttpQuestion& question);
+  /// Who waits for an answer of the workers stops waiting.
+  void close() { survey_.close(); }
+
+ private:
+  struct Page;
+  static const Page pages[];
+
+  HttpAnswer health(const HttpQuestion& question);
+  HttpAnswer readiness(const HttpQuestion& question);
+
+  Pooler& pooler_;
+  Survey survey_;
+};
+
+}  // namespace headgate
