@@ -9,6 +9,7 @@ namespace headgate {
 /// What is known of the process at the moment it is asked.
 struct HealthFacts {
   std::optional<int> silent_worker{};  // its loop has not answered in time
+  bool starting = false;               // it does not listen yet
   bool shutting_down = false;
   bool waits_for_servers = false;  // a shutdown that lets nobody begin anything
   bool paused = false;

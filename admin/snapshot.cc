@@ -19,6 +19,7 @@ auto key_of(const HostServers& row) { return std::pair(View(row.database), View(
 auto key_of(const RouteRow& row) { return std::pair(View(row.database), View(row.statement)); }
 auto key_of(const MemoryRow& row) { return View(row.name); }
 auto key_of(const PeerStats& row) { return row.id; }
+auto key_of(const MetersRow& row) { return std::pair(View(row.database), View(row.user)); }
 
 template <class Row, class... Members>
 void add_members(Row& into, const Row& part, Members... members) {
@@ -30,7 +31,9 @@ void add(PoolRow& into, const PoolRow& part) {
               &PoolRow::clients_active_cancel, &PoolRow::clients_waiting_cancel,
               &PoolRow::servers_active, &PoolRow::servers_active_cancel,
               &PoolRow::servers_being_canceled, &PoolRow::servers_idle, &PoolRow::servers_used,
-              &PoolRow::servers_tested, &PoolRow::servers_login, &PoolRow::handed_over);
+              &PoolRow::servers_tested, &PoolRow::servers_login, &PoolRow::handed_over,
+              &PoolRow::servers_pinned);
+  into.size = std::max(into.size, part.size);  // a part of cancel requests alone does not know it
   into.max_wait_us = std::max(into.max_wait_us, part.max_wait_us);
 }
 
@@ -69,6 +72,8 @@ void add(PeerStats& into, const PeerStats& part) {
   add_members(into, part, &PeerStats::clients_active_cancel, &PeerStats::clients_waiting_cancel,
               &PeerStats::servers_active_cancel, &PeerStats::servers_login);
 }
+
+void add(MetersRow& into, const MetersRow& part) { into.meters += part.meters; }
 
 template <class Row>
 void append(std::vector<Row>& into, std::vector<Row>&& part) {
@@ -109,7 +114,14 @@ void merge(Snapshot& into, Snapshot&& part) {
   append(into.hosts, std::move(part.hosts));
   merge_rows(into.host_servers, std::move(part.host_servers));
   merge_rows(into.routes, std::move(part.routes));
-  add_members(into, part, &Snapshot::login_clients, &Snapshot::dns_queries);
+  merge_rows(into.meters, std::move(part.meters));
+  append(into.workers, std::move(part.workers));
+  append(into.holders, std::move(part.holders));
+  append(into.troubles, std::move(part.troubles));
+  for (size_t code = 0; code < error_codes; ++code) into.failures[code] += part.failures[code];
+  if (part.process) into.process = part.process;
+  add_members(into, part, &Snapshot::client_count, &Snapshot::server_count,
+              &Snapshot::login_clients, &Snapshot::dns_queries);
   into.paused |= part.paused;
   into.suspended |= part.suspended;
 }

@@ -2,16 +2,26 @@
 // are appended and summed, and the views turn them into rows. Nothing here points into a session.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "conf/settings.h"
+#include "pool/meters.h"
 #include "pool/pool.h"
 #include "pool/stats.h"
 
 namespace headgate {
+
+/// What is wanted of a snapshot beside counts: each costs the workers some time.
+struct SnapshotWish {
+  bool connections = true;  // a row for each client and server
+  bool meters = false;      // the histograms of each pool
+  bool holders = false;     // who holds servers longest, and the last errors
+};
 
 /// What a connection has not yet dealt with, in bytes.
 struct BufferedBytes {
@@ -65,6 +75,53 @@ struct PoolRow {
   PoolMode mode = PoolMode::session;
   const char* load_balance_hosts = nullptr;  // null: host is not a list
   uint64_t handed_over = 0;                  // servers passed to other workers
+  uint32_t servers_pinned = 0;               // stay with their clients between transactions
+  int size = 0;                              // pool_size as it holds for this user; 0: no limit
+};
+
+/// The meters of a pool. Parts of the same (database, user) are summed.
+struct MetersRow {
+  std::string database, user;
+  PoolMeters meters;
+};
+
+/// A worker, as it answered.
+struct WorkerRow {
+  int id = 0;
+  uint64_t clients = 0, servers = 0, pools = 0;  // connections, and its shares of pools
+  int64_t cpu_us = 0;                            // of its thread, since the start
+  int64_t delay_us = 0;                          // from the question to the answer
+};
+
+/// How often clients were turned away or ended with an error, by its code.
+using FailureCounts = std::array<uint64_t, error_codes>;
+
+/// A client that holds a server: one of those that have held theirs longest.
+struct HolderRow {
+  std::string database, user;
+  std::string client, application_name;  // where it comes from, and what it calls itself
+  uint32_t process = 0;                  // of its server
+  int64_t held_us = 0;
+  std::string why;  // what it does with it, and what pins it
+};
+/// So many of them are told, by each worker and in all.
+constexpr size_t most_holders = 20;
+
+/// Something that went wrong for a client or a server.
+struct TroubleRow {
+  int64_t wall_us = 0;  // microseconds since 1970
+  std::string database, user, text;
+};
+/// So many of the last ones are kept by each worker, with texts up to so many bytes.
+constexpr size_t most_troubles = 20;
+constexpr size_t longest_trouble = 300;
+
+/// What there is of the process as a whole.
+struct ProcessRow {
+  int client_slots = 0, client_slots_used = 0;  // max_client_conn
+  size_t peers = 0, dns_names = 0;
+  bool shutting_down = false;
+  int64_t started_wall_us = 0;  // microseconds since 1970
 };
 
 /// A row of SHOW DATABASES: effective values.
@@ -183,6 +240,13 @@ struct Snapshot {
   std::vector<HostRow> hosts;
   std::vector<HostServers> host_servers;
   std::vector<RouteRow> routes;
+  std::vector<MetersRow> meters;
+  std::vector<WorkerRow> workers;
+  std::vector<HolderRow> holders;
+  std::vector<TroubleRow> troubles;
+  FailureCounts failures{};
+  std::optional<ProcessRow> process;  // from one part alone
+  uint64_t client_count = 0, server_count = 0;
   uint32_t login_clients = 0;
   uint32_t dns_queries = 0;
   bool paused = false, suspended = false;

@@ -116,7 +116,7 @@ constexpr bool rows_stand_at_their_code() {
   for (size_t i = 0; i < std::size(error_table); ++i) {
     if (static_cast<size_t>(error_table[i].code) != i) return false;
   }
-  return std::size(error_table) == static_cast<size_t>(ErrorCode::suspend_timeout) + 1;
+  return std::size(error_table) == error_codes;
 }
 static_assert(rows_stand_at_their_code());
 

@@ -3,6 +3,7 @@
 // clients and scripts match on them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -98,6 +99,9 @@ enum class ErrorCode : uint8_t {
   admin_disconnect,
   suspend_timeout,
 };
+
+/// How many codes there are.
+constexpr size_t error_codes = static_cast<size_t>(ErrorCode::suspend_timeout) + 1;
 
 struct ErrorRow {
   ErrorCode code;

@@ -412,6 +412,7 @@ std::vector<ShownSetting> show_settings(const Settings& settings) {
     if (row.key == "auth_ldap_options" && row.value) {
       row.value = LdapOptions::without_password(*row.value);
     }
+    if (row.key == "http_password" && row.value) row.value = "********";
     if (setting.default_text != nullptr) row.default_value = setting.default_text;
     row.changeable = setting.takes == Takes::reload;
     rows.push_back(std::move(row));

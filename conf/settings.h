@@ -62,7 +62,8 @@ struct Settings {
   int tcp_user_timeout = 0;
   // what an operator reads by HTTP: Headgate's own
   std::string http_addr = "127.0.0.1";
-  int http_port = 0;  // 0: none
+  int http_port = 0;                         // 0: none
+  std::optional<std::string> http_password;  // none: anybody may read
   // process
   int workers = 0;  // 0: as many as this process may use CPUs
   std::string logfile;

@@ -244,6 +244,7 @@ void Client::ask_for_server(View request) {
   request_since_ = worker_.now();
   Server* server = static_cast<Server*>(lender_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) {
+    pool_->meters().wait.add_none();
     link_to(*server);
     return to_relay(request);
   }
@@ -336,6 +337,7 @@ void Client::serve(Server& server) {
 
 void Client::count_wait() {
   pool_->stats().wait_time += static_cast<uint64_t>((worker_.now() - request_since_).count());
+  pool_->meters().wait.add(worker_.now() - request_since_);
 }
 
 void Client::relay_over() {
@@ -383,6 +385,7 @@ void Client::fail_waiting(const Error& error) {
 
 void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
+  note_failure(error);
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
   Error told = error;
   if (worker_.config().settings.error_codes == ErrorCodes::pgbouncer) {
@@ -395,6 +398,15 @@ void Client::fail(const Error& error) {
     log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);
   }
   end(error.message, true);
+}
+
+// For whoever looks at the metrics or the dashboard.
+void Client::note_failure(const Error& error) {
+  worker_.count_failure(error.code);
+  const View database = pool_    ? View(pool_->entry().database.name)
+                        : login_ ? login_->database()
+                                 : View();
+  worker_.note_trouble(database, login_ ? View(login_->user()) : user(), error.message);
 }
 
 bool Client::warns_first_of(uint64_t shape) {

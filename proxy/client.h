@@ -254,6 +254,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void login_over();
   void take_permits();
   void make_cancel_key(int32_t process = 0);
+  void note_failure(const Error& error);
   void end(std::string_view reason, bool linger);
   void leave_queue();
   void give_back_permits();

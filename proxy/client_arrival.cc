@@ -78,6 +78,7 @@ void Client::greet(const Welcome& welcome, int32_t process) {
   login_->welcome(welcome, cancel_key_.process(), cancel_key_.secret(), values_);
   login_->start(session_);
   ++pool_->stats().client_login_count;
+  pool_->meters().login.add(worker_.now() - connected_);
   login_over();
 }
 

@@ -185,6 +185,8 @@ class Outside {
   virtual Instant now() = 0;
   /// Microseconds since 1970, for what people read.
   virtual int64_t wall_microseconds() = 0;
+  /// The CPU time that this worker's thread has taken, for what people read; a system call.
+  virtual Duration cpu_time() { return {}; }
   virtual void random(std::span<char> out) = 0;
 
   /// Asks for on_time() at that time; replaces the time asked for before; nothing: never.

@@ -147,10 +147,10 @@ Result<Done> Program::run() {
     pooler_->worker(id).set_outside(*outsides_.back());
   }
   on_signals(*outsides_[0]);  // first of all: from listen() on, others take us to be there
-  if (auto result = pooler_->listen(); !result) return result;
   auto http = HttpDoor::open(*pooler_, settings);
   if (!http) return Error(http.error());
   http_ = std::move(*http);
+  if (auto result = pooler_->listen(); !result) return result;
   if (auto result = Pidfile::write(settings.pidfile); !result) return result;
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());

@@ -233,6 +233,7 @@ void Pooler::apply_limits() {
 // --- statistics
 
 void Pooler::start() {
+  started_wall_us_.store(workers_[0]->outside().wall_microseconds());
   stats_period_.emplace(
       workers_[0]->deadlines(),
       [](void* self, Instant) { static_cast<Pooler*>(self)->end_stats_period(); }, this);
@@ -306,12 +307,25 @@ void Pooler::snapshot(std::function<void(Snapshot)> done) {
   });
 }
 
+Snapshot Pooler::own_part() {
+  Snapshot part;
+  registry_.describe(*config_, part);
+  monitors_.describe(part, workers_[0]->now());
+  part.paused = paused();
+  part.suspended = suspended();
+  ProcessRow& process = part.process.emplace();
+  process.client_slots = client_permits_.limit();
+  process.client_slots_used = client_permits_.used();
+  process.peers = config_->peers.size();
+  process.dns_names = name_rows().size();
+  process.shutting_down = shutting_down();
+  process.started_wall_us = started_wall_us_;
+  return part;
+}
+
 void Pooler::add_totals(Snapshot& snapshot) {
-  registry_.describe(*config_, snapshot);
+  merge(snapshot, own_part());
   place_cancels(snapshot);
-  monitors_.describe(snapshot, workers_[0]->now());
-  snapshot.paused = paused();
-  snapshot.suspended = suspended();
   stats_.fill(snapshot, workers_[0]->now());
 }
 

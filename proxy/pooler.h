@@ -81,6 +81,8 @@ class Pooler final : public ListenerUser {
     return waits_for_servers() || (shutting_down() && from_unix);
   }
   bool waits_for_servers() const { return shutdown_.load() == Shutdown::wait_for_servers; }
+  /// It listens, and its loops are about to run.
+  bool started() const { return started_wall_us_.load() != 0; }
   bool paused() const { return paused_.load(); }
   bool suspended() const { return suspended_.load(); }
   bool paused(const DatabaseState& database) const { return paused() || database.paused.load(); }
@@ -115,6 +117,8 @@ class Pooler final : public ListenerUser {
   std::vector<NameRow> name_rows() { return names().rows(workers_[0]->now()); }
   /// Gathers the parts of all workers, then calls `done`.
   void snapshot(std::function<void(Snapshot)> done);
+  /// What no worker knows but the process: its part of a snapshot.
+  Snapshot own_part();
   /// The connections that another process could take over; `attach`: and a hold on each.
   void descriptors(bool attach, std::function<void(std::shared_ptr<DescriptorsFound>)> done);
   /// Everything stands: begins what goes on without clients (min_pool_size, statistics).
@@ -221,6 +225,7 @@ class Pooler final : public ListenerUser {
   std::atomic<bool> paused_{false};
   std::atomic<bool> suspended_{false};
   std::atomic<int> consoles_{0};
+  std::atomic<int64_t> started_wall_us_{0};
   uint64_t suspensions_ = 0;  // tells an answer to this one from those to earlier ones
   Instant suspended_since_{};
   std::optional<Deadline> suspend_tick_;

@@ -1,11 +1,13 @@
 // The operating system's side of the process: CPUs, descriptors, user, pidfile, daemon, the
-// addresses to listen on. Used by main() at start, never while clients are served.
+// addresses to listen on. Used by main() at start and by what reports on the process, never by a
+// worker.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "admin/metrics.h"
 #include "base/result.h"
 #include "conf/environment.h"
 #include "conf/settings.h"
@@ -48,6 +50,8 @@ class Pidfile {
 
 /// The variables of this process that may be meant for Headgate.
 Environment own_environment();
+/// What the process takes of its system now. From any thread; reads /proc.
+ProcessUse process_use();
 
 Bytes random_bytes(size_t count);
 uint32_t own_uid();

@@ -46,6 +46,17 @@ void PoolEntry::set_last_failure(std::optional<Error> error) {
   last_failure_ = std::move(error);
 }
 
+void PoolEntry::keep(WorkerId worker, const PoolMeters& meters) {
+  const std::lock_guard lock(mutex_);
+  kept_[worker] += meters;
+}
+
+PoolMeters PoolEntry::kept(WorkerId worker) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = kept_.find(worker);
+  return found == kept_.end() ? PoolMeters{} : found->second;
+}
+
 void DatabaseState::keep(WorkerId worker, const PoolStats& stats) {
   const std::lock_guard lock(mutex_);
   kept_[worker] += stats;

@@ -20,6 +20,7 @@
 #include "auth/login.h"
 #include "base/error.h"
 #include "conf/settings.h"
+#include "pool/meters.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
 #include "proxy/audit_book.h"
@@ -101,6 +102,9 @@ class PoolEntry : public Holdable {
   void set_secret(const Secret& secret);
   std::optional<Error> last_failure() const;
   void set_last_failure(std::optional<Error> error);
+  /// As DatabaseState::keep(), for as long as the pool is known.
+  void keep(WorkerId worker, const PoolMeters& meters);
+  PoolMeters kept(WorkerId worker) const;
 
  private:
   friend class Registry;
@@ -113,6 +117,7 @@ class PoolEntry : public Holdable {
   std::optional<ScramKeys> keys_;
   std::optional<Secret> secret_;
   std::optional<Error> last_failure_;
+  std::map<WorkerId, PoolMeters> kept_;
 };
 
 class Registry {

@@ -270,7 +270,11 @@ void Relay::query_ended(TransactionStatus status) {
   const Instant now = client_.worker().now();
   PoolStats& stats = server_.pool().stats();
   ++stats.query_count;
-  if (query_since_) stats.query_time += static_cast<uint64_t>((now - *query_since_).count());
+  PoolMeters& meters = server_.pool().meters();
+  if (query_since_) {
+    stats.query_time += static_cast<uint64_t>((now - *query_since_).count());
+    meters.query.add(now - *query_since_);
+  }
   query_since_.reset();
   grace_until_.reset();
   // A cancel of ours may strike the next query of a pipeline instead.
@@ -287,6 +291,7 @@ void Relay::query_ended(TransactionStatus status) {
   if (!on_replica_ && (!writes_nothing_ || is_followed_)) client_.has_written();
   ++stats.xact_count;
   stats.xact_time += static_cast<uint64_t>((now - transaction_since_).count());
+  meters.transaction.add(now - transaction_since_);
   transaction_since_ = now;
   deferred_for_ = {};
 }

@@ -99,6 +99,12 @@ class Relay {
   void repeat();
   void fatal_passed() { fatal_passed_ = true; }
 
+  /// What the client does with its server, for an operator.
+  const char* doing() const {
+    if (query_since_) return "query";
+    return in_transaction_ ? "idle in transaction" : "idle";
+  }
+
   /// The exchange is over, and the mode gives the server back now if nothing pins it.
   bool between_transactions() const;
   /// It gives it back now.

@@ -28,6 +28,7 @@ void Client::serve_own(Server& server) {
   login_->welcome(*server.welcome(), cancel_key_.process(), cancel_key_.secret(), values_);
   values_ = server.values();
   ++pool_->stats().client_login_count;
+  pool_->meters().login.add(worker_.now() - connected_);
   login_over();
   link_to(server);
   take_pending();

@@ -118,6 +118,7 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
       break;
   }
   const std::unique_ptr<ServerLogin> login = std::move(login_);
+  ++pool_->meters().server_logins;
   pool_->entry().database.hosts.worked(login->host());
   process_ = login->process();
   secret_ = login->secret();
@@ -142,6 +143,9 @@ void Server::enter_pool() {
 
 void Server::login_failed(const Error& error) {
   log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
+  ++pool_->meters().server_login_failures;
+  worker_->note_trouble(pool_->entry().database.name, pool_->entry().user.name,
+                        "server login failed: " + error.message);
   const bool unreachable = error.code == ErrorCode::server_connect_failed;
   const Instant now = worker_->now();
   const DatabaseEntry& entry = pool_->settings().entry;

@@ -105,6 +105,7 @@ void Worker::drop_pools() {
     WorkerPool* pool = find_pool(id);
     if (!pool || !pool->unused()) continue;
     pool->entry().database.keep(id_, pool->stats());
+    pool->entry().keep(id_, pool->meters());
     pools_.erase(id);
   }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -99,7 +100,13 @@ class Worker final : public LoopUser {
   void close_everything();
 
   /// This worker's part of a snapshot.
-  Snapshot snapshot();
+  Snapshot snapshot(const SnapshotWish& wish = {});
+  /// What is to be known of the worker itself; delay_us is for who has asked.
+  WorkerRow describe_itself();
+  /// A client was told an error that is its last.
+  void count_failure(ErrorCode code) { ++failures_[static_cast<size_t>(code)]; }
+  /// Something went wrong that an operator may want to see.
+  void note_trouble(View database, View user, View text);
   /// What the console's own queries count here.
   PoolStats& console_stats() { return console_stats_; }
 
@@ -122,6 +129,9 @@ class Worker final : public LoopUser {
   void on_turn_end() override;
   std::optional<Instant> end_turn_of_pools();
   void drop_pools();
+  void describe_connections(Snapshot& part);
+  void describe_holders(Snapshot& part);
+  void describe_pools(Snapshot& part, const SnapshotWish& wish);
   PoolSettingsPtr settings_for(const PoolEntry& entry) const;
 
   Pooler& pooler_;
@@ -138,6 +148,8 @@ class Worker final : public LoopUser {
   std::atomic<int> load_{0};
   SettingValuesPtr last_start_;
   PoolStats console_stats_;
+  FailureCounts failures_{};
+  std::deque<TroubleRow> troubles_;
   bool suspended_ = false;
   std::map<uint32_t, std::unique_ptr<WorkerPool>> pools_;  // by the number of the PoolEntry
   std::vector<uint32_t> let_go_;

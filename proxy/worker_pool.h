@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/deadlines.h"
+#include "pool/meters.h"
 #include "pool/pool.h"
 #include "pool/stats.h"
 #include "proxy/pool_settings.h"
@@ -34,6 +35,7 @@ class WorkerPool {
   const PoolSettings& settings() const { return *settings_; }
   const PoolSettingsPtr& shared_settings() const { return settings_; }
   PoolStats& stats() { return stats_; }
+  PoolMeters& meters() { return meters_; }
   /// The server that is being lent is to be looked at behind its client (session_audit).
   bool audit_is_due();
   /// Logged-in clients of this pool on this worker.
@@ -149,6 +151,7 @@ class WorkerPool {
   PoolSettingsPtr settings_;
   Pool share_;
   PoolStats stats_;
+  PoolMeters meters_;
   Deadline tend_, own_retry_;
   std::unique_ptr<Readers> readers_;
   std::unique_ptr<Subscribers> subscribers_;

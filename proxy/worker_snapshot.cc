@@ -1,4 +1,7 @@
 // A worker's part of what an operator sees: copies, made on the worker's own thread.
+#include <algorithm>
+#include <span>
+
 #include "admin/commands.h"
 #include "proxy/client_login.h"
 #include "proxy/pooler.h"
@@ -193,7 +196,9 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.clients_active =
       static_cast<uint32_t>(pool.clients() - std::min<size_t>(pool.clients(), row.clients_waiting));
   pool.share().for_each_server([&](PooledServer& server) {
-    if (!being_canceled(static_cast<Server&>(server))) return;
+    auto& session = static_cast<Server&>(server);
+    if (session.session().pins().any()) ++row.servers_pinned;
+    if (!being_canceled(session)) return;
     ++row.servers_being_canceled;
     --(server.state() == ServerState::active ? row.servers_active : row.servers_tested);
   });
@@ -205,6 +210,7 @@ PoolRow describe(WorkerPool& pool, Instant now) {
                                  : "round-robin";
   }
   row.handed_over = pool.share().handed_over();
+  row.size = pool.settings().rules.pool_size;
   return row;
 }
 
@@ -254,42 +260,117 @@ StatsRow stats_row(std::string_view database, const PoolStats& totals) {
   return row;
 }
 
+MetersRow meters_row(const PoolEntry& pool, const PoolMeters& meters) {
+  return {pool.database.name, pool.user.name, meters};
+}
+
 }  // namespace
 
-Snapshot Worker::snapshot() {
-  Snapshot part;
-  clients_.for_each([&](Client& client) {
-    if (client.state() == ClientState::login) ++part.login_clients;
-    part.clients.push_back(describe(client, *this));
-  });
+// A row for each connection, and the bytes that they hold.
+void Worker::describe_connections(Snapshot& part) {
+  clients_.for_each([&](Client& client) { part.clients.push_back(describe(client, *this)); });
   servers_.for_each([&](Server& server) { part.servers.push_back(describe(server, *this)); });
-  for_each_pool([&](WorkerPool& pool) {
-    if (!pool.forgotten()) part.pools.push_back(describe(pool, now_));
-    describe_routes(pool, part);
-    describe_hosts(pool, part);
-    part.stats.push_back(stats_row(pool.entry().database.name, pool.stats()));
-  });
-  for (const DatabaseState* database : pooler_.registry().databases()) {
-    const PoolStats kept = database->kept(id_);
-    if (kept != PoolStats{}) part.stats.push_back(stats_row(database->name, kept));
-  }
-  part.stats.push_back(stats_row(console_database, console_stats_));
   cancellers_.for_each([&](Canceller& canceller) {
     part.servers.push_back(describe(canceller));
     describe_requesters(canceller, part);
-    part.pools.push_back(describe_cancels(canceller));
   });
   uint64_t held_bytes = 0;
   for (const auto* rows : {&part.clients, &part.servers}) {
     for (const ConnectionRow& row : *rows)
       held_bytes += row.buffered.received + row.buffered.queued;
   }
-  part.memory = {
-      memory_row("pool_cache", sizeof(WorkerPool), part.pools.size()),
-      memory_row("server_cache", sizeof(Server), servers_.size()),
-      memory_row("client_cache", sizeof(Client), clients_.size()),
-      memory_row("iobuf_cache", 1, held_bytes)};  // buffers are as long as what they hold
+  part.memory.push_back(memory_row("iobuf_cache", 1, held_bytes));  // as long as what they hold
+}
+
+namespace {
+
+HolderRow describe_holder(Server& server, Instant now) {
+  const Client& client = server.relay()->client();
+  HolderRow row;
+  row.database = server.pool().entry().database.name;
+  row.user = client.user();
+  row.client = client.peer_name();
+  if (const Text& name = client.values().get(Tracked::application_name)) {
+    row.application_name = *name;
+  }
+  row.process = static_cast<uint32_t>(server.process());
+  row.held_us = (now - server.since()).count();
+  row.why = server.relay()->doing();
+  if (const std::string pins = name_of(server.session().pins()); !pins.empty()) {
+    row.why += "; pinned: " + pins;
+  }
+  return row;
+}
+
+}  // namespace
+
+void Worker::describe_holders(Snapshot& part) {
+  std::vector<Server*> held;
+  servers_.for_each([&](Server& server) {
+    if (server.relay()) held.push_back(&server);
+  });
+  const auto count = static_cast<std::ptrdiff_t>(std::min(held.size(), most_holders));
+  std::ranges::partial_sort(held, held.begin() + count, {}, &Server::since);
+  for (const auto& server : std::span(held).first(static_cast<size_t>(count))) {
+    part.holders.push_back(describe_holder(*server, now_));
+  }
+  part.troubles.assign(troubles_.begin(), troubles_.end());
+}
+
+void Worker::note_trouble(View database, View user, View text) {
+  if (troubles_.size() == most_troubles) troubles_.pop_front();
+  troubles_.push_back({outside_->wall_microseconds(), std::string(database.substr(0, 64)),
+                       std::string(user.substr(0, 64)),
+                       std::string(text.substr(0, longest_trouble))});
+}
+
+void Worker::describe_pools(Snapshot& part, const SnapshotWish& wish) {
+  for_each_pool([&](WorkerPool& pool) {
+    if (!pool.forgotten()) part.pools.push_back(describe(pool, now_));
+    part.stats.push_back(stats_row(pool.entry().database.name, pool.stats()));
+    describe_hosts(pool, part);
+    if (wish.connections) describe_routes(pool, part);
+    if (wish.meters) part.meters.push_back(meters_row(pool.entry(), pool.meters()));
+  });
+  for (const DatabaseState* database : pooler_.registry().databases()) {
+    const PoolStats kept = database->kept(id_);
+    if (kept != PoolStats{}) part.stats.push_back(stats_row(database->name, kept));
+  }
+  if (!wish.meters) return;
+  for (const PoolEntry* pool : pooler_.registry().pools()) {
+    const PoolMeters kept = pool->kept(id_);
+    if (kept != PoolMeters{}) part.meters.push_back(meters_row(*pool, kept));
+  }
+}
+
+Snapshot Worker::snapshot(const SnapshotWish& wish) {
+  Snapshot part;
+  clients_.for_each([&](Client& client) {
+    if (client.state() == ClientState::login) ++part.login_clients;
+  });
+  part.client_count = clients_.size();
+  part.server_count = servers_.size() + cancellers_.size();
+  part.failures = failures_;
+  describe_pools(part, wish);
+  part.stats.push_back(stats_row(console_database, console_stats_));
+  cancellers_.for_each(
+      [&](Canceller& canceller) { part.pools.push_back(describe_cancels(canceller)); });
+  part.memory = {memory_row("pool_cache", sizeof(WorkerPool), part.pools.size()),
+                 memory_row("server_cache", sizeof(Server), servers_.size()),
+                 memory_row("client_cache", sizeof(Client), clients_.size())};
+  if (wish.connections) describe_connections(part);
+  if (wish.holders) describe_holders(part);
   return part;
+}
+
+WorkerRow Worker::describe_itself() {
+  WorkerRow row;
+  row.id = static_cast<int>(id_);
+  row.clients = clients_.size();
+  row.servers = servers_.size();
+  row.pools = pools_.size();
+  row.cpu_us = outside_->cpu_time().count();
+  return row;
 }
 
 }  // namespace headgate

@@ -1,7 +1,9 @@
 #include "proxy/http/pages.h"
 
 #include "admin/health.h"
+#include "admin/metrics.h"
 #include "proxy/pooler.h"
+#include "proxy/process.h"
 
 namespace headgate {
 
@@ -28,6 +30,7 @@ struct Pages::Page {
 const Pages::Page Pages::pages[] = {
     {"/healthz", &Pages::health},
     {"/readyz", &Pages::readiness},
+    {"/metrics", &Pages::metrics},
 };
 
 HttpAnswer Pages::answer(const HttpQuestion& question) {
@@ -54,11 +57,19 @@ HttpAnswer Pages::health(const HttpQuestion&) {
 HttpAnswer Pages::readiness(const HttpQuestion&) {
   HealthFacts facts;
   facts.silent_worker = survey_.find_silent(alive_within);
+  facts.starting = !pooler_.started();
   facts.shutting_down = pooler_.shutting_down();
   facts.waits_for_servers = pooler_.waits_for_servers();
   facts.paused = pooler_.paused();
   facts.suspended = pooler_.suspended();
   return answer_of(ready_health(facts));
+}
+
+HttpAnswer Pages::metrics(const HttpQuestion& question) {
+  const auto snapshot = survey_.snapshot({.connections = false, .meters = true});
+  if (!snapshot) return plain(503, snapshot.error().message + "\n");
+  const MetricsForm form = preferred_form(question.accept);
+  return {200, std::string(content_type(form)), metrics_page(*snapshot, process_use(), form)};
 }
 
 }  // namespace headgate

@@ -35,6 +35,7 @@ class Pages {
 
   HttpAnswer health(const HttpQuestion& question);
   HttpAnswer readiness(const HttpQuestion& question);
+  HttpAnswer metrics(const HttpQuestion& question);
 
   Pooler& pooler_;
   Survey survey_;

@@ -96,6 +96,8 @@ Instant UvOutside::now() { return Instant(microseconds(clock_microseconds(CLOCK_
 
 int64_t UvOutside::wall_microseconds() { return clock_microseconds(CLOCK_REALTIME); }
 
+Duration UvOutside::cpu_time() { return Duration(clock_microseconds(CLOCK_THREAD_CPUTIME_ID)); }
+
 void UvOutside::random(std::span<char> out) {
   while (!out.empty()) {
     ssize_t got = getrandom(out.data(), out.size(), 0);

@@ -28,6 +28,7 @@ class UvOutside final : public Outside {
 
   Instant now() override;
   int64_t wall_microseconds() override;
+  Duration cpu_time() override;
   void random(std::span<char> out) override;
   void wake_at(std::optional<Instant> at) override;
   void wake() override;

@@ -1,8 +1,6 @@
 """The HTTP door: whether the pooler lives and is ready, and what it makes of those who abuse it."""
 
 import contextlib
-import ctypes
-import os
 import signal
 import socket
 import threading
@@ -11,30 +9,15 @@ import psycopg
 import pytest
 
 from lib import processes
+from lib.frozen import frozen, threads_of_workers
 from lib.processes import wait_until
 from lib.web import Web, read_all, start_with_web
 
 pytestmark = pytest.mark.headgate_only
 
-PTRACE_ATTACH, PTRACE_DETACH, ALL_THREADS = 16, 17, 0x40000000
-
-
 @pytest.fixture
 def web(start_headgate):
     return start_with_web(start_headgate, pool_mode="transaction", workers=2)[1]
-
-
-@contextlib.contextmanager
-def frozen(thread):
-    """One thread of another process stands still; the others go on."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.ptrace(PTRACE_ATTACH, thread, None, None) != 0:
-        pytest.skip("this system allows nobody to be traced")
-    os.waitpid(thread, ALL_THREADS)
-    try:
-        yield
-    finally:
-        libc.ptrace(PTRACE_DETACH, thread, None, None)
 
 
 # --- whether it lives
@@ -58,21 +41,12 @@ def test_a_pooler_that_serves_is_alive_and_ready(start_headgate):
 @pytest.mark.parametrize("worker", [0, 1])
 def test_a_worker_that_is_stuck_is_named_and_comes_back(start_headgate, worker):
     pooler, web = start_with_web(start_headgate, workers=2)
-    loops = threads_of_workers(pooler.pid)
-    assert loops[0] == pooler.pid and len(loops) == 2
+    loops = threads_of_workers(pooler, web, 2)
+    assert loops[0] == pooler.pid
     with frozen(loops[worker]):
         for path in ("/healthz", "/readyz"):
             assert web.ask(path)[::2] == (503, f"worker {worker} does not answer\n")
     wait_until(lambda: web.status("/healthz") == 200, what="it answers again")
-
-
-def threads_of_workers(pid):
-    """The threads that bear the program's own name, in the order in which they were made."""
-    names = {}
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/comm", encoding="ascii") as file:
-            names[int(thread)] = file.read()
-    return sorted(thread for thread, name in names.items() if name == names[pid])
 
 
 def test_it_is_not_ready_while_it_is_held_up(start_headgate):
@@ -181,7 +155,7 @@ def test_ranges_do_not_multiply_a_page(web):
 
 def test_garbage_is_answered_or_dropped(web):
     for said in (b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), b"GET\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"\0" * 5000, b"GET / HTTP/9.9\r\n\r\n"):
+                 b"GET /nothing HTTP/1.1\r\nno colon\r\n\r\n", b"\0" * 5000, b"GET /nothing HTTP/9.9\r\n\r\n"):
         with web.connect() as connection:
             connection.sendall(said)
             connection.shutdown(socket.SHUT_WR)

@@ -25,6 +25,7 @@ TEST_CASE("health: who should get no clients says why") {
     CHECK_FALSE(health.good);
     return health.text;
   };
+  CHECK(reason({.starting = true}) == "starting\n");
   CHECK(reason({.paused = true}) == "paused\n");
   CHECK(reason({.suspended = true}) == "suspended\n");
   CHECK(reason({.shutting_down = true}) == "shutting down: waiting for clients to leave\n");
