@@ -19,6 +19,7 @@ RUN ./dev deps runtime \
 WORKDIR /
 COPY --from=build /headgate /usr/bin/headgate
 COPY LICENSE /usr/share/doc/headgate/copyright
+COPY admin/page/uplot/LICENSE /usr/share/doc/headgate/copyright.uplot
 USER 10001
 EXPOSE 6432
 # Without an argument the environment says everything; an argument names a configuration file.

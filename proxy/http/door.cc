@@ -23,6 +23,13 @@ constexpr View come_again =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 1\r\n"
     "Content-Length: 30\r\nConnection: close\r\n\r\ntoo many requests at one time\n";
 
+// Content Security Policy, level 3: what a page may load, and that nothing else may.
+constexpr const char* page_policy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+constexpr const char* no_policy = "default-src 'none'";
+constexpr const char* ask_password = "Basic realm=\"Headgate\", charset=\"UTF-8\"";
+
 }  // namespace
 
 /// The library's reading of requests and writing of answers, with our pages behind it.
@@ -32,14 +39,16 @@ class HttpDoor::Requests final : public httplib::Server {
     set_default_headers({{"Cache-Control", "no-store"},
                          {"X-Content-Type-Options", "nosniff"},
                          {"X-Frame-Options", "DENY"},
-                         {"Referrer-Policy", "no-referrer"},
-                         {"Content-Security-Policy", "default-src 'none'"}});
+                         {"Referrer-Policy", "no-referrer"}});
     set_pre_routing_handler([&pages](const httplib::Request& request, httplib::Response& response) {
       HttpAnswer answer =
-          pages.answer({request.method, request.path, request.get_header_value("Accept")});
+          pages.answer({request.method, request.path, request.get_header_value("Accept"),
+                        request.get_header_value("Authorization")});
       response.status = answer.status;
       response.set_content(std::move(answer.body), answer.type);
       if (!answer.allow.empty()) response.set_header("Allow", answer.allow);
+      if (answer.asks_password) response.set_header("WWW-Authenticate", ask_password);
+      response.set_header("Content-Security-Policy", answer.is_page ? page_policy : no_policy);
       return HandlerResponse::Handled;
     });
   }
@@ -67,11 +76,12 @@ Result<std::unique_ptr<HttpDoor>> HttpDoor::open(Pooler& pooler, const Settings&
   for (const Descriptor& socket : *listening) {
     log(LogLevel::log, "listening on http://{}", address_of(socket));
   }
-  return std::unique_ptr<HttpDoor>(new HttpDoor(pooler, std::move(*listening)));
+  return std::unique_ptr<HttpDoor>(
+      new HttpDoor(pooler, std::move(*listening), settings.http_password.value_or("")));
 }
 
-HttpDoor::HttpDoor(Pooler& pooler, std::vector<Descriptor> listening)
-    : pages_(pooler),
+HttpDoor::HttpDoor(Pooler& pooler, std::vector<Descriptor> listening, std::string password)
+    : pages_(pooler, std::move(password)),
       requests_(std::make_unique<Requests>(pages_)),
       listening_(std::move(listening)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

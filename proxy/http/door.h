@@ -33,7 +33,7 @@ class HttpDoor {
  private:
   class Requests;
 
-  HttpDoor(Pooler& pooler, std::vector<Descriptor> listening);
+  HttpDoor(Pooler& pooler, std::vector<Descriptor> listening, std::string password);
   void accept_all();
   bool accept_one(const Descriptor& listening);
   void take_in(Descriptor connection);

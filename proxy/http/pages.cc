@@ -1,7 +1,13 @@
 #include "proxy/http/pages.h"
 
+#include <algorithm>
+#include <chrono>
+
+#include "admin/basic_auth.h"
 #include "admin/health.h"
+#include "admin/live_page.h"
 #include "admin/metrics.h"
+#include "admin/page_files.h"
 #include "proxy/pooler.h"
 #include "proxy/process.h"
 
@@ -25,12 +31,19 @@ HttpAnswer answer_of(Health health) {
 struct Pages::Page {
   View path;
   HttpAnswer (Pages::*answer)(const HttpQuestion& question);
+  bool is_free = false;  // to be read without the password
 };
 
 const Pages::Page Pages::pages[] = {
-    {"/healthz", &Pages::health},
-    {"/readyz", &Pages::readiness},
+    {"/", &Pages::file},
+    {"/healthz", &Pages::health, true},
+    {"/readyz", &Pages::readiness, true},
     {"/metrics", &Pages::metrics},
+    {"/stats.json", &Pages::stats},
+    {"/page.css", &Pages::file},
+    {"/page.js", &Pages::file},
+    {"/uplot.css", &Pages::file},
+    {"/uplot.js", &Pages::file},
 };
 
 HttpAnswer Pages::answer(const HttpQuestion& question) {
@@ -43,6 +56,11 @@ HttpAnswer Pages::answer(const HttpQuestion& question) {
   if (question.method != "GET" && question.method != "HEAD") {
     HttpAnswer refusal = plain(405, "pages are only to be read\n");
     refusal.allow = "GET, HEAD";
+    return refusal;
+  }
+  if (!page->is_free && !password_.empty() && !brings_password(question.authorization, password_)) {
+    HttpAnswer refusal = plain(401, "a password is needed (http_password)\n");
+    refusal.asks_password = true;
     return refusal;
   }
   return (this->*page->answer)(question);
@@ -70,6 +88,22 @@ HttpAnswer Pages::metrics(const HttpQuestion& question) {
   if (!snapshot) return plain(503, snapshot.error().message + "\n");
   const MetricsForm form = preferred_form(question.accept);
   return {200, std::string(content_type(form)), metrics_page(*snapshot, process_use(), form)};
+}
+
+HttpAnswer Pages::stats(const HttpQuestion&) {
+  const auto snapshot = survey_.snapshot({.connections = false, .meters = true, .holders = true});
+  if (!snapshot) return plain(503, snapshot.error().message + "\n");
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const int64_t wall_us = std::chrono::duration_cast<microseconds>(now).count();
+  return {200, "application/json", stats_json(*snapshot, wall_us)};
+}
+
+HttpAnswer Pages::file(const HttpQuestion& question) {
+  const auto found = std::ranges::find(page_files(), question.path, &PageFile::path);
+  MUST(found != page_files().end());  // the table says what there is
+  HttpAnswer answer{200, std::string(found->type), std::string(found->bytes)};
+  answer.is_page = true;
+  return answer;
 }
 
 }  // namespace headgate

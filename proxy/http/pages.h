@@ -11,7 +11,7 @@ namespace headgate {
 
 /// What a request asks for, as far as an answer depends on it.
 struct HttpQuestion {
-  View method, path, accept;
+  View method, path, accept, authorization;
 };
 
 struct HttpAnswer {
@@ -19,11 +19,15 @@ struct HttpAnswer {
   std::string type;
   std::string body;
   std::string allow{};  // the methods there are, where the one asked for is none of them
+  bool asks_password = false;
+  bool is_page = false;  // a page of ours, with files of ours
 };
 
 class Pages {
  public:
-  explicit Pages(Pooler& pooler) : pooler_(pooler), survey_(pooler) {}
+  /// `password`: without it only the health is told; empty: everything is.
+  Pages(Pooler& pooler, std::string password)
+      : pooler_(pooler), survey_(pooler), password_(std::move(password)) {}
 
   HttpAnswer answer(const HttpQuestion& question);
   /// Who waits for an answer of the workers stops waiting.
@@ -36,9 +40,12 @@ class Pages {
   HttpAnswer health(const HttpQuestion& question);
   HttpAnswer readiness(const HttpQuestion& question);
   HttpAnswer metrics(const HttpQuestion& question);
+  HttpAnswer stats(const HttpQuestion& question);
+  HttpAnswer file(const HttpQuestion& question);
 
   Pooler& pooler_;
   Survey survey_;
+  const std::string password_;
 };
 
 }  // namespace headgate
