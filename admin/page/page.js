@@ -50,7 +50,8 @@ function quantile(part, counts, bounds) {
 
 const charts = [];
 
-function chart(id, series, show) {
+// `least`: how far the axis goes at least.
+function chart(id, series, show, least) {
   const place = by(id);
   const data = [[], ...series.map(() => [])];
   const axis = { stroke: () => color("--dim"), grid: { stroke: () => color("--line"), width: 1 }, ticks: { show: false } };
@@ -60,10 +61,10 @@ function chart(id, series, show) {
       height: 170,
       legend: { live: true },
       cursor: { y: false },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1e-9) || 1] } },
+      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1 || 0, least)] } },
       axes: [{ ...axis, space: 80 }, { ...axis, size: 64, values: (_, ticks) => ticks.map(show) }],
-      series: [{ label: "at" }, ...series.map(([label, paint]) => ({
-        label, width: 1.5, stroke: () => color(paint), value: (_, value) => (value === null ? "–" : show(value)), spanGaps: true,
+      series: [{ label: "at" }, ...series.map(([label, paint, dash]) => ({
+        label, dash, width: 1.5, stroke: () => color(paint), value: (_, value) => (value === null ? "–" : show(value)), spanGaps: true,
         points: { show: false },
       }))],
     },
@@ -197,10 +198,10 @@ async function read() {
   }
 }
 
-rate = chart("chart-rate", [["transactions", "--active"], ["queries", "--login"]], number);
-waiting = chart("chart-waiting", [["clients", "--waiting"]], number);
-wait = chart("chart-wait", [["p50", "--idle"], ["p95", "--active"], ["p99", "--waiting"]], time);
-query = chart("chart-query", [["p50", "--idle"], ["p95", "--active"], ["p99", "--waiting"]], time);
+rate = chart("chart-rate", [["transactions", "--active"], ["queries", "--login", [6, 4]]], number, 1);
+waiting = chart("chart-waiting", [["clients", "--waiting"]], number, 1);
+wait = chart("chart-wait", [["p50", "--idle"], ["p95", "--active"], ["p99", "--waiting"]], time, 1000);
+query = chart("chart-query", [["p50", "--idle"], ["p95", "--active"], ["p99", "--waiting"]], time, 1000);
 addEventListener("resize", () => charts.forEach((each) => each.fit()));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((each) => each.repaint()));
 read();
