@@ -45,6 +45,7 @@ def start_headgate(primary, replica, port):
         pool_mode="transaction",
         max_client_conn=1000,
         default_pool_size=20,
+        http_port=processes.free_port(preferred=9127),
     )
     headgate.port = headgate.settings["listen_port"] = processes.free_port(preferred=port)
     return headgate.start()
@@ -93,6 +94,7 @@ Headgate (pid {headgate.pid}) listens on 127.0.0.1:{headgate.port}, unix socket 
     primary (database app):    {command(APP.name, APP.password, "app")}
     replica (database app_ro): {command(APP.name, APP.password, "app_ro")}
     admin console:             {command("admin", ADMIN_PASSWORD, "pgbouncer")}
+    dashboard and metrics:     http://127.0.0.1:{headgate.settings["http_port"]}/ and /metrics
 Behind it, directly: primary at 127.0.0.1, replica at 127.0.0.2, port {primary.port} (same user and password)
 A failover, to be watched with SHOW HOSTS: kill {primary.process.pid}, then
     psql -h {replica.directory} -p {replica.port} -U postgres -c "SELECT pg_promote()"
@@ -118,6 +120,7 @@ def main():
         replica = stack.enter_context(
             Postgres.replica_of(primary, listen_addresses="127.0.0.2", port=primary.port))
         with start_headgate(primary, replica, options.port) as headgate:
+            say(f"dashboard: http://127.0.0.1:{headgate.settings['http_port']}/")
             show_traffic(headgate, options.seconds, options.scale)
             for command in SHOWN:
                 show(headgate, command)

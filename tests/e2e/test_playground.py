@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 
 import psycopg
 
@@ -47,6 +48,9 @@ def test_it_can_be_used_as_it_says_until_a_signal_ends_it():
             with psycopg.connect(host=host, port=port, user=user, dbname=database, password=password) as connection:
                 in_recovery = connection.execute("SELECT pg_is_in_recovery()").fetchone()[0]
                 assert in_recovery == (database == "app_ro")
+        dashboard = re.search(r"^dashboard: (http://\S+/)$", said, re.M).group(1)
+        with urllib.request.urlopen(dashboard, timeout=20) as page:
+            assert b"<title>Headgate</title>" in page.read()
         directory = re.search(r"unix socket in (\S+)", said).group(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
