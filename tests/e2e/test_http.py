@@ -1,6 +1,7 @@
 """The HTTP door: whether the pooler lives and is ready, and what it makes of those who abuse it."""
 
 import contextlib
+import re
 import signal
 import socket
 import threading
@@ -120,6 +121,15 @@ def test_every_address_can_be_listened_on(start_headgate):
         with socket.create_connection(("::1", web.port), 20) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             assert "200 OK" in read_all(connection)
+
+
+def test_its_descriptors_are_counted_before_they_are_missed(start_headgate):
+    def expected(pooler):
+        return int(re.search(r"max expected fd use: (\d+)", pooler.log()).group(1))
+
+    with_http, web = start_with_web(start_headgate)
+    most = 4 + 16 + 2 + 1  # those that are answered and that wait, listeners, and what wakes them
+    assert expected(with_http) - expected(start_headgate()) >= most
 
 
 # --- what it does not do

@@ -420,6 +420,19 @@ def quote_literal():
         yield name, data
 
 
+def metric_labels():
+    names = (b"app", b'quo"te', b"back\\slash", b"new\nline", b"\xff\xfe", "gr\u00f6\u00dfe \U0001f600".encode(), "\ufffdFF".encode(),
+             b"\xed\xa0\x80", b"cut \xf0\x9f\x98", b"zero\0", b'} 1\nevil{a="')  # fmt: skip
+    for number, name in enumerate(names):
+        yield f"name{number}", pieces(name, "*/*", "Basic YTpi")
+    for number, accept in enumerate((
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1", "text/*;q=", ";;,,", "q=1e400;q=-1",
+        "application/openmetrics-text ; q = 1")):  # fmt: skip
+        yield f"accept{number}", pieces("", accept, "")
+    for number, authorization in enumerate(("Basic", "basic  YTpi", "Basic YTpi=", "Bearer x", "Basic " + "A" * 3000, "Basic Og==")):
+        yield f"authorization{number}", pieces("", "", authorization)
+
+
 def parameters():
     mine = ["UTF8", "ISO", "UTC", "postgres", "on", "psql"]
     yield "equal", pieces(*mine, *mine)
@@ -442,8 +455,8 @@ def intern():
 SEEDS = {
     **{seeds.__name__: seeds for seeds in (
         framer, startup, frontend, backend, error_fields, exchange, exchange_server, secret, auth_packets, scram, server_auth,
-        client_auth, login, userlist, hba, ldap_options, connstr, console_line, console_protocol, quote_literal, parameters,
-        intern, session_marks, read_verdict, session_state)},
+        client_auth, login, userlist, hba, ldap_options, connstr, console_line, console_protocol, metric_labels, quote_literal,
+        parameters, intern, session_marks, read_verdict, session_state)},
     "sql_scanner": sql, "sql_statements": sql, "ini": configurations, "config": configurations,
 }  # fmt: skip
 
