@@ -18,7 +18,7 @@ namespace headgate {
 
 /// What is wanted of a snapshot beside counts: each costs the workers some time.
 struct SnapshotWish {
-  bool connections = true;  // a row for each client and server
+  bool connections = true;  // a row for each client and server, and each shape of a statement
   bool meters = false;      // the histograms of each pool
   bool holders = false;     // who holds servers longest, and the last errors
 };

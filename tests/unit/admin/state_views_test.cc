@@ -133,7 +133,7 @@ TEST_CASE("views: SHOW HELP is a notice and no rows") {
         "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
         "\n\tWAIT_CLOSE [<db>]"
         "\n\tSHOW AUDIT"
-        "\n\tSHOW HOSTS"
+        "\n\tSHOW HOSTS|ROUTES"
         "\n\tEXPLAIN ROUTE <sql>");
 }
 
