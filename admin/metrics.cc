@@ -419,7 +419,8 @@ std::vector<HostRow> each_once(const std::vector<HostRow>& rows) {
 
 Bytes metrics_page(const Snapshot& snapshot, const ProcessUse& use, MetricsForm form) {
   MetricsText out(form);
-  const std::vector<Whole> whole = {{snapshot, snapshot.process.value_or(ProcessRow{}), use}};
+  const ProcessRow process = snapshot.process.value_or(ProcessRow{});
+  const std::vector<Whole> whole = {{snapshot, process, use}};
   put_metrics<Whole>(out, build_info, whole);
   put_metrics<Whole>(out, process_metrics, whole, no_labels);
   put_metrics<WorkerRow>(out, worker_metrics, snapshot.workers);

@@ -14,7 +14,7 @@ from lib.frozen import frozen, threads_of_workers
 from lib.processes import wait_until
 from lib.web import Web, read_all, start_with_web
 
-pytestmark = pytest.mark.headgate_only
+pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers]
 
 @pytest.fixture
 def web(start_headgate):

@@ -50,6 +50,22 @@ TEST_CASE("metrics: gauges, counters and times in Prometheus' own form") {
   CHECK(page.find("# UNIT") == Bytes::npos);
 }
 
+TEST_CASE("metrics: what is said of the process as a whole") {
+  Snapshot snapshot;
+  snapshot.client_count = 7;
+  ProcessRow process;
+  process.client_slots = 100;
+  process.client_slots_used = 5;
+  process.started_wall_us = 1'700'000'000'250'000;
+  snapshot.process = process;
+  const Bytes page = metrics_page(snapshot, {.cpu_us = 1'500'000}, prometheus);
+  CHECK(has_line(page, "headgate_clients 7"));
+  CHECK(has_line(page, "headgate_client_slots 100"));
+  CHECK(has_line(page, "headgate_client_slots_used 5"));
+  CHECK(has_line(page, "process_start_time_seconds 1700000000.250000"));
+  CHECK(has_line(page, "process_cpu_seconds_total 1.500000"));
+}
+
 TEST_CASE("metrics: OpenMetrics names counters and infos in its own way, and says when it ends") {
   const Bytes page = metrics_page(small_snapshot(), {}, open_metrics);
   CHECK(has_line(page, "# TYPE headgate_database_transactions counter"));
