@@ -93,7 +93,9 @@ struct TypeNamer {
   std::string operator()(Octal) const { return "octal number"; }
   std::string operator()(StatePolicies Settings::*) const { return "list of kind=policy"; }
   std::string operator()(AuditRate Settings::*) const { return "off, sample:N, all"; }
-  std::string operator()(ReadConsistency Settings::*) const { return "session, eventual, lag:TIME"; }
+  std::string operator()(ReadConsistency Settings::*) const {
+    return "session, eventual, lag:TIME";
+  }
   template <Worded E>
   std::string operator()(E Settings::*) const {
     std::string list;

@@ -6,8 +6,8 @@
 
 #include <uv.h>
 
-#include "proxy/io.h"
 #include "proxy/descriptor.h"
+#include "proxy/io.h"
 #include "proxy/uv/unix_path.h"
 
 namespace headgate {

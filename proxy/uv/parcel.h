@@ -2,8 +2,8 @@
 // the parcel owns the connection; a parcel that nobody attaches closes it.
 #pragma once
 
-#include "proxy/io.h"
 #include "proxy/descriptor.h"
+#include "proxy/io.h"
 
 namespace headgate {
 

@@ -6,8 +6,8 @@
 
 #include <optional>
 
-#include "proxy/io.h"
 #include "proxy/descriptor.h"
+#include "proxy/io.h"
 
 namespace headgate {
 
