@@ -1,8 +1,8 @@
 // What the environment of a container says, as items like those of a file. All names are in
 // capitals:
 //
-//   HEADGATE_<SETTING>, PGBOUNCER_<SETTING>     a setting of [pgbouncer]; the first beats the
-//   second <NAME>_FILE                                 any of these: the file that holds the value
+//   HEADGATE_<SETTING>, PGBOUNCER_<SETTING>     a setting of [pgbouncer]; ours beats theirs
+//   <NAME>_FILE                                 any of these: the file that holds the value
 //
 // They override a configuration file. Without a file, the database comes from here too, in the
 // words of whichever image people know; the first of these whose host (or URL) is set counts:
