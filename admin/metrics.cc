@@ -197,6 +197,12 @@ constexpr Metric<MetersRow> meter_metrics[] = {
     {"headgate_pool_server_login_failures_total", counter, plain,
      [](const MetersRow& row) { return Value(row.meters.server_login_failures); },
      "Log-ins to servers that failed, connections that were refused included."},
+    {"headgate_pool_replica_reads_total", counter, plain,
+     [](const MetersRow& row) { return Value(row.meters.replica_reads); },
+     "Requests and transactions that were sent to standbys (read_routing)."},
+    {"headgate_pool_replica_reads_repeated_total", counter, plain,
+     [](const MetersRow& row) { return Value(row.meters.replica_reads_repeated); },
+     "Those of them that the primary had to carry out instead."},
 };
 void label(Labels& labels, const MetersRow& row) {
   labels.add("database", row.database).add("user", row.user);
@@ -301,6 +307,7 @@ constexpr Metric<HostRow> host_metrics[] = {
     {"headgate_host_up", gauge, plain, is_up, "1 if a host answered when it was last asked."},
     {"headgate_host_in_use", gauge, plain, is<&HostRow::in_use>,
      "1 if servers of the database are opened there."},
+    {"headgate_host_read", gauge, plain, is<&HostRow::read>, "1 if it is a standby in rotation."},
     {"headgate_host_lag_seconds", gauge, times,
      [](const HostRow& row) { return Value(row.lag_us); },
      "How far a standby is behind its primary, where that is known."},

@@ -59,6 +59,8 @@ struct PoolMeters {
   TimeHistogram login;        // of clients, from their connection to their first ReadyForQuery
   uint64_t server_logins = 0;
   uint64_t server_login_failures = 0;
+  uint64_t replica_reads = 0;           // requests and transactions that went to a standby
+  uint64_t replica_reads_repeated = 0;  // and then to the primary
 
   PoolMeters& operator+=(const PoolMeters& other) {
     wait += other.wait;
@@ -67,6 +69,8 @@ struct PoolMeters {
     login += other.login;
     server_logins += other.server_logins;
     server_login_failures += other.server_login_failures;
+    replica_reads += other.replica_reads;
+    replica_reads_repeated += other.replica_reads_repeated;
     return *this;
   }
   bool operator==(const PoolMeters&) const = default;

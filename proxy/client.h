@@ -35,6 +35,7 @@ class Worker;
 class WorkerPool;
 struct DatabaseState;
 struct ReadAge;
+struct RouteShape;
 struct UserState;
 enum class LoneStatement : uint8_t;
 enum class RouteHint : uint8_t;
@@ -231,6 +232,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   enum class Judgement : uint8_t { reads, only_session, may_write };
   Judgement judge_texts(std::span<const View> texts);
   WorkerPool& choose_lender();
+  RouteShape* shape_at_hand();
   ReadAge read_age() const;
   std::optional<uint64_t> consistency_key() const;
 

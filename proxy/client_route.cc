@@ -41,9 +41,11 @@ void Client::judge(std::span<const View> texts) {
   const Judgement judged = judge_texts(texts);
   const bool declared_to_read = told == RouteHint::replica;
   const bool automatic = pool_->settings().read_routing == ReadRouting::automatic;
-  read_.writes_nothing = declared_to_read || (judged != Judgement::may_write && !is_deferring());
-  read_.for_replica =
+  // What is declared to read may write all the same, where it runs on the primary.
+  read_.writes_nothing = judged != Judgement::may_write && !is_deferring();
+  const bool may_go =
       declared_to_read || (automatic && told == RouteHint::none && judged == Judgement::reads);
+  read_.for_replica = may_go && pool_->settings().sends_to_replicas();
   read_.withheld =
       !declared_to_read && !texts.empty() && (texts.size() > 1 || has_several_statements(texts[0]));
 }
@@ -92,12 +94,15 @@ Client::Judgement Client::judge_texts(std::span<const View> texts) {
 }
 
 WorkerPool& Client::choose_lender() {
-  if (!read_.for_replica) return *pool_;
-  WorkerPool* reader = pool_->readers().pick(read_age());
-  if (reader && read_.shape != 0) {
-    if (RouteShape* shape = pool_->readers().book().find(read_.shape)) ++shape->replica;
-  }
-  return reader ? *reader : *pool_;
+  WorkerPool* reader = read_.for_replica ? pool_->readers().pick(read_age()) : nullptr;
+  if (!reader) return *pool_;
+  ++reader->meters().replica_reads;
+  if (RouteShape* shape = shape_at_hand()) ++shape->replica;
+  return *reader;
+}
+
+RouteShape* Client::shape_at_hand() {
+  return read_.shape == 0 ? nullptr : pool_->readers().book().find(read_.shape);
 }
 
 ReadAge Client::read_age() const {
@@ -151,9 +156,8 @@ void Client::read_was_refused() {
 // request had named are to be named once more.
 void Client::serve_on_primary(View request) {
   for_each_named_parse(request, [&](View name) { statements().forget(name); });
-  if (RouteShape* shape = read_.shape == 0 ? nullptr : pool_->readers().book().find(read_.shape)) {
-    ++shape->repeated;
-  }
+  ++pool_->meters().replica_reads_repeated;
+  if (RouteShape* shape = shape_at_hand()) ++shape->repeated;
   lender_ = pool_;
   read_ = {};
   serve_again(request);

@@ -95,6 +95,17 @@ bool Relay::one_at_a_time() const {
   return exchange.status() == TransactionStatus::idle && !pinned;
 }
 
+// A role may not be there yet that its client has taken, say.
+void Server::give_up_read() {
+  Client& client = relay_->client();
+  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  statements_.take_back_all(client.statements());
+  relay_.reset();
+  client.unlinked();
+  close("var change failed");
+  client.serve_on_primary(request);
+}
+
 void Server::serve_on_primary() {
   Client& client = relay_->client();
   const Bytes request = Bytes(relay_->replay()).append(relay_->held());

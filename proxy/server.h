@@ -211,6 +211,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   bool struck_by_another() const;
   void serve_elsewhere();
   void serve_on_primary();
+  void give_up_read();
   void ask_session();
   void take_session_row(View body);
   void question_failed();

@@ -120,6 +120,7 @@ void Server::keep_values_error(const ErrorFields& fields) {
 }
 
 void Server::fail_values() {
+  if (relay_->may_go_elsewhere()) return give_up_read();
   if (struck_by_another()) return serve_elsewhere();
   Client& client = relay_->client();
   Error error(ErrorCode::invalid_server_parameter);

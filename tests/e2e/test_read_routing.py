@@ -1,13 +1,15 @@
 """Reads within a database go to its replicas (read_routing): what is declared to read, and with `auto` plain reads;
 everything else, and everything in doubt, to the primary. What a replica refuses runs on the primary, unseen."""
 
+import urllib.request
+
 import psycopg
 import pytest
 
 from lib.cluster import Cluster
 from lib.headgate import Headgate
 from lib.messages import bind, describe, execute, extended, flush, parse, query, sync
-from lib.processes import wait_until
+from lib.processes import free_port, wait_until
 from lib.wire import Wire, errors, first_value, tags
 
 pytestmark = pytest.mark.headgate_only
@@ -19,6 +21,9 @@ SETUP = (
     "INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 100) n",
     "CREATE TABLE written (id serial, body text)",
     "CREATE UNLOGGED TABLE scratch (id int)",
+    "CREATE TABLE secrets AS SELECT n % 6 + 1 AS tenant FROM generate_series(1, 60) n",
+    "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
+    "CREATE POLICY own ON secrets USING (tenant = current_setting('app.tenant')::int)",
     "CREATE SEQUENCE numbers",
     "CREATE VIEW whereabouts AS SELECT host(inet_server_addr()) AS host",
     "CREATE VIEW next_number AS SELECT nextval('numbers') AS number",
@@ -337,6 +342,24 @@ def test_a_table_that_is_not_there_yet(cluster, start_pooler):
         cluster.primary.execute("DROP TABLE late", database="app")
 
 
+def test_a_role_that_is_not_there_yet(cluster, start_pooler):
+    """The client's session cannot be had on a replica: it is served on the primary, and hears nothing of it."""
+    pooler = start_pooler(read_consistency="eventual")
+    for node in cluster.replicas:
+        node.execute("SELECT pg_wal_replay_pause()")
+    cluster.primary.execute("CREATE ROLE newcomer", "GRANT newcomer TO app", "GRANT SELECT ON notes TO newcomer",
+                            database="app")  # fmt: skip
+    try:
+        with pooler.connect() as client:
+            client.execute("SET ROLE newcomer")
+            for prepared in (False, True):
+                for _ in range(3):
+                    sql = "SELECT body FROM notes WHERE id = 3"
+                    assert client.execute(sql, prepare=prepared).fetchone() == ("note 3",)
+    finally:
+        cluster.primary.execute("REVOKE ALL ON notes FROM newcomer", "DROP ROLE newcomer", database="app")
+
+
 def test_errors_of_the_statement_itself_are_told_once(start_pooler):
     with start_pooler().connect() as client:
         with pytest.raises(psycopg.errors.DivisionByZero):
@@ -360,6 +383,22 @@ def test_statements_that_were_read_are_read_by_the_same_plan_after_a_change(clus
         for _ in range(6):
             assert client.execute("SELECT * FROM grows", prepare=True).fetchone() == (1, None)
         cluster.primary.execute("DROP TABLE grows", database="app")
+
+
+def test_settings_follow_their_clients_to_the_replicas(start_pooler):
+    """Row-level security trusts a setting: each client sees its own rows, on whatever server, after whomever."""
+    pooler = start_pooler(default_pool_size=2)
+    clients = {tenant: pooler.connect() for tenant in range(1, 7)}
+    for tenant, client in clients.items():
+        client.execute(f"SET app.tenant = '{tenant}'")
+    for _ in range(20):
+        for tenant, client in clients.items():
+            found = client.execute("SELECT DISTINCT tenant, host FROM secrets, whereabouts").fetchall()
+            assert [row[0] for row in found] == [tenant]
+    asked = {host for client in clients.values() for host in places(client, "SELECT host FROM secrets, whereabouts")}
+    assert asked == REPLICAS
+    for client in clients.values():
+        client.close()
 
 
 # --- hosts that come and go
@@ -512,3 +551,17 @@ def test_two_replicas_share_the_load(cluster, start_pooler):
         return all(node.value(counts) >= 140 for node in cluster.replicas)
 
     wait_until(shared, 20, "each has had its half")
+
+
+def test_metrics_count_what_replicas_have_served(start_pooler):
+    pooler = start_pooler(http_port=(port := free_port()))
+    with pooler.connect() as client:
+        assert places(client, times=6) == REPLICAS
+        assert client.execute("SELECT number IS NOT NULL FROM next_number").fetchone() == (True,)
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    pool = '{database="app",user="app"}'
+    assert float(lines[f"headgate_pool_replica_reads_total{pool}"]) == 7
+    assert float(lines[f"headgate_pool_replica_reads_repeated_total{pool}"]) == 1
+    read = {name: value for name, value in lines.items() if name.startswith("headgate_host_read")}
+    assert sorted(map(float, read.values())) == [0, 1, 1]
