@@ -153,6 +153,7 @@ void ConnectCheck::start() {
     }
     PoolSettings settings = resolve_pool(config, entry, user);
     settings.tls = worker_.tls().servers;
+    settings.entry.target = TargetRole::any;  // each of its hosts is tried, whatever its role is
     const auto shared = std::make_shared<const PoolSettings>(std::move(settings));
     auto hosts = split_at_commas(entry.host);
     if (hosts.empty()) hosts.emplace_back();  // the unix socket

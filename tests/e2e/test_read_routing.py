@@ -1,13 +1,14 @@
 """Reads within a database go to its replicas (read_routing): what is declared to read, and with `auto` plain reads;
 everything else, and everything in doubt, to the primary. What a replica refuses runs on the primary, unseen."""
 
+import subprocess
 import urllib.request
 
 import psycopg
 import pytest
 
 from lib.cluster import Cluster
-from lib.headgate import Headgate
+from lib.headgate import PROGRAM, Headgate
 from lib.messages import bind, describe, execute, extended, flush, parse, query, sync
 from lib.processes import free_port, wait_until
 from lib.wire import Wire, errors, first_value, tags
@@ -565,3 +566,11 @@ def test_metrics_count_what_replicas_have_served(start_pooler):
     assert float(lines[f"headgate_pool_replica_reads_repeated_total{pool}"]) == 1
     read = {name: value for name, value in lines.items() if name.startswith("headgate_host_read")}
     assert sorted(map(float, read.values())) == [0, 1, 1]
+
+
+def test_a_check_logs_in_to_hosts_of_either_role(cluster, start_pooler):
+    pooler = start_pooler(auth_user="app")
+    done = subprocess.run([PROGRAM, "--check", "--connect", pooler.path("headgate.ini")], capture_output=True, text=True,
+                          timeout=30, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert [line.endswith("as app: logged in") for line in done.stdout.splitlines()].count(True) == 3, done.stdout
