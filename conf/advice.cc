@@ -389,12 +389,13 @@ std::map<std::string, int64_t> most_connections(const Config& config) {
 
 uint64_t expected_descriptors(const Config& config) {
   constexpr uint64_t own = 32;  // log, listeners, epoll and the like
+  const uint64_t http = config.settings.http_port > 0 ? 24 : 0;  // proxy/http/door.h
   uint64_t servers = 0;
   for (const auto& [name, entry] : config.databases) {
     const int size = entry.pool_size.value_or(config.settings.default_pool_size);
     servers += static_cast<uint64_t>(std::max(size, 0));
   }
-  return static_cast<uint64_t>(std::max(config.settings.max_client_conn, 0)) + servers + own;
+  return static_cast<uint64_t>(std::max(config.settings.max_client_conn, 0)) + servers + own + http;
 }
 
 std::vector<Advice> advise(const Situation& situation) {
