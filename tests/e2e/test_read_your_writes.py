@@ -1,13 +1,13 @@
 """What a client has written it reads, wherever it reads: many clients write and read back at different ages of the write,
 while the replicas stop replaying and go on. HEADGATE_PAIRS sets how many reads there are; 10,000 without."""
 
-import os
 import random
 import subprocess
 import threading
 
 import pytest
 
+from lib import VARIABLES
 from lib.cluster import Cluster
 from lib.headgate import Headgate
 from lib.postgres import program
@@ -15,7 +15,7 @@ from lib.processes import wait_until
 
 pytestmark = [pytest.mark.headgate_only, pytest.mark.slow]
 
-PAIRS = int(os.environ.get("HEADGATE_PAIRS", "10000"))
+PAIRS = int(VARIABLES.get("HEADGATE_PAIRS", "10000"))
 CLIENTS, READS = 60, 5
 WRITE_AND_READ = r"""
 \set value random(1, 1000000000)
