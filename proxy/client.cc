@@ -267,6 +267,7 @@ bool Client::is_refused() {
 
 void Client::link_to(Server& server) {
   server_ = &server;
+  lender_ = pool_;  // for what comes next; a reader's pool may be let go meanwhile
   move_to(ClientState::active);
   server.lend_to(*this);
 }

@@ -50,8 +50,9 @@ void Client::channels_ready() {
     if (relay.full() && relay.room_again()) room_again();
     return;
   }
-  if (state_ != ClientState::waiting || waiting() || is_refused()) return;
+  if (state_ != ClientState::waiting || waiting()) return;
   lender_ = pool_;
+  if (is_refused()) return;
   auto* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) return serve(*server);
   if (server) server->start_check();

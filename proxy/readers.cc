@@ -31,6 +31,7 @@ WorkerPool* Readers::pick(const ReadAge& age) {
     if (reader.host.shows_until < age.shows) continue;
     if (age.lag && reader.host.lag.value_or(Duration::max()) > *age.lag) continue;
     WorkerPool& pool = home_.worker().pool(*reader.entry);
+    if (pool.fast_failure()) continue;
     const size_t outstanding = pool.share().active() + pool.share().waiters().size();
     if (best && outstanding >= fewest) continue;
     best = &pool;

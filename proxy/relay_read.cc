@@ -88,6 +88,8 @@ bool Relay::is_for_primary(const ErrorFields& fields) {
 bool Relay::one_at_a_time() const {
   const Exchange& exchange = server_.exchange();
   if (!settings().sends_to_replicas() || !request_ended_ || exchange.batch_open()) return false;
+  if (!held_.empty()) return false;  // it says nothing until it is sent
+
   const bool answered = exchange.over() || exchange.next_is_swallowed();
   if (!answered) return alone_ && !exchange.copying_in();
   const ServerSession& session = server_.session();

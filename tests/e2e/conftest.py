@@ -14,6 +14,7 @@ from lib import processes  # noqa: E402
 from lib.headgate import Headgate  # noqa: E402
 from lib.postgres import Postgres, User  # noqa: E402
 
+pytest_plugins = ["lib.read_routing"]
 TEST_SECONDS = 120
 USERS = [
     User("app"),

@@ -33,12 +33,7 @@ def shared_cluster(many_files):
 def cluster(shared_cluster):
     """All well again: whoever was the primary still is."""
     yield shared_cluster
-    for node in shared_cluster.nodes:
-        shared_cluster.resume(node)
-        if not node.process:
-            node.start()
-        node.execute("SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()")
-    shared_cluster.wait_replayed()
+    shared_cluster.heal()
 
 
 @pytest.fixture

@@ -89,6 +89,15 @@ class Cluster:
             if other.process and other not in self._frozen and other.value("SELECT pg_is_in_recovery()"):
                 other.execute(f"ALTER SYSTEM SET primary_conninfo = '{conninfo}'", "SELECT pg_reload_conf()")
 
+    def heal(self):
+        """All run, hear and replay again; whoever was the primary still is."""
+        for node in self.nodes:
+            self.resume(node)
+            if not node.process:
+                node.start()
+            node.execute("SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()")
+        self.wait_replayed()
+
     def wait_replayed(self):
         lsn = self.primary.value("SELECT pg_current_wal_lsn()::text")
         for node in self.replicas:

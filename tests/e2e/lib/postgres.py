@@ -100,6 +100,20 @@ class Postgres:
         lines += ["host all postgres 127.0.0.1/32 trust"]
         processes.write_file(os.path.join(self.data, "pg_hba.conf"), "\n".join(lines) + "\n")
 
+    def forbid(self, user):
+        """It refuses its log-ins over TCP, until allow()."""
+        self._change_hba(lambda text: f"host all {user} all reject\n{text}")
+
+    def allow(self, user):
+        self._change_hba(lambda text: text.replace(f"host all {user} all reject\n", ""))
+
+    def _change_hba(self, change):
+        path = os.path.join(self.data, "pg_hba.conf")
+        with open(path) as file:
+            text = file.read()
+        processes.write_file(path, change(text))
+        self.execute("SELECT pg_reload_conf()")
+
     def start(self):
         command = [program("postgres"), "-D", self.data]
         for name, value in self.settings.items():

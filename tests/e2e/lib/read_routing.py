@@ -1,0 +1,85 @@
+"""A primary with two replicas, and poolers that send reads to them (read_routing): what the tests of it share."""
+
+import pytest
+
+from lib.cluster import Cluster
+from lib.headgate import Headgate
+from lib.messages import extended, sync
+from lib.processes import wait_until
+
+# The text does not tell that it asks a server for its address: a plain read, to all that can be seen.
+WHERE = "SELECT host FROM whereabouts"
+SETUP = (
+    "CREATE TABLE notes (id int PRIMARY KEY, body text)",
+    "INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 100) n",
+    "CREATE TABLE written (id serial, body text)",
+    "CREATE UNLOGGED TABLE scratch (id int)",
+    "CREATE TABLE secrets AS SELECT n % 6 + 1 AS tenant FROM generate_series(1, 60) n",
+    "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
+    "CREATE POLICY own ON secrets USING (tenant = current_setting('app.tenant')::int)",
+    "CREATE SEQUENCE numbers",
+    "CREATE VIEW whereabouts AS SELECT host(inet_server_addr()) AS host",
+    "CREATE VIEW next_number AS SELECT nextval('numbers') AS number",
+    "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql STABLE RETURN $1 * 2",
+    "CREATE FUNCTION place() RETURNS text LANGUAGE sql STABLE RETURN host(inet_server_addr())",
+    "CREATE FUNCTION write_it(text) RETURNS text LANGUAGE sql VOLATILE AS "
+    "$$ INSERT INTO written (body) VALUES ($1) RETURNING body $$",
+    "GRANT ALL ON ALL TABLES IN SCHEMA public TO app",
+    "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app",
+)
+PRIMARY, REPLICAS = "127.0.0.1", {"127.0.0.2", "127.0.0.3"}
+SETTINGS = {"pool_mode": "transaction", "default_pool_size": 5, "monitor_user": "monitor", "monitor_interval": 0.05,
+            "query_wait_timeout": 30, "server_lifetime": 3600, "workers": 2}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(many_files):
+    with Cluster() as cluster:
+        cluster.primary.execute(*SETUP, database="app")
+        cluster.wait_replayed()
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster):
+    """All well again after the test."""
+    yield shared_cluster
+    shared_cluster.heal()
+
+
+@pytest.fixture
+def start_pooler(cluster):
+    started = []
+
+    def start(routing="auto", target="primary", **settings):
+        where = {"host": cluster.hosts, "port": cluster.primary.port, "dbname": "app", "read_routing": routing}
+        if target:
+            where["target_session_attrs"] = target
+        started.append(Headgate({"app": where}, **{**SETTINGS, **settings}))
+        pooler = started[-1].start()
+        if routing in ("auto", "explicit"):
+            wait_until(lambda: readable(pooler) == REPLICAS, 20, "the replicas are found")
+        return pooler
+
+    yield start
+    for pooler in started:
+        pooler.stop()
+        pooler.remove()
+
+
+def readable(pooler):
+    rows = pooler.admin("SHOW HOSTS")
+    return {row["host"] for row in rows if row["role"] == "standby" and row["read"]}
+
+
+def places(client, sql=WHERE, times=8):
+    return {client.execute(sql).fetchone()[0] for _ in range(times)}
+
+
+def wait_until_read(client):
+    """What a client has written, or what may have, is on the replicas."""
+    wait_until(lambda: places(client) == REPLICAS, 20, "it reads replicas")
+
+
+def batch(sql):
+    return extended(sql) + sync()
