@@ -68,8 +68,7 @@ void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
   if (now.role != before || had_failed) {
     log(LogLevel::log, "host {}: {}", now.name, word_for(now.role));
   }
-  if (changed) roles_changed();
-  tell_readable();
+  changed ? roles_changed() : tell_readable();
 }
 
 bool HostMonitor::wants_functions(size_t host) const {
@@ -90,23 +89,36 @@ void HostMonitor::host_functions(size_t host, UserFunctionsPtr functions) {
 
 // Where reads are sent to standbys, what these show is told as often as they are asked.
 void HostMonitor::tell_readable() {
+  std::set<std::string> routed = set_readable();
+  if (!routed.empty()) tell_pools(std::move(routed), &WorkerPool::hosts_went_on);
+}
+
+// The databases of which reads are sent to standbys.
+std::set<std::string> HostMonitor::set_readable() {
   std::vector<ReadableHost> readable;
   for (size_t i = 0; i < roles_.hosts().size(); ++i) {
     const HostRoles::Host& host = roles_.hosts()[i];
     if (host.readable) readable.push_back({host.name, roles_.shows_until(i), roles_.lag(i)});
   }
   const Config& config = pooler_.config();
+  std::set<std::string> routed;
   for (const auto& database : databases_) {
     const auto entry = config.find_database(database->name);
     const ReadRouting global = config.settings.read_routing;
     if (!entry || entry->read_routing.value_or(global) == ReadRouting::off) continue;
     database->hosts.set_readable(readable);
-    pooler_.post_to_all([name = database->name](Worker& worker) {
-      worker.for_each_pool([&](WorkerPool& pool) {
-        if (pool.entry().database.name == name) pool.hosts_went_on();
-      });
-    });
+    routed.insert(database->name);
   }
+  return routed;
+}
+
+// One letter to each worker, however many databases share the hosts.
+void HostMonitor::tell_pools(std::set<std::string> databases, void (WorkerPool::*what)()) {
+  pooler_.post_to_all([databases = std::move(databases), what](Worker& worker) {
+    worker.for_each_pool([&](WorkerPool& pool) {
+      if (databases.contains(pool.entry().database.name)) (pool.*what)();
+    });
+  });
 }
 
 void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
@@ -144,15 +156,13 @@ void HostMonitor::addresses_vanished(const HostUse& host, const std::vector<Addr
 }
 
 void HostMonitor::tell() {
-  tell_readable();
+  set_readable();
+  std::set<std::string> names;
   for (const auto& database : databases_) {
     database->hosts.set_roles(found());
-    pooler_.post_to_all([name = database->name](Worker& worker) {
-      worker.for_each_pool([&](WorkerPool& pool) {
-        if (pool.entry().database.name == name) pool.hosts_changed();
-      });
-    });
+    names.insert(database->name);
   }
+  tell_pools(std::move(names), &WorkerPool::hosts_changed);
 }
 
 void HostMonitor::describe(Snapshot& snapshot, Instant now) const {

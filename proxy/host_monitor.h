@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -18,6 +19,7 @@
 namespace headgate {
 
 class Pooler;
+class WorkerPool;
 
 class HostMonitor final : public HostProbeUser {
  public:
@@ -42,6 +44,8 @@ class HostMonitor final : public HostProbeUser {
   void roles_changed();
   void tell();
   void tell_readable();
+  std::set<std::string> set_readable();
+  void tell_pools(std::set<std::string> databases, void (WorkerPool::*what)());
 
   Pooler& pooler_;
   Worker& worker_;
