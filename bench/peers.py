@@ -4,6 +4,7 @@ All peers run side by side for the whole benchmark and lead to the same PostgreS
 one costs nothing, so rounds can be interleaved without starting anything anew.
 """
 
+import itertools
 import os
 import shutil
 import signal
@@ -134,20 +135,34 @@ def pgbouncer_with(name, **settings):
     return start
 
 
-class Routed(Pooler):
-    """Headgate in front of two replicas of its own as well, which get the plain reads."""
+class Replicated(Pooler):
+    """Headgate in front of two replicas of its own as well."""
 
-    def __init__(self, postgres, options):
+    _addresses = (f"127.0.0.{number}" for number in itertools.count(2))
+
+    def __init__(self, name, postgres, options, entry, **settings):
+        addresses = list(itertools.islice(self._addresses, 2))
         self._replicas = [
-            Postgres.replica_of(postgres, listen_addresses=f"127.0.0.{number}", port=postgres.port) for number in (2, 3)
+            Postgres.replica_of(postgres, listen_addresses=address, port=postgres.port) for address in addresses
         ]
-        database = {"host": "127.0.0.1,127.0.0.2,127.0.0.3", "read_routing": "auto"}
-        super().__init__("routed", PROGRAM, postgres, options, database, workers=1, monitor_user="app")
+        database = {"host": ",".join(["127.0.0.1", *addresses]), **entry}
+        super().__init__(name, PROGRAM, postgres, options, database, workers=1, monitor_user="app", **settings)
 
     def stop(self):
         super().stop()
         for replica in self._replicas:
             replica.remove()
+
+
+def routed(postgres, options):
+    """Plain reads go to the replicas."""
+    return Replicated("routed", postgres, options, {"read_routing": "auto"})
+
+
+def spread(postgres, options):
+    """Its servers are at the primary and the replicas in turn, whatever is asked, and as many as the replicas of
+    `routed` have together: for reads alone."""
+    return Replicated("spread", postgres, options, {}, default_pool_size=2 * options.pool_size)
 
 
 def headgate_with(workers, name=None, **settings):
@@ -168,9 +183,10 @@ ALL = {
     "untracked": headgate_with(1, "untracked", session_state="pgbouncer"),
     "unnamed": headgate_with(1, "unnamed", prepare_unnamed=1),
     "deferred": headgate_with(1, "deferred", defer_begin=1),
-    "routed": Routed,
+    "routed": routed,
+    "spread": spread,
     "session": headgate_with(1, "session", **BY_SESSION),
     "pgbouncer-session": pgbouncer_with("pgbouncer-session", **BY_SESSION),
 }
-SPECIAL = ("untracked", "unnamed", "deferred", "routed", "session", "pgbouncer-session")
+SPECIAL = ("untracked", "unnamed", "deferred", "routed", "spread", "session", "pgbouncer-session")
 USUAL = [name for name in ALL if name not in SPECIAL]

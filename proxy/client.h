@@ -228,7 +228,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool awaits_rest(View rest);
   const ClientStatements* routed_statements();
   void judge(std::span<const View> texts);
-  RouteHint declared(std::span<const View> texts) const;
+  RouteHint declared(std::span<const View> texts, bool may_begin) const;
   enum class Judgement : uint8_t { reads, only_session, may_write };
   Judgement judge_texts(std::span<const View> texts);
   WorkerPool& choose_lender();

@@ -37,8 +37,9 @@ const ClientStatements* Client::routed_statements() {
 
 void Client::judge(std::span<const View> texts) {
   const bool runs = !texts.empty() || is_deferring();  // a bare Sync runs nothing
-  const RouteHint told = runs ? declared(texts) : RouteHint::none;
   const Judgement judged = judge_texts(texts);
+  const bool may_begin = judged != Judgement::reads || is_deferring();
+  const RouteHint told = runs ? declared(texts, may_begin) : RouteHint::none;
   const bool declared_to_read = told == RouteHint::replica;
   const bool automatic = pool_->settings().read_routing == ReadRouting::automatic;
   // What is declared to read may write all the same, where it runs on the primary.
@@ -51,7 +52,7 @@ void Client::judge(std::span<const View> texts) {
 }
 
 // What the client itself says of the request, or of the transaction that it opens.
-RouteHint Client::declared(std::span<const View> texts) const {
+RouteHint Client::declared(std::span<const View> texts, bool may_begin) const {
   const SettingValuesPtr& values = session_.values();
   if (value_of(values, "default_transaction_isolation") == "serializable") {
     return RouteHint::primary;
@@ -66,7 +67,7 @@ RouteHint Client::declared(std::span<const View> texts) const {
       (route == "replica" || value_of(values, "default_transaction_read_only") == "on");
   const RouteHint by_default = reads_by_default ? RouteHint::replica : RouteHint::none;
   const View begin = is_deferring() ? View(deferred_->sql) : texts[0];
-  if (!opens_transaction(lone_statement(begin))) {
+  if (!may_begin || !opens_transaction(lone_statement(begin))) {
     return route == "primary" ? RouteHint::primary : by_default;
   }
   const Access access = access_of(begin);
