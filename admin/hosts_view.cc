@@ -30,6 +30,7 @@ constexpr Column<HostRow> columns[] = {
     {"role", text, field<&HostRow::role>},
     {"in_use", int4, field<&HostRow::in_use>},
     {"read", int4, field<&HostRow::read>},
+    {"weight", int4, field<&HostRow::weight>},
     {"sv_active", int8, field<&HostRow::servers_active>},
     {"sv_idle", int8, field<&HostRow::servers_idle>},
     {"lsn", text, null_if_empty<&HostRow::lsn>},

@@ -198,11 +198,12 @@ struct HostRow {
   std::string role;     // primary, standby or unknown
   bool in_use = false;  // servers of that database are opened there
   bool read = false;    // a standby that is in rotation
+  int weight = 1;       // host_weights
   uint32_t servers_active = 0, servers_idle = 0;
   std::string lsn;  // empty: it has not answered yet
   std::optional<int64_t> lag_us;
   int64_t latency_us = 0, silent_us = 0;  // of its last answer, and since
-  std::string error;                      // why there is no later answer; empty: none
+  std::string error;  // why there is no later answer, or why it is not read; empty: all is well
 };
 
 /// The servers of a database at one host, for SHOW HOSTS.

@@ -90,9 +90,21 @@ std::optional<Error> check_target(const Settings& settings, const DatabaseEntry&
   return error;
 }
 
+// A weight is for a host of the list.
+std::optional<Error> check_weights(const DatabaseEntry& entry) {
+  const size_t hosts = split_at_commas(entry.host).size();
+  if (entry.host_weights.empty() || entry.host_weights.size() == hosts) return std::nullopt;
+  Error error(ErrorCode::config,
+              fmt::format("database {}: host_weights has {} weights for {} hosts",
+                          printable(entry.name), entry.host_weights.size(), hosts));
+  error.hint = "one for each host of the list, in its order; 0 keeps reads away from a host";
+  return error;
+}
+
 void check_targets(const Config& config, std::vector<Error>& errors) {
   for (const auto& [name, entry] : config.databases) {
     if (auto error = check_target(config.settings, entry)) errors.push_back(*std::move(error));
+    if (auto error = check_weights(entry)) errors.push_back(*std::move(error));
   }
   const auto any = config.find_database("");
   if (config.fallback && any && any->target != TargetRole::any) {

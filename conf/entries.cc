@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <span>
 
 #include "conf/connstr.h"
+#include "conf/lists.h"
 #include "conf/nearest.h"
 #include "conf/values.h"
 
@@ -149,6 +151,23 @@ Refusal set_read_consistency(std::optional<ReadConsistency>& into, const KeyValu
   return std::nullopt;
 }
 
+Refusal set_host_weights(std::vector<int>& into, const KeyValue& pair) {
+  into.clear();
+  for (const std::string& part : split_at_commas(pair.value)) {
+    int weight = -1;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), weight);
+    const bool whole = error == std::errc() && end == part.data() + part.size();
+    if (!whole || weight < 0 || weight > most_host_weight) {
+      return config_error("invalid host_weights: " + printable(pair.value),
+                          fmt::format("expected a number from 0 to {} for each host, with commas "
+                                      "between them",
+                                      most_host_weight));
+    }
+    into.push_back(weight);
+  }
+  return std::nullopt;
+}
+
 Refusal set_text(std::string& into, const KeyValue& pair) {
   into = pair.value;
   return std::nullopt;
@@ -220,6 +239,7 @@ constexpr Key<DatabaseEntry> database_table[] = {
     {"target_session_attrs", [](D& e, P p, W) { return set_target(e.target, p); }},
     {"read_routing", [](D& e, P p, W) { return set_read_routing(e.read_routing, p); }},
     {"read_consistency", [](D& e, P p, W) { return set_read_consistency(e.read_consistency, p); }},
+    {"host_weights", [](D& e, P p, W) { return set_host_weights(e.host_weights, p); }},
     {"client_encoding", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
     {"datestyle", [](D& e, P p, W) { return set_startup_parameter(e, p); }},
     {"timezone", [](D& e, P p, W) { return set_startup_parameter(e, p); }},

@@ -13,6 +13,9 @@ namespace headgate {
 inline constexpr size_t longest_database_name = 63;  // bytes, as in PostgreSQL
 inline constexpr size_t longest_user_name = 127;     // bytes, as in PgBouncer
 
+/// The largest of host_weights.
+inline constexpr int most_host_weight = 100;
+
 /// The database that is the admin console.
 inline constexpr View console_database = "pgbouncer";
 

@@ -20,8 +20,8 @@ constexpr View introduction =
 ; Keys: host port dbname user password pool_size min_pool_size reserve_pool_size pool_mode
 ;       session_state session_policy max_pinned_servers max_db_connections
 ;       max_db_client_connections server_lifetime query_wait_timeout connect_query
-;       load_balance_hosts target_session_attrs read_routing read_consistency client_encoding
-;       datestyle timezone application_name auth_user auth_query auth_dbname
+;       load_balance_hosts host_weights target_session_attrs read_routing read_consistency
+;       client_encoding datestyle timezone application_name auth_user auth_query auth_dbname
 ; A value with blanks stands in single quotes; '' is a quote in it.
 ;shop = host=10.0.0.1 port=5432 dbname=shop pool_size=50
 ;reports = host=10.0.0.2 user=reporter password='it''s a secret' pool_mode=session

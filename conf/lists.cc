@@ -33,4 +33,12 @@ std::vector<std::string> split_at_commas(View list) {
   return parts;
 }
 
+int weight_of(View name, View names, std::span<const int> weights) {
+  const auto all = split_at_commas(names);
+  for (size_t i = 0; i < std::min(all.size(), weights.size()); ++i) {
+    if (all[i] == name) return weights[i];
+  }
+  return 1;
+}
+
 }  // namespace headgate

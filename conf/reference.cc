@@ -41,6 +41,7 @@ constexpr OwnKey own_keys[] = {
     {"connect_query", "text", "", "Run on each new server connection before anybody gets it."},
     {"load_balance_hosts", "round-robin, disable", "`round-robin`",
      "Whether the hosts of a list take turns, or the first that works is used."},
+    {"host_weights", "list of numbers", "", "How much each host of the list gets; 0 = no reads."},
     {"target_session_attrs", "any, primary, standby, prefer-standby, read-write, read-only",
      "`any`", "Which of the hosts are used, by the role that they have."},
     {"client_encoding", "text", "", "Start-up parameter of the servers."},

@@ -48,6 +48,7 @@ struct Settings {
   // listening
   std::string listen_addr;
   int listen_port = 6432;
+  int read_port = 0;  // 0: none
   int listen_backlog = 128;
   std::string unix_socket_dir = "/tmp";
   int unix_socket_mode = 0777;
@@ -190,6 +191,7 @@ struct DatabaseEntry {
   TargetRole target = TargetRole::any;  // target_session_attrs
   std::optional<ReadRouting> read_routing;
   std::optional<ReadConsistency> read_consistency;
+  std::vector<int> host_weights;  // of each host of the list; empty: they are even
   /// client_encoding, datestyle, timezone, application_name: put into the server's start-up.
   std::vector<std::pair<std::string, std::string>> startup_parameters;
   /// The connection string as written, to notice a changed `*` entry.

@@ -13,8 +13,11 @@ HostRoles::HostRoles(std::vector<std::string> names, HostRules rules) : rules_(r
 bool HostRoles::answered(size_t host, HostAnswer answer, Instant asked, Instant now) {
   Host& from = hosts_[host];
   from.role = answer.in_recovery ? HostRole::standby : HostRole::primary;
-  from.asked = asked;
+  from.usual_latency = from.asked && from.error.empty()
+                           ? from.usual_latency + (now - asked - from.usual_latency) / 4
+                           : now - asked;
   from.latency = now - asked;
+  from.asked = asked;
   from.answer = answer;
   from.error.clear();
   if (!answer.in_recovery) timeline_ = std::max(timeline_, answer.timeline);
@@ -46,8 +49,24 @@ std::optional<size_t> HostRoles::elect() const {
 
 bool HostRoles::is_well(size_t host, Instant now) const {
   const Host& one = hosts_[host];
-  if (one.role != HostRole::standby || now - *one.asked > rules_.patience) return false;
+  if (!answers(one, now) || one.slow) return false;
   return rules_.max_lag.count() == 0 || lag(host).value_or(Duration::zero()) <= rules_.max_lag;
+}
+
+bool HostRoles::answers(const Host& host, Instant now) const {
+  return host.role == HostRole::standby && now - *host.asked <= rules_.patience;
+}
+
+// Only beside a faster one: the last that can be read is better than none.
+bool HostRoles::is_slow(size_t host, Instant now) const {
+  std::optional<Duration> fastest;
+  for (const Host& one : hosts_) {
+    if (&one == &hosts_[host] || !answers(one, now) || one.slow) continue;
+    fastest = std::min(fastest.value_or(one.usual_latency), one.usual_latency);
+  }
+  if (!fastest || !answers(hosts_[host], now)) return false;
+  const Duration limit = std::max(never_slow, *fastest * slow_factor);
+  return hosts_[host].usual_latency > (hosts_[host].slow ? limit / 2 : limit);
 }
 
 bool HostRoles::update(Instant now) {
@@ -57,6 +76,7 @@ bool HostRoles::update(Instant now) {
   for (size_t host = 0; host < hosts_.size(); ++host) {
     Host& one = hosts_[host];
     if (one.readable_since && now - *one.readable_since >= forgiven_after) one.ejections = 0;
+    one.slow = is_slow(host, now);
     const bool well = is_well(host, now);
     if (one.readable && !well) {
       const Duration out = first_ejection * (int64_t{1} << std::min(one.ejections, 10));

@@ -40,6 +40,8 @@ class HostRoles {
     bool readable = false;         // a standby that is in rotation
     std::optional<Instant> asked;  // the last question that was answered
     Duration latency{};            // of that answer
+    Duration usual_latency{};      // of the answers of late
+    bool slow = false;             // a standby that is left alone since others are much faster
     HostAnswer answer;
     std::string error;  // why there was none, since the last answer
 
@@ -75,6 +77,10 @@ class HostRoles {
   static constexpr Duration longest_ejection = seconds(30);
   /// After so long in rotation what was before is forgotten.
   static constexpr Duration forgiven_after = seconds(60);
+  /// A standby is slow that answers in so many times what the fastest takes, and not below that
+  /// time in any case; until it takes half of it.
+  static constexpr int slow_factor = 5;
+  static constexpr Duration never_slow = milliseconds(100);
   /// How far back positions of the primary are known.
   static constexpr Duration memory = seconds(600);
 
@@ -87,6 +93,8 @@ class HostRoles {
   bool update(Instant now);
   std::optional<size_t> elect() const;
   bool is_well(size_t host, Instant now) const;
+  bool is_slow(size_t host, Instant now) const;
+  bool answers(const Host& host, Instant now) const;
   void remember(uint64_t lsn, Instant at);
 
   std::vector<Host> hosts_;

@@ -94,6 +94,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
     uint64_t shape = 0;     // its number in the RouteBook; 0: it was not looked at
   };
   const ReadRequest& read_request() const { return read_; }
+  /// It came to read_port: what it asks is for replicas first.
+  bool came_to_read() const;
   /// A transaction of it that may have written is over.
   void has_written();
   /// A replica says that it is no read.

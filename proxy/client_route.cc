@@ -51,6 +51,11 @@ void Client::judge(std::span<const View> texts) {
       !declared_to_read && !texts.empty() && (texts.size() > 1 || has_several_statements(texts[0]));
 }
 
+bool Client::came_to_read() const {
+  const int port = worker_.config().settings.read_port;
+  return port != 0 && !from_unix_ && link_.stream().local().port == port;
+}
+
 // What the client itself says of the request, or of the transaction that it opens.
 RouteHint Client::declared(std::span<const View> texts, bool may_begin) const {
   const SettingValuesPtr& values = session_.values();
@@ -61,7 +66,8 @@ RouteHint Client::declared(std::span<const View> texts, bool may_begin) const {
       hint != RouteHint::none) {
     return hint;
   }
-  const View route = value_of(values, "headgate.route");
+  View route = value_of(values, "headgate.route");
+  if (route.empty() && came_to_read()) route = "replica";
   const bool reads_by_default =
       route != "primary" &&
       (route == "replica" || value_of(values, "default_transaction_read_only") == "on");
@@ -142,6 +148,7 @@ void Client::has_written() {
 }
 
 void Client::read_was_refused() {
+  read_.writes_nothing = false;
   if (read_.shape == 0) return;
   worker_.pooler().post_to_all(
       [database = pool_->entry().database.name, shape = read_.shape](Worker& worker) {
@@ -160,7 +167,7 @@ void Client::serve_on_primary(View request) {
   ++pool_->meters().replica_reads_repeated;
   if (RouteShape* shape = shape_at_hand()) ++shape->repeated;
   lender_ = pool_;
-  read_ = {};
+  read_ = {read_.writes_nothing};
   serve_again(request);
 }
 

@@ -177,8 +177,12 @@ void HostMonitor::describe(Snapshot& snapshot, Instant now) const {
       row.port = entry->port;
       row.role = word_for(host.role);
       row.in_use = database->hosts.fits(*entry, host.name);
-      row.read = host.readable;
+      row.weight = weight_of(host.name, entry->host, entry->host_weights);
+      const bool alone = database->hosts.is_left_alone(host.name, now);
+      row.read = host.readable && !alone && row.weight > 0;
       row.error = host.error;
+      if (row.error.empty() && host.slow) row.error = "left alone: slower than others by far";
+      if (row.error.empty() && alone) row.error = "left alone for a while: it has failed";
       if (const auto lag = roles_.lag(i)) row.lag_us = lag->count();
       if (host.asked) {
         row.lsn = fmt::format("{:X}/{:X}", host.answer.lsn >> 32, host.answer.lsn & UINT32_MAX);

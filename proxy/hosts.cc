@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "conf/entries.h"
 #include "conf/lists.h"
 
 namespace headgate {
@@ -14,11 +15,25 @@ std::optional<std::string> HostTurns::pick(const DatabaseEntry& entry, Instant n
   }
   if (hosts.size() == 1) return hosts[0];
   if (entry.load_balance_hosts == LoadBalance::disable) return hosts[next_ % hosts.size()];
-  for (size_t tried = 0; tried < hosts.size(); ++tried) {
-    const std::string& host = hosts[next_++ % hosts.size()];
+  const auto turns = turns_of(hosts, entry);
+  for (size_t tried = 0; tried < turns.size(); ++tried) {
+    const std::string& host = turns[next_++ % turns.size()];
     if (!alone(host, now)) return host;
   }
-  return hosts[next_++ % hosts.size()];
+  return turns[next_++ % turns.size()];
+}
+
+// Each host as often as it weighs, the turns of one spread among those of the others.
+std::vector<std::string> HostTurns::turns_of(const std::vector<std::string>& hosts,
+                                             const DatabaseEntry& entry) {
+  if (entry.host_weights.empty()) return hosts;
+  std::vector<std::string> turns;
+  for (int round = 0; round < most_host_weight; ++round) {
+    for (const std::string& host : hosts) {
+      if (round < weight_of(host, entry.host, entry.host_weights)) turns.push_back(host);
+    }
+  }
+  return turns.empty() ? hosts : turns;
 }
 
 std::vector<std::string> HostTurns::candidates(const DatabaseEntry& entry) const {
@@ -87,6 +102,26 @@ bool HostTurns::failed(const DatabaseEntry& entry, const std::string& host, bool
   std::erase_if(alone_until_, [&](const auto& entry) { return entry.second <= now; });
   alone_until_[host] = alone_until;
   return std::ranges::any_of(hosts, [&](const std::string& other) { return !alone(other, now); });
+}
+
+bool HostTurns::faulted(const std::string& host, Instant now) {
+  const std::lock_guard lock(mutex_);
+  Faults& faults = faults_[host];
+  if (now < faults.back_at) return false;  // of before it was left alone
+  if (faults.count == 0 || now - faults.since > fault_window)
+    faults = {0, now, faults.pauses, faults.back_at};
+  if (++faults.count < most_faults) return false;
+  if (now - faults.back_at > forgiven_after) faults.pauses = 0;
+  const Duration pause =
+      std::min(first_pause * (int64_t{1} << std::min(faults.pauses, 10)), longest_pause);
+  faults = {0, now, faults.pauses + 1, now + pause};
+  alone_until_[host] = faults.back_at;
+  return true;
+}
+
+bool HostTurns::is_left_alone(const std::string& host, Instant now) const {
+  const std::lock_guard lock(mutex_);
+  return alone(host, now);
 }
 
 void HostTurns::worked(const std::string& host) {

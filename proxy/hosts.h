@@ -63,12 +63,30 @@ class HostTurns {
               Instant alone_until, Instant now);
   /// The same of a pool that has no other host.
   void leave_alone(const std::string& host, Instant until);
+  /// A standby could not do what another can: an error that is its machine's, a server that has
+  /// ended. True: that was often of late, and it is left alone for a while, longer each time.
+  bool faulted(const std::string& host, Instant now);
+  bool is_left_alone(const std::string& host, Instant now) const;
+  /// So many within that time are too many.
+  static constexpr int most_faults = 5;
+  static constexpr Duration fault_window = seconds(10);
+  static constexpr Duration first_pause = seconds(1), longest_pause = seconds(30);
+  static constexpr Duration forgiven_after = seconds(60);
   /// A log-in has worked.
   void worked(const std::string& host);
 
  private:
+  struct Faults {
+    int count = 0;  // since then
+    Instant since = Instant::min();
+    int pauses = 0;  // in a row
+    Instant back_at = Instant::min();
+  };
+
   bool alone(const std::string& host, Instant now) const;
   std::vector<std::string> candidates(const DatabaseEntry& entry) const;
+  static std::vector<std::string> turns_of(const std::vector<std::string>& hosts,
+                                           const DatabaseEntry& entry);
 
   mutable std::mutex mutex_;
   HostsByRole roles_;
@@ -76,6 +94,7 @@ class HostTurns {
   UserFunctionsPtr functions_;
   size_t next_ = 0;
   std::map<std::string, Instant> alone_until_;  // hosts of the list, and of lists before a reload
+  std::map<std::string, Faults> faults_;
 };
 
 }  // namespace headgate

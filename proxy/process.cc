@@ -136,6 +136,7 @@ Result<std::vector<Address>> listen_addresses(const Settings& settings) {
   std::vector<Address> all;
   for (const std::string& name : words(settings.listen_addr)) {
     add_addresses(name, settings.listen_port, all);
+    if (settings.read_port != 0) add_addresses(name, settings.read_port, all);
   }
   if (!settings.unix_socket_dir.empty()) {
     const bool abstract = settings.unix_socket_dir.starts_with('@');

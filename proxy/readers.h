@@ -27,8 +27,8 @@ class Readers {
 
   /// Hosts have come or gone, or have gone on.
   void refresh();
-  /// The pool in which the fewest are served or wait, of those whose host is new enough; in turns
-  /// where they are even. Null: there is none.
+  /// The pool in which the fewest are served or wait for what its host weighs (host_weights), of
+  /// those whose host is new enough; in turns where they are even. Null: there is none.
   WorkerPool* pick(const ReadAge& age);
   RouteBook& book() { return book_; }
   const UserFunctionsPtr& functions() const { return functions_; }
@@ -37,11 +37,15 @@ class Readers {
   struct Reader {
     ReadableHost host;
     Hold<PoolEntry> entry;
+    uint64_t weight;
+    uint64_t turn;  // the later, the more it has served
   };
+
+  static bool is_before(const Reader& one, size_t its, const Reader& other, size_t others);
 
   WorkerPool& home_;
   std::vector<Reader> readers_;
-  size_t next_ = 0;
+  uint64_t turn_ = 0;  // of the last that was picked
   RouteBook book_;
   UserFunctionsPtr functions_;
 };

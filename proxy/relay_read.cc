@@ -4,6 +4,7 @@
 // such request, or transaction, is sent for by itself: what the client says behind it is heard when
 // it is over, since that may have to go elsewhere.
 #include <algorithm>
+#include <span>
 
 #include "protocol/backend.h"
 #include "protocol/error_fields.h"
@@ -26,8 +27,15 @@ constexpr View for_primary[] = {
     "40001", "40P01", "57P04",  // a conflict with what is replayed
     "57P01", "57P02",           // it is being stopped
     "42",                       // a table or function that is not there yet
+    "53",    "58",    "XX",     // its machine's, or its data's
 };
+/// Those that tell of more to come.
+constexpr View faults[] = {"57P01", "57P02", "53", "58", "XX"};
 constexpr View duplicate_statement = "42P05";
+
+bool is_one_of(std::span<const View> states, View sqlstate) {
+  return std::ranges::any_of(states, [&](View state) { return sqlstate.starts_with(state); });
+}
 
 }  // namespace
 
@@ -72,10 +80,9 @@ bool Relay::is_for_primary(const ErrorFields& fields) {
   if (fields.sqlstate == duplicate_statement || fields.routine == "RevalidateCachedQuery") {
     return false;
   }
-  const bool listed = std::ranges::any_of(
-      for_primary, [&](View state) { return fields.sqlstate.starts_with(state); });
-  if (!listed) return false;
+  if (!is_one_of(for_primary, fields.sqlstate)) return false;
   goes_elsewhere_ = true;
+  if (is_one_of(faults, fields.sqlstate)) server_.pool().host_faulted();
   server_.exchange().swallow_all();
   const bool would_write = fields.sqlstate == "25006" || fields.sqlstate == "0A000";
   if (would_write) client_.read_was_refused();

@@ -66,7 +66,10 @@ void Server::lost(std::string_view reason) {
   owner_ = nullptr;
   client.unlinked();
   close(reason);
-  if (elsewhere) return client.serve_on_primary(request);
+  if (elsewhere) {
+    pool_->host_faulted();
+    return client.serve_on_primary(request);
+  }
   if (untouched) return client.serve_again(request);
   if (told) return client.close_behind_answer(reason);
   if (!last_words.empty()) {

@@ -428,15 +428,26 @@ void WorkerPool::fail_all_waiters(const Error& error) {
   }
 }
 
+void WorkerPool::host_faulted() {
+  if (!entry_.is_reader()) return;
+  if (!entry_.database.hosts.faulted(entry_.host, worker_.now())) return;
+  log(LogLevel::warning, "host {}: {} errors of its own within {} s, it is not read for a while",
+      entry_.host, HostTurns::most_faults,
+      std::chrono::duration_cast<std::chrono::seconds>(HostTurns::fault_window).count());
+  tell_readers();
+}
+
+void WorkerPool::tell_readers() {
+  worker_.pooler().post_to_all([name = entry_.database.name](Worker& worker) {
+    worker.for_each_pool([&](WorkerPool& pool) {
+      if (pool.entry().database.name == name) pool.hosts_went_on();
+    });
+  });
+}
+
 void WorkerPool::login_has_failed(const Error& error) {
   entry_.set_last_failure(error);
-  if (entry_.is_reader()) {
-    return worker_.pooler().post_to_all([name = entry_.database.name](Worker& worker) {
-      worker.for_each_pool([&](WorkerPool& pool) {
-        if (pool.entry().database.name == name) pool.hosts_went_on();
-      });
-    });
-  }
+  if (entry_.is_reader()) return tell_readers();
   if (may_pass(error) || entry_.shared.lendable() > 0) return look_again();
   worker_.pooler().post_to_all([pool = entry_.shared.id](Worker& worker) {
     if (WorkerPool* there = worker.find_pool(pool)) there->fail_waiters();

@@ -58,6 +58,8 @@ class WorkerPool {
   void hosts_changed();
   /// What is known of them has changed otherwise.
   void hosts_went_on();
+  /// A server of the standby that it serves could not do what the primary can.
+  void host_faulted();
   /// Closes all servers as they become free (RECONNECT).
   void reconnect();
 
@@ -129,6 +131,7 @@ class WorkerPool {
   void server_gone(Server& server);
 
  private:
+  void tell_readers();
   void open_server();
   void open_own();
   void open_server_for(Client& client);

@@ -1,6 +1,7 @@
 """Reads within a database go to its replicas (read_routing): what is declared to read, and with `auto` plain reads;
 everything else, and everything in doubt, to the primary. What a replica refuses runs on the primary, unseen."""
 
+import collections
 import subprocess
 import urllib.request
 
@@ -10,7 +11,7 @@ import pytest
 from lib.headgate import PROGRAM
 from lib.messages import bind, describe, execute, flush, parse, query, sync
 from lib.processes import free_port, wait_until
-from lib.read_routing import PRIMARY, REPLICAS, WHERE, batch, places, wait_until_read
+from lib.read_routing import PRIMARY, REPLICAS, WHERE, batch, places, readable, wait_until_read
 from lib.wire import Wire, errors, first_value, tags
 
 pytestmark = pytest.mark.headgate_only
@@ -182,6 +183,38 @@ def test_a_start_up_option_declares_it(start_pooler):
     pooler = start_pooler("explicit", ignore_startup_parameters="")
     with pooler.connect(options="-c default_transaction_read_only=on") as client:
         assert places(client) == REPLICAS
+
+
+def test_clients_of_the_read_port(start_pooler):
+    """What they ask goes to a replica first; a driver's own target_session_attrs tells the ports apart."""
+    read_port = free_port()
+    pooler = start_pooler("explicit", read_port=read_port)
+    with pooler.connect(port=read_port) as client, pooler.connect() as other:
+        assert places(client) == REPLICAS
+        assert places(other) == {PRIMARY}
+        client.execute("INSERT INTO written (body) VALUES ('x')")  # which only the primary can do
+        client.execute("SET headgate.route TO 'primary'")
+        assert places(client) == {PRIMARY}
+    ports = f"{pooler.port},{read_port}"
+    for attrs, port in (("standby", read_port), ("prefer-standby", read_port), ("read-only", read_port),
+                        ("primary", pooler.port), ("read-write", pooler.port)):  # fmt: skip
+        with pooler.connect(host="127.0.0.1,127.0.0.1", port=ports, target_session_attrs=attrs) as client:
+            assert client.info.port == port
+
+
+def test_a_host_is_read_as_often_as_it_weighs(start_pooler):
+    pooler = start_pooler(entry={"host_weights": "1,3,1"})
+    with pooler.connect() as client:
+        counts = collections.Counter(client.execute(WHERE).fetchone()[0] for _ in range(40))
+        assert counts == {"127.0.0.2": 30, "127.0.0.3": 10}
+    assert {row["host"]: row["weight"] for row in pooler.admin("SHOW HOSTS")}["127.0.0.2"] == 3
+
+
+def test_a_host_without_weight_is_not_read(start_pooler):
+    pooler = start_pooler(entry={"host_weights": "1,0,1"})
+    wait_until(lambda: readable(pooler) == {"127.0.0.3"}, 20, "the other is found")
+    with pooler.connect() as client:
+        assert places(client) == {"127.0.0.3"}
 
 
 def test_comments_that_declare_it(start_pooler):

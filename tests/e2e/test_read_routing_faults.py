@@ -216,6 +216,26 @@ def test_a_replica_that_refuses_log_ins_refuses_no_client(cluster, start_pooler)
         wait_until_read(client)
 
 
+def test_a_replica_whose_machine_fails_is_left_alone(cluster, start_pooler):
+    """Its errors are the primary's to mend, and so many of them are a reason to stay away."""
+    pooler = start_pooler("explicit")
+    sick = "SELECT host FROM sick"
+    with pooler.connect() as client:
+        client.execute("SET headgate.route TO 'replica'")
+        assert places(client, sick) == REPLICAS
+        cluster.primary.execute("ALTER TABLE troubled ADD n int", "INSERT INTO troubled VALUES (1)", database="app")
+        cluster.wait_replayed()
+        try:
+            assert places(client, sick, 30) == {PRIMARY, "127.0.0.3"}
+            (host,) = [row for row in pooler.admin("SHOW HOSTS") if row["host"] == "127.0.0.2"]
+            assert not host["read"] and "failed" in host["error"]
+            assert "host 127.0.0.2: 5 errors of its own" in pooler.log()
+        finally:
+            cluster.primary.execute("TRUNCATE troubled", "ALTER TABLE troubled DROP n", database="app")
+            cluster.wait_replayed()
+        wait_until(lambda: places(client, sick) == REPLICAS, 30, "it is read again")
+
+
 def read(client):
     client.send(query(WHERE))
     return first_value(client.read_until())

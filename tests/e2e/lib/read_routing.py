@@ -18,12 +18,17 @@ SETUP = (
     "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
     "CREATE POLICY own ON secrets USING (tenant = current_setting('app.tenant')::int)",
     "CREATE SEQUENCE numbers",
+    "CREATE TABLE troubled ()",
     "CREATE VIEW whereabouts AS SELECT host(inet_server_addr()) AS host",
     "CREATE VIEW next_number AS SELECT nextval('numbers') AS number",
     "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql STABLE RETURN $1 * 2",
     "CREATE FUNCTION place() RETURNS text LANGUAGE sql STABLE RETURN host(inet_server_addr())",
     "CREATE FUNCTION write_it(text) RETURNS text LANGUAGE sql VOLATILE AS "
     "$$ INSERT INTO written (body) VALUES ($1) RETURNING body $$",
+    "CREATE FUNCTION disk() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN "
+    "IF inet_server_addr() = '127.0.0.2' AND EXISTS (SELECT FROM troubled) THEN "
+    "RAISE 'disk full' USING ERRCODE = '53100'; END IF; RETURN host(inet_server_addr()); END $$",
+    "CREATE VIEW sick AS SELECT disk() AS host",
     "GRANT ALL ON ALL TABLES IN SCHEMA public TO app",
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app",
 )
@@ -51,14 +56,15 @@ def cluster(shared_cluster):
 def start_pooler(cluster):
     started = []
 
-    def start(routing="auto", target="primary", **settings):
-        where = {"host": cluster.hosts, "port": cluster.primary.port, "dbname": "app", "read_routing": routing}
+    def start(routing="auto", target="primary", entry=None, **settings):
+        where = {"host": cluster.hosts, "port": cluster.primary.port, "dbname": "app", "read_routing": routing,
+                 **(entry or {})}  # fmt: skip
         if target:
             where["target_session_attrs"] = target
         started.append(Headgate({"app": where}, **{**SETTINGS, **settings}))
         pooler = started[-1].start()
         if routing in ("auto", "explicit"):
-            wait_until(lambda: readable(pooler) == REPLICAS, 20, "the replicas are found")
+            wait_until(lambda: standbys(pooler) == REPLICAS, 20, "the replicas are found")
         return pooler
 
     yield start
@@ -67,9 +73,12 @@ def start_pooler(cluster):
         pooler.remove()
 
 
+def standbys(pooler):
+    return {row["host"] for row in pooler.admin("SHOW HOSTS") if row["role"] == "standby"}
+
+
 def readable(pooler):
-    rows = pooler.admin("SHOW HOSTS")
-    return {row["host"] for row in rows if row["role"] == "standby" and row["read"]}
+    return {row["host"] for row in pooler.admin("SHOW HOSTS") if row["read"]}
 
 
 def places(client, sql=WHERE, times=8):

@@ -49,7 +49,7 @@ TEST_CASE("entries: every key of a database finds its member") {
       "max_db_client_connections=6 pool_mode=Statement session_state=Strict server_lifetime=7 "
       "query_wait_timeout=8 "
       "connect_query='set x=1' load_balance_hosts=disable client_encoding=utf8 datestyle=ISO "
-      "target_session_attrs=prefer-standby "
+      "target_session_attrs=prefer-standby host_weights=2,0 "
       "timezone=UTC application_name=n";
   const DatabaseEntry entry = database(text);
   CHECK(entry.dbname == "d");
@@ -72,6 +72,7 @@ TEST_CASE("entries: every key of a database finds its member") {
   CHECK(entry.connect_query == "set x=1");
   CHECK(entry.load_balance_hosts == LoadBalance::disable);
   CHECK(entry.target == TargetRole::prefer_standby);
+  CHECK(entry.host_weights == std::vector<int>{2, 0});
   const std::vector<std::pair<std::string, std::string>> parameters = {{"client_encoding", "utf8"},
                                                                        {"datestyle", "ISO"},
                                                                        {"timezone", "UTC"},
@@ -134,6 +135,9 @@ TEST_CASE("entries: the errors of a database line") {
         "invalid pool_size: 99999999999999999999");
   CHECK(database_refusal("server_lifetime=-") == "invalid server_lifetime: -");
   CHECK(database_refusal("target_session_attrs=x") == "invalid target_session_attrs: x");
+  CHECK(database_refusal("host=a,b host_weights=1,x") == "invalid host_weights: 1,x");
+  CHECK(database_refusal("host=a,b host_weights=1,101") == "invalid host_weights: 1,101");
+  CHECK(database_refusal("host=a,b host_weights=1,-1") == "invalid host_weights: 1,-1");
   CHECK(database_refusal("load_balance_hosts=x") == "invalid load_balance_hosts: x");
   CHECK(database_refusal("auth_dbname=pgbouncer") ==
         "cannot use the reserved \"pgbouncer\" database as an auth_dbname");

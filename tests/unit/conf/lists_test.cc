@@ -20,3 +20,11 @@ TEST_CASE("lists: parts between commas lose their white space") {
   CHECK(split_at_commas("").empty());
   CHECK(split_at_commas(" , ").empty());
 }
+
+TEST_CASE("lists: a weight is that of its name, one where there is none") {
+  const std::vector<int> weights = {3, 0};
+  CHECK(weight_of("a", "a, b,c", weights) == 3);
+  CHECK(weight_of("b", "a, b,c", weights) == 0);
+  CHECK(weight_of("c", "a, b,c", weights) == 1);
+  CHECK(weight_of("x", "a, b,c", weights) == 1);
+}

@@ -266,5 +266,47 @@ TEST_CASE("host roles: a new primary that begins behind the old one shows nothin
   CHECK(cluster.roles.shows_until(c) == later);
 }
 
+/// Each host answers in its time until all have, and have done so a few times.
+void answer_in(Cluster& cluster, Duration b_takes, Duration c_takes) {
+  for (int i = 0; i < 30; ++i) {
+    cluster.wait(interval);
+    cluster.primary(a);
+    cluster.roles.answered(b, {true, 1000, 0}, cluster.now - b_takes, cluster.now);
+    cluster.roles.answered(c, {true, 1000, 0}, cluster.now - c_takes, cluster.now);
+  }
+}
+
+TEST_CASE(
+    "host roles: a standby that is slower than another by far is left alone until it is not") {
+  Cluster cluster;
+  answer_in(cluster, milliseconds(2), milliseconds(99));
+  CHECK(cluster.readable(c));
+  answer_in(cluster, milliseconds(2), milliseconds(150));
+  CHECK_FALSE(cluster.readable(c));
+  CHECK(cluster.roles.hosts()[c].slow);
+  CHECK(cluster.readable(b));
+  answer_in(cluster, milliseconds(2), milliseconds(60));
+  CHECK_FALSE(cluster.readable(c));
+  answer_in(cluster, milliseconds(2), milliseconds(40));
+  CHECK(cluster.readable(c));
+  CHECK_FALSE(cluster.roles.hosts()[c].slow);
+}
+
+TEST_CASE("host roles: slow is what is slower than others, and one is always left") {
+  Cluster cluster;
+  answer_in(cluster, milliseconds(80), milliseconds(300));
+  CHECK(cluster.readable(c));
+  answer_in(cluster, milliseconds(40), milliseconds(300));
+  CHECK_FALSE(cluster.readable(c));
+  cluster.roles.failed(b, "gone", true, cluster.now);
+  for (int i = 0; i < 4; ++i) {
+    cluster.wait(interval);
+    cluster.primary(a);
+    cluster.roles.answered(c, {true, 1000, 0}, cluster.now - milliseconds(300), cluster.now);
+  }
+  CHECK_FALSE(cluster.readable(b));
+  CHECK(cluster.readable(c));
+}
+
 }  // namespace
 }  // namespace headgate

@@ -122,3 +122,44 @@ TEST_CASE(
   turns.set_roles({{"a"}, {"b", "c"}});
   CHECK(names(start) == "bc");
 }
+
+TEST_CASE("hosts: one that weighs more has more turns, one that weighs nothing has none") {
+  HostTurns turns;
+  DatabaseEntry entry = in_turns("a,b,c");
+  entry.host_weights = {1, 3, 0};
+  std::map<std::string, int> counts;
+  for (int i = 0; i < 40; ++i) ++counts[*turns.pick(entry, start)];
+  CHECK(counts == std::map<std::string, int>{{"a", 10}, {"b", 30}});
+  entry.host_weights = {0, 0, 0};
+  CHECK(turns.pick(entry, start) != turns.pick(entry, start));
+}
+
+TEST_CASE("hosts: a standby with many faults in a short time is left alone, longer each time") {
+  HostTurns turns;
+  Instant now = start;
+  const auto fault = [&](int times) {
+    for (int i = 1; i < times; ++i) CHECK_FALSE(turns.faulted("b", now));
+    return turns.faulted("b", now);
+  };
+  CHECK(fault(HostTurns::most_faults));
+  CHECK(turns.is_left_alone("b", now));
+  CHECK_FALSE(turns.is_left_alone("c", now));
+  CHECK_FALSE(turns.faulted("b", now));  // of those that were under way
+  now += HostTurns::first_pause;
+  CHECK_FALSE(turns.is_left_alone("b", now));
+  CHECK(fault(HostTurns::most_faults));
+  now += HostTurns::first_pause;
+  CHECK(turns.is_left_alone("b", now));
+  now += HostTurns::first_pause;
+  CHECK_FALSE(turns.is_left_alone("b", now));
+  now += HostTurns::forgiven_after + seconds(1);
+  CHECK(fault(HostTurns::most_faults));
+  CHECK_FALSE(turns.is_left_alone("b", now + HostTurns::first_pause));
+}
+
+TEST_CASE("hosts: a fault now and then is none") {
+  HostTurns turns;
+  for (int i = 0; i < 100; ++i) {
+    CHECK_FALSE(turns.faulted("b", start + i * (HostTurns::fault_window / 2)));
+  }
+}
