@@ -21,6 +21,7 @@ bool HostRoles::answered(size_t host, HostAnswer answer, Instant asked, Instant 
   from.answer = answer;
   from.error.clear();
   if (!answer.in_recovery) timeline_ = std::max(timeline_, answer.timeline);
+  if (first_timeline_ == 0) first_timeline_ = timeline_;
   const bool changed = update(now);
   if (primary_ == host) remember(answer.lsn, asked);
   return changed;
@@ -97,15 +98,25 @@ void HostRoles::remember(uint64_t lsn, Instant at) {
   // A new primary may begin behind what the old one had reached; and of a position that has not
   // moved, it is the later time that counts.
   while (!samples_.empty() && samples_.back().lsn >= lsn) samples_.pop_back();
-  samples_.push_back({at, lsn});
+  samples_.push_back({at, lsn, timeline_});
 }
 
 Instant HostRoles::shows_until(size_t host) const {
   const Host& one = hosts_[host];
   if (one.role != HostRole::standby) return Instant::min();
-  const auto behind = std::ranges::upper_bound(samples_, one.answer.lsn, {}, &Sample::lsn);
+  const uint32_t timeline = timeline_of(one);
+  const auto behind = std::ranges::partition_point(samples_, [&](const Sample& sample) {
+    return sample.lsn <= one.answer.lsn && sample.timeline <= timeline;
+  });
   return behind == samples_.begin() ? Instant::min() : std::prev(behind)->at;
 }
+
+// Who cannot tell has followed whoever was the primary when it was first asked.
+uint32_t HostRoles::timeline_of(const Host& host) const {
+  return host.answer.timeline == 0 ? first_timeline_ : host.answer.timeline;
+}
+
+bool HostRoles::follows(size_t host) const { return timeline_of(hosts_[host]) >= timeline_; }
 
 std::optional<Duration> HostRoles::lag(size_t host) const {
   const Host& one = hosts_[host];

@@ -24,7 +24,7 @@ enum class HostRole : uint8_t { unknown, primary, standby };
 struct HostAnswer {
   bool in_recovery = false;
   uint64_t lsn = 0;       // replayed by a standby, written by a primary
-  uint32_t timeline = 0;  // a primary's
+  uint32_t timeline = 0;  // a standby's: one that it surely follows; 0: it cannot be told
 };
 
 struct HostRules {
@@ -68,7 +68,10 @@ class HostRoles {
   /// How far a standby was behind the primary when it was asked, to within the interval of the
   /// questions; nothing: it is not known.
   std::optional<Duration> lag(size_t host) const;
-  /// All that was committed on the primary before this can be seen on that standby.
+  /// The standby is on the primary's timeline, so that their positions can be compared.
+  bool follows(size_t host) const;
+  /// All that was committed on the primary before this can be seen on that standby. A position on a
+  /// timeline that it may not follow says nothing: an old primary has one far ahead, maybe.
   Instant shows_until(size_t host) const;
 
   /// A standby that leaves the rotation stays out of it for as long at least, twice as long each
@@ -88,6 +91,7 @@ class HostRoles {
   struct Sample {
     Instant at;  // all that was committed before is at or below
     uint64_t lsn;
+    uint32_t timeline;
   };
 
   bool update(Instant now);
@@ -96,11 +100,13 @@ class HostRoles {
   bool is_slow(size_t host, Instant now) const;
   bool answers(const Host& host, Instant now) const;
   void remember(uint64_t lsn, Instant at);
+  uint32_t timeline_of(const Host& host) const;
 
   std::vector<Host> hosts_;
   HostRules rules_;
   std::optional<size_t> primary_;
   uint32_t timeline_ = 0;  // the latest that a primary was on
+  uint32_t first_timeline_ = 0;
   std::deque<Sample> samples_;
 };
 

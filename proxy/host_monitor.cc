@@ -98,7 +98,9 @@ std::set<std::string> HostMonitor::set_readable() {
   std::vector<ReadableHost> readable;
   for (size_t i = 0; i < roles_.hosts().size(); ++i) {
     const HostRoles::Host& host = roles_.hosts()[i];
-    if (host.readable) readable.push_back({host.name, roles_.shows_until(i), roles_.lag(i)});
+    if (!host.readable) continue;
+    const auto lag = roles_.follows(i) ? roles_.lag(i) : std::nullopt;
+    readable.push_back({host.name, roles_.shows_until(i), lag});
   }
   const Config& config = pooler_.config();
   std::set<std::string> routed;

@@ -16,12 +16,22 @@ namespace {
 
 // A primary tells where the next commit will be, those included that are not on disk yet, and on
 // which timeline (the first eight digits of the name of its log file); a standby how far it has
-// replayed. Each function fails in the other role.
-constexpr View question =
+// replayed. Each function fails in the other role. A standby's timeline is the one that it receives
+// (known to members of pg_monitor), or that its control file names, which may be an earlier one.
+constexpr char question[] =
     "SELECT r, CASE WHEN r THEN pg_catalog.pg_last_wal_replay_lsn() "
     "ELSE pg_catalog.pg_current_wal_insert_lsn() END, CASE WHEN NOT r THEN pg_catalog.left("
-    "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END "
+    "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) {} END "
     "FROM (SELECT pg_catalog.pg_is_in_recovery() AS r OFFSET 0) AS roles";
+constexpr View timeline_of_standby =
+    "ELSE pg_catalog.to_hex(GREATEST("
+    "(SELECT received_tli FROM pg_catalog.pg_stat_get_wal_receiver()), "
+    "(SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()), "
+    "(SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())))";
+
+// It may not ask for the control file, or there is none (a service that only looks like
+// PostgreSQL).
+bool is_refused(View sqlstate) { return sqlstate == "42501" || sqlstate == "42883"; }
 
 std::optional<uint64_t> parse_hex(View text) {
   uint64_t number = 0;
@@ -173,8 +183,10 @@ void HostProbe::ask() {
   asked_ = worker_.now();
   answer_.reset();
   error_.clear();
+  refused_ = false;
   Bytes message;
-  encode(message, frontend::Query{question});
+  const View timeline = tells_timeline_ ? timeline_of_standby : View();
+  encode(message, frontend::Query{fmt::format(question, timeline)});
   link_->send(message);
   deadline_.arm(asked_ + timeout_);
 }
@@ -186,6 +198,7 @@ void HostProbe::answer(char tag, View body) {
     case backend::error_response: {
       const auto fields = decode_error_fields(body);
       error_ = fields ? std::string(fields->message) : "an error that cannot be read";
+      refused_ = fields && is_refused(fields->sqlstate);
       return;
     }
     case backend::ready_for_query:
@@ -202,6 +215,7 @@ void HostProbe::answer(char tag, View body) {
     const bool due = functions_due_ <= worker_.now() && user_.wants_functions(host_);
     return due ? ask_functions() : void();
   }
+  if (refused_ && std::exchange(tells_timeline_, false)) return ask();
   if (error_.empty()) error_ = "an answer that cannot be read";
   user_.host_failed(host_, error_, false);
 }

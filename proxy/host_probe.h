@@ -94,6 +94,8 @@ class HostProbe final : public LinkUser, public LoginUser {
   Deadline deadline_;
   Instant asked_{};
   std::optional<HostAnswer> answer_;
+  bool tells_timeline_ = true;  // a standby; until it refuses to
+  bool refused_ = false;
   std::string error_;
   std::shared_ptr<UserFunctions> functions_;  // as far as they are told
   Instant functions_due_{};

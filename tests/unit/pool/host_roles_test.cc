@@ -18,8 +18,8 @@ struct Cluster {
   void primary(size_t host, uint64_t lsn = 1000, uint32_t timeline = 1) {
     roles.answered(host, {false, lsn, timeline}, now, now + milliseconds(1));
   }
-  void standby(size_t host, uint64_t lsn = 1000) {
-    roles.answered(host, {true, lsn, 0}, now, now + milliseconds(1));
+  void standby(size_t host, uint64_t lsn = 1000, uint32_t timeline = 0) {
+    roles.answered(host, {true, lsn, timeline}, now, now + milliseconds(1));
   }
   void all(uint64_t lsn = 1000) {
     primary(a, lsn);
@@ -252,6 +252,29 @@ TEST_CASE("host roles: of a primary that writes nothing the later sample counts"
   CHECK(cluster.now > first);
 }
 
+TEST_CASE(
+    "host roles: a standby on an earlier timeline shows nothing of the later, however far it is") {
+  Cluster cluster;
+  cluster.primary(a, 1000);
+  const Instant first = cluster.now;
+  cluster.standby(b, 900, 1);
+  cluster.standby(c, 1000, 1);
+  CHECK(cluster.roles.follows(c));
+  cluster.wait(interval);
+  cluster.roles.failed(a, "gone", true, cluster.now);
+  cluster.primary(b, 1100, 2);
+  const Instant later = cluster.now;
+  cluster.standby(a, 9000, 1);  // it has come back as a standby, with what nobody else has
+  cluster.standby(c, 1100, 0);
+  for (const size_t host : {a, c}) {
+    CHECK(cluster.roles.shows_until(host) == first);
+    CHECK_FALSE(cluster.roles.follows(host));
+  }
+  cluster.standby(c, 1100, 2);
+  CHECK(cluster.roles.shows_until(c) == later);
+  CHECK(cluster.roles.follows(c));
+}
+
 TEST_CASE("host roles: a new primary that begins behind the old one shows nothing of it") {
   Cluster cluster;
   cluster.all(1000);
@@ -260,9 +283,9 @@ TEST_CASE("host roles: a new primary that begins behind the old one shows nothin
   cluster.wait(interval);
   cluster.primary(b, 1100, 2);
   const Instant later = cluster.now;
-  cluster.standby(c, 1050);
+  cluster.standby(c, 1050, 2);
   CHECK(cluster.roles.shows_until(c) < later);
-  cluster.standby(c, 1100);
+  cluster.standby(c, 1100, 2);
   CHECK(cluster.roles.shows_until(c) == later);
 }
 
