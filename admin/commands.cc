@@ -29,6 +29,8 @@ constexpr CommandRow command_table[] = {
     {"SHOW", "AUDIT", ConsoleVerb::show_audit, stats},
     {"SHOW", "HOSTS", ConsoleVerb::show_hosts, stats},
     {"SHOW", "ROUTES", ConsoleVerb::show_routes, stats},
+    {"SHOW", "WAITS", ConsoleVerb::show_waits, stats},
+    {"SHOW", "HOLDERS", ConsoleVerb::show_holders, stats},
     {"SHOW", "LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW", "STATS", ConsoleVerb::show_stats, stats},
     {"SHOW", "STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},
@@ -86,6 +88,7 @@ constexpr View help =
     "\n\tWAIT_CLOSE [<db>]"
     "\n\tSHOW AUDIT"
     "\n\tSHOW HOSTS|ROUTES"
+    "\n\tSHOW WAITS|HOLDERS"
     "\n\tEXPLAIN ROUTE <sql>";
 
 // Long enough for any command within the limits; a longer query is nothing to show in full.

@@ -1,6 +1,7 @@
 #include "admin/console.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "admin/commands.h"
 #include "admin/views.h"
@@ -13,14 +14,16 @@ namespace headgate {
 
 namespace {
 
-constexpr bool from_snapshot = true;
-constexpr bool from_config = false;
+constexpr std::optional<SnapshotWish> from_config;
+constexpr SnapshotWish from_snapshot;
+constexpr SnapshotWish from_waits = {.connections = false, .waits = true};
+constexpr SnapshotWish from_holders = {.connections = false, .holders = SIZE_MAX};
 
 void refuse_set(Bytes& out, const ShowRequest&) { encode_notice(out, "SET ignored"); }
 
 struct AnswerRow {
   ConsoleVerb verb;
-  bool needs_snapshot;
+  std::optional<SnapshotWish> wanted;
   void (*put)(Bytes& out, const ShowRequest& asked);
 };
 constexpr AnswerRow answer_table[] = {
@@ -39,6 +42,8 @@ constexpr AnswerRow answer_table[] = {
     {ConsoleVerb::show_audit, from_snapshot, show_audit},
     {ConsoleVerb::show_hosts, from_snapshot, show_hosts},
     {ConsoleVerb::show_routes, from_snapshot, show_routes},
+    {ConsoleVerb::show_waits, from_waits, show_waits},
+    {ConsoleVerb::show_holders, from_holders, show_holders},
     {ConsoleVerb::show_lists, from_snapshot, show_lists},
     {ConsoleVerb::show_stats, from_snapshot, show_stats},
     {ConsoleVerb::show_stats_totals, from_snapshot, show_stats_totals},
@@ -74,9 +79,9 @@ ConsoleRights console_rights(const Settings& settings, View user) {
   return settings.auth_type == AuthMethod::any ? ConsoleRights::stats : ConsoleRights::none;
 }
 
-bool needs_snapshot(ConsoleVerb verb) {
+std::optional<SnapshotWish> wanted_snapshot(ConsoleVerb verb) {
   const AnswerRow* answer = find_answer(verb);
-  return answer && answer->needs_snapshot;
+  return answer ? answer->wanted : std::nullopt;
 }
 
 void answer_show(Bytes& out, const ConsoleCommand& command, const Snapshot& snapshot,

@@ -28,6 +28,8 @@ enum class ConsoleVerb : uint8_t {
   show_audit,
   show_hosts,
   show_routes,
+  show_waits,
+  show_holders,
   show_lists,
   show_stats,
   show_stats_totals,
@@ -74,8 +76,8 @@ Result<ConsoleCommand> parse_console(View query, ConsoleRights rights);
 /// not even log in.
 ConsoleRights console_rights(const Settings& settings, View user);
 
-/// Whether answering needs the workers' parts of a snapshot.
-bool needs_snapshot(ConsoleVerb verb);
+/// What answering needs of the workers' parts of a snapshot; nothing: none of it.
+std::optional<SnapshotWish> wanted_snapshot(ConsoleVerb verb);
 
 /// Appends the rows (or the notice) and the command tag of all that is not carried out by the
 /// proxy; not ReadyForQuery.

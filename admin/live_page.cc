@@ -61,13 +61,10 @@ Json describe(const HostRow& row) {
 }
 
 Json describe(const HolderRow& row) {
-  return {{"database", row.database},
-          {"user", row.user},
-          {"client", row.client},
-          {"application", row.application_name},
-          {"process", row.process},
-          {"held_us", row.held_us},
-          {"why", row.why}};
+  return {{"database", row.database}, {"user", row.user},
+          {"client", row.client},     {"application", row.application_name},
+          {"process", row.process},   {"held_us", row.held_us},
+          {"why", what_it_does(row)}};
 }
 
 Json describe(const TroubleRow& row) {

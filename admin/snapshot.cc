@@ -12,6 +12,9 @@ namespace {
 
 // What makes two rows one. The Views lend from the rows.
 auto key_of(const PoolRow& row) { return std::pair(View(row.database), View(row.user)); }
+auto key_of(const PoolNeed& row) {
+  return std::tuple(View(row.database), View(row.user), View(row.host));
+}
 auto key_of(const DatabaseRow& row) { return View(row.name); }
 auto key_of(const UserRow& row) { return View(row.name); }
 auto key_of(const StatsRow& row) { return View(row.database); }
@@ -36,6 +39,8 @@ void add(PoolRow& into, const PoolRow& part) {
   into.size = std::max(into.size, part.size);  // a part of cancel requests alone does not know it
   into.max_wait_us = std::max(into.max_wait_us, part.max_wait_us);
 }
+
+void add(PoolNeed& into, const PoolNeed& part) { add(into.use, part.use); }
 
 void add(DatabaseRow& into, const DatabaseRow& part) {
   add_members(into, part, &DatabaseRow::current_connections,
@@ -117,6 +122,8 @@ void merge(Snapshot& into, Snapshot&& part) {
   merge_rows(into.meters, std::move(part.meters));
   append(into.workers, std::move(part.workers));
   append(into.holders, std::move(part.holders));
+  append(into.waits, std::move(part.waits));
+  merge_rows(into.needs, std::move(part.needs));
   append(into.troubles, std::move(part.troubles));
   for (size_t code = 0; code < error_codes; ++code) into.failures[code] += part.failures[code];
   if (part.process) into.process = part.process;

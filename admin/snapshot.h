@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/pool_use.h"
 #include "base/error.h"
 #include "conf/settings.h"
 #include "pool/meters.h"
@@ -20,7 +21,9 @@ namespace headgate {
 struct SnapshotWish {
   bool connections = true;  // a row for each client and server, and each shape of a statement
   bool meters = false;      // the histograms of each pool
-  bool holders = false;     // who holds servers longest, and the last errors
+  size_t holders = 0;       // so many of those on each worker who have held servers longest
+  bool troubles = false;    // the last errors
+  bool waits = false;       // a row for each client that waits, and what pools are busy with
 };
 
 /// What a connection has not yet dealt with, in bytes.
@@ -96,16 +99,20 @@ struct WorkerRow {
 /// How often clients were turned away or ended with an error, by its code.
 using FailureCounts = std::array<uint64_t, error_codes>;
 
-/// A client that holds a server: one of those that have held theirs longest.
-struct HolderRow {
-  std::string database, user;
-  std::string client, application_name;  // where it comes from, and what it calls itself
-  uint32_t process = 0;                  // of its server
-  int64_t held_us = 0;
-  std::string why;  // what it does with it, and what pins it
-};
-/// So many of them are told, by each worker and in all.
+/// So many of those who have held servers longest are on the dashboard.
 constexpr size_t most_holders = 20;
+
+/// A client that waits: a row of SHOW WAITS.
+struct WaitRow {
+  std::string database, user;   // user: as it logged in
+  std::string pool_user, host;  // of the pool whose server it waits for
+  std::string address;          // "unix" for unix sockets
+  int port = 0;
+  std::string application_name;
+  const char* waits_for = "";  // server, welcome, own server, listener
+  bool queued = true;
+  int64_t wait_us = 0;
+};
 
 /// Something that went wrong for a client or a server.
 struct TroubleRow {
@@ -244,6 +251,8 @@ struct Snapshot {
   std::vector<MetersRow> meters;
   std::vector<WorkerRow> workers;
   std::vector<HolderRow> holders;
+  std::vector<WaitRow> waits;
+  std::vector<PoolNeed> needs;
   std::vector<TroubleRow> troubles;
   FailureCounts failures{};
   std::optional<ProcessRow> process;  // from one part alone

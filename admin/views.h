@@ -36,6 +36,10 @@ void show_audit(Bytes& out, const ShowRequest& asked);
 // hosts_view.cc
 void show_hosts(Bytes& out, const ShowRequest& asked);
 
+// wait_views.cc
+void show_waits(Bytes& out, const ShowRequest& asked);
+void show_holders(Bytes& out, const ShowRequest& asked);
+
 // route_view.cc
 void explain_route(Bytes& out, const ShowRequest& asked);
 void show_routes(Bytes& out, const ShowRequest& asked);

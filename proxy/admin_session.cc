@@ -202,8 +202,8 @@ void AdminSession::show(const ConsoleCommand& command) {
       answer_show(out, command, snapshot, pooler.config());
       reply(std::move(out));
     };
-    if (needs_snapshot(command.verb)) {
-      pooler.snapshot(answer);
+    if (const auto wanted = wanted_snapshot(command.verb)) {
+      pooler.snapshot(answer, *wanted);
     } else {
       answer(Snapshot{});
     }

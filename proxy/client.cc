@@ -56,15 +56,11 @@ void Client::rearm() {
   switch (state_) {
     case ClientState::login:
       return arm_after(settings.client_login_timeout);
-    case ClientState::login_waiting: {
-      const Duration login = settings.client_login_timeout;
-      const Duration wait = timeouts_.query_wait;
-      return arm_after(wait.count() > 0 && (login.count() == 0 || wait < login) ? wait : login);
-    }
     case ClientState::idle:
       if (!is_deferring()) return arm_after(timeouts_.idle);
       return arm_at(deferred_deadline());
     case ClientState::waiting:
+    case ClientState::login_waiting:
       return arm_at(wait_deadline());
     case ClientState::cancel_request:
       return arm_after(settings.cancel_wait_timeout);
@@ -75,30 +71,17 @@ void Client::rearm() {
   }
 }
 
-std::optional<Instant> Client::wait_deadline() const {
-  std::optional<Instant> first;
-  const auto consider = [&](Duration limit) {
-    if (limit.count() > 0 && (!first || request_since_ + limit < *first)) {
-      first = request_since_ + limit;
-    }
-  };
-  consider(timeouts_.query_wait);
-  consider(pool_->settings().query_timeout);
-  if (!notified_) consider(worker_.config().settings.query_wait_notify);
-  return first;
-}
-
 void Client::on_deadline() {
   if (worker_.suspended()) return deadline_.arm(worker_.now() + seconds(1));
   switch (state_) {
     case ClientState::login:
-      return fail(Error(ErrorCode::client_login_timeout));
-    case ClientState::login_waiting:
-      if (wait_is_over()) return fail(Error(ErrorCode::query_wait_timeout));
-      return fail(Error(ErrorCode::client_login_timeout_server_down));
+      return fail(
+          overdue(ErrorCode::client_login_timeout, worker_.config().settings.client_login_timeout));
     case ClientState::idle:
-      return fail(is_deferring() ? deferred_overdue() : Error(ErrorCode::client_idle_timeout));
+      return fail(is_deferring() ? deferred_overdue()
+                                 : overdue(ErrorCode::client_idle_timeout, timeouts_.idle));
     case ClientState::waiting:
+    case ClientState::login_waiting:
       return waited_long();
     case ClientState::cancel_request:
       return close("cancel_wait_timeout");
@@ -107,29 +90,6 @@ void Client::on_deadline() {
     case ClientState::closed:
       return;
   }
-}
-
-bool Client::wait_is_over() const {
-  const Duration limit = timeouts_.query_wait;
-  return limit.count() > 0 && request_since_ + limit <= worker_.now();
-}
-
-void Client::waited_long() {
-  const Instant now = worker_.now();
-  const auto passed = [&](Duration limit) {
-    return limit.count() > 0 && request_since_ + limit <= now;
-  };
-  if (wait_is_over()) return fail(Error(ErrorCode::query_wait_timeout));
-  if (passed(pool_->settings().query_timeout)) {
-    return fail(Error(ErrorCode::query_timeout_waiting));
-  }
-  if (!notified_ && passed(worker_.config().settings.query_wait_notify)) {
-    notified_ = true;
-    Bytes notice;
-    encode_notice(notice, lender_->why_clients_wait());
-    link_.send(notice);
-  }
-  rearm();
 }
 
 // --- what the client says
@@ -248,7 +208,7 @@ void Client::ask_for_server(View request) {
     link_to(*server);
     return to_relay(request);
   }
-  notified_ = false;
+  notified_ = surveyed_ = false;
   move_to(ClientState::waiting);
   hold(request);
   if (server) server->start_check();
@@ -336,11 +296,6 @@ void Client::serve(Server& server) {
   take_pending();
 }
 
-void Client::count_wait() {
-  pool_->stats().wait_time += static_cast<uint64_t>((worker_.now() - request_since_).count());
-  pool_->meters().wait.add(worker_.now() - request_since_);
-}
-
 void Client::relay_over() {
   server_ = nullptr;
   if (!framer_.at_boundary()) unread_held();
@@ -378,10 +333,6 @@ void Client::serve_again(View request) {
   lender_->look_again();
 }
 
-void Client::fail_waiting(const Error& error) {
-  if (state_ == ClientState::waiting || state_ == ClientState::login_waiting) fail(error);
-}
-
 // --- the end
 
 void Client::fail(const Error& error) {
@@ -407,8 +358,10 @@ void Client::note_failure(const Error& error) {
   const View database = pool_    ? View(pool_->entry().database.name)
                         : login_ ? login_->database()
                                  : View();
-  worker_.note_trouble(database, login_ ? View(login_->user()) : user(), error.message);
+  worker_.note_trouble(database, name(), error.message);
 }
+
+View Client::name() const { return login_ ? View(login_->user()) : user(); }
 
 bool Client::warns_first_of(uint64_t shape) {
   if (!warned_of_) warned_of_ = std::make_unique<std::vector<uint64_t>>();
@@ -463,15 +416,6 @@ void Client::abandon() {
   deadline_.disarm();
   link_.close(false);
   worker_.bury(*this);
-}
-
-void Client::leave_queue() {
-  if (waiting()) {
-    lender_->share().withdraw(*this, worker_.now());
-  } else {
-    pool_->subscribers().give_up(*this);
-  }
-  count_wait();
 }
 
 std::string Client::log_name() const {

@@ -28,6 +28,7 @@
 namespace headgate {
 
 class AdminSession;
+struct Explanation;
 struct Requester;
 class ClientLogin;
 class Server;
@@ -50,6 +51,15 @@ enum class ClientState : uint8_t {
   admin,           // the console
   cancel_request,  // came only to cancel somebody's query
   closed,
+};
+
+/// What a client waits for.
+enum class WaitsFor : uint8_t {
+  nothing,
+  server,
+  welcome,     // what the first server of its pool says of itself
+  own_server,  // one for replication
+  listener,    // the connection that listens for several clients
 };
 
 /// A BEGIN that was answered and that no server has heard of yet.
@@ -133,6 +143,9 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   Link& link() { return link_; }
   Framer& framer() { return framer_; }
   WorkerPool* pool() { return pool_; }
+  /// The pool whose server it waits for; of a client that waits.
+  WorkerPool* lender() { return lender_; }
+  WaitsFor waits_for() const;
   Server* server() { return server_; }
   TrackedValues& values() { return values_; }
   const TrackedValues& values() const { return values_; }
@@ -171,6 +184,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool warns_first_of(uint64_t shape);
   /// The name it logged in with; empty before.
   View user() const { return user_name_ ? View(*user_name_) : View(); }
+  /// The same, or the one it is logging in with.
+  View name() const;
   /// The server has ended the relay: it is linked to nobody.
   void unlinked() { server_ = nullptr; }
   bool from_unix() const { return from_unix_; }
@@ -208,8 +223,13 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void move_to(ClientState state);
   void rearm();
   std::optional<Instant> wait_deadline() const;
-  bool wait_is_over() const;
+  bool waited_for(Duration limit) const;
   void waited_long();
+  void notify_of_wait();
+  Explanation explain_own_wait();
+  void fail_wait(ErrorCode code);
+  void fail_wait(Error error);
+  Error overdue(ErrorCode timeout, Duration limit) const;
   void login_bytes(View bytes);
   void hold(View bytes);
   void while_idle(View in);
@@ -274,6 +294,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool from_unix_ = false;
   bool counted_ = false;     // holds a permit of max_client_conn
   bool notified_ = false;    // query_wait_notify was sent for this wait
+  bool surveyed_ = false;    // all workers were asked what they know of it
   bool discarding_ = false;  // after a batch was cancelled while it waited: all up to Sync
   bool said_goodbye_ = false;
   bool knows_server_ = false;

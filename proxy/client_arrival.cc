@@ -44,8 +44,8 @@ void Client::join_pool() {
     return enter(*welcome);
   }
   if (auto failure = pool_->fast_failure()) return fail(*failure);
-  move_to(ClientState::login_waiting);
   request_since_ = worker_.now();
+  move_to(ClientState::login_waiting);
   Server* server = static_cast<Server*>(pool_->share().ask(*this, worker_.now()));
   if (server && server->state() == ServerState::active) return serve(*server);
   if (server) server->start_check();

@@ -2,6 +2,7 @@
 // that opens one is answered here, and its server hears of it in front of the first statement
 // (proxy/relay_begin.cc). Many think, compute and call others in between. A transaction that ends
 // before that never needs a server.
+#include "admin/explain_wait.h"
 #include "protocol/lone_begin.h"
 #include "protocol/messages.h"
 #include "proxy/client.h"
@@ -105,7 +106,11 @@ std::optional<Instant> Client::deferred_deadline() const {
 Error Client::deferred_overdue() const {
   const Duration limit = pool_->settings().idle_transaction_timeout;
   const bool idles = limit.count() > 0 && since_ + limit <= worker_.now();
-  return Error(idles ? ErrorCode::idle_transaction_timeout : ErrorCode::transaction_timeout);
+  if (idles) return overdue(ErrorCode::idle_transaction_timeout, limit);
+  Error error(ErrorCode::transaction_timeout);
+  explain(error, explain_overdue(error.code, worker_.now() - deferred_->since,
+                                 pool_->settings().transaction_timeout));
+  return error;
 }
 
 }  // namespace headgate

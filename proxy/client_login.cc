@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "admin/explain_wait.h"
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
 #include "proxy/auth_query.h"
@@ -18,6 +19,12 @@ constexpr std::string_view console_name = "pgbouncer";
 
 const char* logged_as(Replication kind) {
   return kind == Replication::none ? "no" : kind == Replication::logical ? "database" : "yes";
+}
+
+Error too_many(ErrorCode limit, View name, const Permits& permits) {
+  Error error(limit);
+  explain(error, explain_full(limit, name, permits.limit()));
+  return error;
 }
 
 }  // namespace
@@ -67,18 +74,26 @@ std::optional<Error> ClientLogin::take_permits() {
   Pooler& pooler = client_.worker().pooler();
   user_state_ = pooler.registry().user(known_user() ? startup_.user : std::string());
   if (to_console_) return std::nullopt;
-  if (!pooler.client_permits().try_take()) return Error(ErrorCode::max_client_conn);
+  if (!pooler.client_permits().try_take()) {
+    return too_many(ErrorCode::max_client_conn, {}, pooler.client_permits());
+  }
   holds_client_permit_ = true;
   if (entry_) {
     auto database = pooler.registry().database(entry_->name);
-    if (!database->clients.try_take()) return Error(ErrorCode::max_db_client_connections);
+    if (!database->clients.try_take()) {
+      return too_many(ErrorCode::max_db_client_connections, database->name, database->clients);
+    }
     counted_database_ = std::move(database);
   }
   if (known_user()) {
-    if (!user_state_->clients.try_take()) return Error(ErrorCode::max_user_client_connections);
+    if (!user_state_->clients.try_take()) return too_many_of_user();
     counted_user_ = user_state_;
   }
   return std::nullopt;
+}
+
+Error ClientLogin::too_many_of_user() const {
+  return too_many(ErrorCode::max_user_client_connections, user_state_->name, user_state_->clients);
 }
 
 bool ClientLogin::known_user() const {

@@ -125,6 +125,7 @@ class ClientLogin {
   void log_failed_login() const;
   void authenticated();
   bool count_user();
+  Error too_many_of_user() const;
   void teach_pool();
   bool known_user() const;
   bool is_owner() const;

@@ -38,7 +38,7 @@ bool Client::awaits_channels_first(View request) {
   text = text.substr(0, text.find('\0'));
   if (pool_->subscribers().prepare(*this, session_marks(text).listens)) return false;
   request_since_ = worker_.now();
-  notified_ = false;
+  notified_ = surveyed_ = false;
   move_to(ClientState::waiting);
   hold(request);
   return true;

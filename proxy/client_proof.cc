@@ -329,7 +329,7 @@ void ClientLogin::authenticated() {
   }
   if (pooler.turns_away(client_.from_unix())) return refuse(Error(ErrorCode::shutting_down));
   if (method_ == AuthMethod::any && !entry_->user) return refuse(Error(ErrorCode::bouncer_config));
-  if (!count_user()) return refuse(Error(ErrorCode::max_user_client_connections));
+  if (!count_user()) return refuse(too_many_of_user());
   registry.remember(*counted_database_);
   keep_names_few(pooler);
   pool_ = registry.pool(entry_->name, entry_->user.value_or(login_user_));

@@ -218,8 +218,9 @@ void Pooler::publish(ConfigPtr config, Tls tls) {
     if (!before->find_database(name) || config_->find_database(name)) continue;
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
-    post_to_all(
-        [name = name](Worker& worker) { worker.kill_database(name, ErrorCode::database_removed); });
+    Error why(ErrorCode::database_removed);
+    why.detail = "The configuration does not name this database any more.";
+    post_to_all([name = name, why](Worker& worker) { worker.kill_database(name, why); });
   }
 }
 
@@ -287,7 +288,7 @@ void Pooler::end_stats_period() {
                      std::max<Duration>(config_->settings.stats_period, seconds(1)));
 }
 
-void Pooler::snapshot(std::function<void(Snapshot)> done) {
+void Pooler::snapshot(std::function<void(Snapshot)> done, const SnapshotWish& wish) {
   struct Gathering {
     Snapshot sum;
     size_t missing;
@@ -296,8 +297,8 @@ void Pooler::snapshot(std::function<void(Snapshot)> done) {
   auto gathering = std::make_shared<Gathering>();
   gathering->missing = workers_.size();
   gathering->done = std::move(done);
-  post_to_all([this, gathering](Worker& worker) {
-    auto part = std::make_shared<Snapshot>(worker.snapshot());
+  post_to_all([this, gathering, wish](Worker& worker) {
+    auto part = std::make_shared<Snapshot>(worker.snapshot(wish));
     post([gathering, part](Pooler& pooler) {
       merge(gathering->sum, std::move(*part));
       if (--gathering->missing > 0) return;

@@ -116,7 +116,7 @@ class Pooler final : public ListenerUser {
   /// Hosts by name: SHOW DNS_HOSTS.
   std::vector<NameRow> name_rows() { return names().rows(workers_[0]->now()); }
   /// Gathers the parts of all workers, then calls `done`.
-  void snapshot(std::function<void(Snapshot)> done);
+  void snapshot(std::function<void(Snapshot)> done, const SnapshotWish& wish = {});
   /// What no worker knows but the process: its part of a snapshot.
   Snapshot own_part();
   /// The connections that another process could take over; `attach`: and a hold on each.

@@ -176,11 +176,14 @@ std::optional<Error> Pooler::kill(const std::string& database) {
     names.clear();
     for (const PoolEntry* pool : registry_.pools()) names.insert(pool->database.name);
   }
+  Error why(ErrorCode::database_removed);
+  why.detail = "An administrator has closed all connections of this database (KILL).";
+  why.hint = "RESUME on the admin console lets clients go on; those that come before wait.";
   for (const std::string& name : names) {
     registry_.database(name)->paused.store(true);
-    post_to_all([name](Worker& worker) {
+    post_to_all([name, why](Worker& worker) {
       worker.apply_pauses();
-      worker.kill_database(name, ErrorCode::database_removed);
+      worker.kill_database(name, why);
     });
   }
   return std::nullopt;

@@ -27,6 +27,7 @@
 #include "proxy/hold.h"
 #include "proxy/hosts.h"
 #include "proxy/parameters.h"
+#include "proxy/use_board.h"
 
 namespace headgate {
 
@@ -85,6 +86,7 @@ class PoolEntry : public Holdable {
   std::atomic<int> clients{0};  // logged in to this pool, on all workers
   Permits pinned;               // max_pinned_servers
   AuditBook audits;
+  UseBoard uses;
 
   /// It serves the reads of another pool, at one standby.
   bool is_reader() const { return !host.empty(); }

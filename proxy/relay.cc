@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "admin/explain_wait.h"
 #include "protocol/frontend.h"
 #include "proxy/client.h"
 #include "proxy/server.h"
@@ -376,25 +377,32 @@ std::optional<Instant> Relay::deadline() const {
   return first;
 }
 
+void Relay::set_overdue(ErrorCode timeout, std::optional<Instant> since, Duration limit,
+                        Instant now) {
+  overdue_error_.emplace(timeout);
+  explain(*overdue_error_, explain_overdue(timeout, since ? now - *since : limit, limit));
+}
+
 Relay::Overdue Relay::overdue(Instant now) {
   const auto passed = [&](std::optional<Instant> since, Duration limit) {
     return since && limit.count() > 0 && *since + limit <= now;
   };
   if (grace_until_) {
     if (*grace_until_ > now) return Overdue::nothing;
-    overdue_error_.emplace(ErrorCode::query_timeout);
+    set_overdue(ErrorCode::query_timeout, query_since_, settings().query_timeout, now);
     return Overdue::close;
   }
   if (passed(idle_since_, settings().idle_transaction_timeout)) {
-    overdue_error_.emplace(ErrorCode::idle_transaction_timeout);
+    set_overdue(ErrorCode::idle_transaction_timeout, idle_since_,
+                settings().idle_transaction_timeout, now);
     return Overdue::close;
   }
   if ((in_transaction_ || query_since_) && passed(begun(), settings().transaction_timeout)) {
-    overdue_error_.emplace(ErrorCode::transaction_timeout);
+    set_overdue(ErrorCode::transaction_timeout, begun(), settings().transaction_timeout, now);
     return Overdue::close;
   }
   if (!passed(query_since_, settings().query_timeout)) return Overdue::nothing;
-  overdue_error_.emplace(ErrorCode::query_timeout);
+  set_overdue(ErrorCode::query_timeout, query_since_, settings().query_timeout, now);
   if (settings().timeout_action == TimeoutAction::close) return Overdue::close;
   overdue_error_->detail = fmt::format("query_timeout: the query ran longer than {:g} s.",
                                        static_cast<double>(settings().query_timeout.count()) / 1e6);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "admin/pool_use.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/time.h"
@@ -100,9 +101,13 @@ class Relay {
   void fatal_passed() { fatal_passed_ = true; }
 
   /// What the client does with its server, for an operator.
-  const char* doing() const {
-    if (query_since_) return "query";
-    return in_transaction_ ? "idle in transaction" : "idle";
+  Holding doing() const {
+    if (query_since_) return Holding::running;
+    return in_transaction_ ? Holding::idle_in_transaction : Holding::between_transactions;
+  }
+  /// Since when its transaction is open, if one is.
+  std::optional<Instant> open_since() const {
+    return in_transaction_ || query_since_ ? std::optional(begun()) : std::nullopt;
   }
 
   /// The exchange is over, and the mode gives the server back now if nothing pins it.
@@ -158,6 +163,7 @@ class Relay {
   const PoolSettings& settings() const;  // of now: a reload replaces them
   void asked(char tag, View body = {});
   void begin_request();
+  void set_overdue(ErrorCode timeout, std::optional<Instant> since, Duration limit, Instant now);
   bool must_wait(char tag) const;
   void tell(View message);
   void tell_parse_due();

@@ -157,6 +157,9 @@ bool Relay::tell_refusal(const ErrorFields& fields) {
     error.emplace(ErrorCode::too_many_pinned);
     error->detail = fmt::format("{} servers of this pool belong to one client each.",
                                 settings().max_pinned_servers);
+    error->hint =
+        "SHOW HOLDERS on the admin console names them and what they have left in their "
+        "sessions; docs/sessions.md tells what pins a server and what does not.";
   }
   if (!error) return false;
   Bytes out;

@@ -16,8 +16,8 @@ namespace headgate {
 
 void Client::join_for_replication() {
   replication_ = login_->replication();
-  move_to(ClientState::login_waiting);
   request_since_ = worker_.now();
+  move_to(ClientState::login_waiting);
   pool_->ask_own(*this);
 }
 

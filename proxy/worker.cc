@@ -142,17 +142,17 @@ void Worker::apply_pauses() {
   for_each_pool([](WorkerPool& pool) { pool.apply_pause(); });
 }
 
-void Worker::kill_database(const std::string& database, ErrorCode why) {
+void Worker::kill_database(const std::string& database, const Error& why) {
   clients_.for_each([&](Client& client) {
     if (client.pool() && client.pool()->entry().database.name == database) {
-      client.fail(Error(why));
+      client.fail(why);
     }
   });
   for_each_pool([&](WorkerPool& pool) {
-    if (pool.entry().database.name == database) pool.forget(Error(why));
+    if (pool.entry().database.name == database) pool.forget(why);
   });
   servers_.for_each([&](Server& server) {
-    if (server.pool().entry().database.name == database) server.close(error_row(why).text);
+    if (server.pool().entry().database.name == database) server.close(why.message);
   });
 }
 

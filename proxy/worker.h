@@ -93,7 +93,7 @@ class Worker final : public LoopUser {
   /// Databases were paused or resumed.
   void apply_pauses();
   /// Clients and servers of a database are closed.
-  void kill_database(const std::string& database, ErrorCode why);
+  void kill_database(const std::string& database, const Error& why);
   /// Servers at these addresses of a host are closed as they become free.
   void close_servers_at(const HostUse& host, const std::vector<Address>& addresses);
   /// Drops every session without a word; the loop has ended.
@@ -130,7 +130,8 @@ class Worker final : public LoopUser {
   std::optional<Instant> end_turn_of_pools();
   void drop_pools();
   void describe_connections(Snapshot& part);
-  void describe_holders(Snapshot& part);
+  void describe_holders(Snapshot& part, size_t most);
+  void describe_waits(Snapshot& part);
   void describe_pools(Snapshot& part, const SnapshotWish& wish);
   PoolSettingsPtr settings_for(const PoolEntry& entry) const;
 

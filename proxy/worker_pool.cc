@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "admin/explain_wait.h"
 #include "conf/values.h"
 #include "proxy/borrower.h"
 #include "proxy/log.h"
@@ -411,6 +412,7 @@ std::optional<Error> WorkerPool::fast_failure() const {
               fmt::format("server login has been failing, cached error: {} (server_login_retry)",
                           failure->message.substr(0, longest)));
   error.sqlstate_override = failure->sqlstate();
+  explain(error, explain_failing(need()));
   return error;
 }
 

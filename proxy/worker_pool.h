@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 
+#include "admin/pool_use.h"
 #include "base/deadlines.h"
 #include "pool/meters.h"
 #include "pool/pool.h"
@@ -119,6 +120,15 @@ class WorkerPool {
   bool shares_listening() const;
   void client_forgotten(Client& client);
   void drop_listener();
+  // --- why clients wait (worker_waits.cc)
+  /// What the servers of this share are busy with.
+  PoolUse use();
+  /// What decides how long clients wait, but for the use of servers.
+  PoolNeed need() const;
+  /// All of it, of all workers as far as a survey has told it; a moment old.
+  const PoolNeed& need_of_all();
+  /// Some of its clients will soon have waited for too long: all workers tell what they know.
+  void survey();
   /// What a client that has waited for long is told (query_wait_notify).
   std::string why_clients_wait() const;
   /// Clients that wait for a server.
@@ -164,6 +174,11 @@ class WorkerPool {
   int since_audit_ = 0;  // servers lent
   bool forgotten_ = false;
   bool called_at_turn_end_ = false;
+  struct KnownNeed {
+    PoolNeed need;
+    Instant at;
+  };
+  std::unique_ptr<KnownNeed> need_;
   bool looks_soon_ = false;
   bool passes_on_ = false;
 };

@@ -1,6 +1,5 @@
 // A worker's part of what an operator sees: copies, made on the worker's own thread.
 #include <algorithm>
-#include <span>
 
 #include "admin/commands.h"
 #include "proxy/client_login.h"
@@ -282,41 +281,6 @@ void Worker::describe_connections(Snapshot& part) {
   part.memory.push_back(memory_row("iobuf_cache", 1, held_bytes));  // as long as what they hold
 }
 
-namespace {
-
-HolderRow describe_holder(Server& server, Instant now) {
-  const Client& client = server.relay()->client();
-  HolderRow row;
-  row.database = server.pool().entry().database.name;
-  row.user = client.user();
-  row.client = client.peer_name();
-  if (const Text& name = client.values().get(Tracked::application_name)) {
-    row.application_name = *name;
-  }
-  row.process = static_cast<uint32_t>(server.process());
-  row.held_us = (now - server.since()).count();
-  row.why = server.relay()->doing();
-  if (const std::string pins = name_of(server.session().pins()); !pins.empty()) {
-    row.why += "; pinned: " + pins;
-  }
-  return row;
-}
-
-}  // namespace
-
-void Worker::describe_holders(Snapshot& part) {
-  std::vector<Server*> held;
-  servers_.for_each([&](Server& server) {
-    if (server.relay()) held.push_back(&server);
-  });
-  const auto count = static_cast<std::ptrdiff_t>(std::min(held.size(), most_holders));
-  std::ranges::partial_sort(held, held.begin() + count, {}, &Server::since);
-  for (const auto& server : std::span(held).first(static_cast<size_t>(count))) {
-    part.holders.push_back(describe_holder(*server, now_));
-  }
-  part.troubles.assign(troubles_.begin(), troubles_.end());
-}
-
 void Worker::note_trouble(View database, View user, View text) {
   if (troubles_.size() == most_troubles) troubles_.pop_front();
   troubles_.push_back({outside_->wall_microseconds(), std::string(database.substr(0, 64)),
@@ -359,7 +323,9 @@ Snapshot Worker::snapshot(const SnapshotWish& wish) {
                  memory_row("server_cache", sizeof(Server), servers_.size()),
                  memory_row("client_cache", sizeof(Client), clients_.size())};
   if (wish.connections) describe_connections(part);
-  if (wish.holders) describe_holders(part);
+  if (wish.holders > 0) describe_holders(part, wish.holders);
+  if (wish.waits) describe_waits(part);
+  if (wish.troubles) part.troubles.assign(troubles_.begin(), troubles_.end());
   return part;
 }
 

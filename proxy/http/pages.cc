@@ -91,7 +91,8 @@ HttpAnswer Pages::metrics(const HttpQuestion& question) {
 }
 
 HttpAnswer Pages::stats(const HttpQuestion&) {
-  const auto snapshot = survey_.snapshot({.connections = false, .meters = true, .holders = true});
+  const auto snapshot = survey_.snapshot(
+      {.connections = false, .meters = true, .holders = most_holders, .troubles = true});
   if (!snapshot) return plain(503, snapshot.error().message + "\n");
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const int64_t wall_us = std::chrono::duration_cast<microseconds>(now).count();

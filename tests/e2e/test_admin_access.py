@@ -10,7 +10,8 @@ from lib.wire import ServerError, Wire, errors
 pytestmark = [pytest.mark.sanitizers, pytest.mark.headgate_only]  # 1.18 has fewer commands
 
 SHOWS = """CLIENTS SERVERS POOLS DATABASES USERS SOCKETS ACTIVE_SOCKETS PEERS PEER_POOLS DNS_HOSTS DNS_ZONES LISTS
-    STATS STATS_TOTALS STATS_AVERAGES TOTALS CONFIG MEM STATE VERSION HELP HOSTS ROUTES""".split()
+    STATS STATS_TOTALS STATS_AVERAGES TOTALS CONFIG MEM STATE VERSION HELP HOSTS ROUTES
+    WAITS HOLDERS""".split()
 PARAMETERS = """client_encoding default_transaction_isolation standard_conforming_strings datestyle timezone""".split()
 
 # What everybody on the console may say.

@@ -52,6 +52,8 @@ constexpr Typed all_commands[] = {
     {"SHOW AUDIT", ConsoleVerb::show_audit, stats},
     {"SHOW HOSTS", ConsoleVerb::show_hosts, stats},
     {"SHOW ROUTES", ConsoleVerb::show_routes, stats},
+    {"SHOW WAITS", ConsoleVerb::show_waits, stats},
+    {"SHOW HOLDERS", ConsoleVerb::show_holders, stats},
     {"SHOW LISTS", ConsoleVerb::show_lists, stats},
     {"SHOW STATS", ConsoleVerb::show_stats, stats},
     {"SHOW STATS_TOTALS", ConsoleVerb::show_stats_totals, stats},

@@ -41,14 +41,14 @@ TEST_CASE("console: only what the workers know is asked of them") {
         "SHOW STATE", "SHOW SOCKETS", "SHOW ACTIVE_SOCKETS", "SHOW PEER_POOLS", "SHOW DNS_HOSTS",
         "SHOW FDS"}) {
     CAPTURE(query);
-    CHECK(needs_snapshot(parse_console(query, ConsoleRights::admin)->verb));
+    CHECK(wanted_snapshot(parse_console(query, ConsoleRights::admin)->verb));
   }
   for (const char* query :
        {"SHOW CONFIG", "SHOW VERSION", "SHOW HELP", "SHOW datestyle", "RELOAD", "SET a=1",
         "SET timezone=1", "PAUSE", "RESUME", "KILL", "RECONNECT", "ENABLE x", "DISABLE x",
         "SHUTDOWN", "SHOW PEERS", "SHOW DNS_ZONES", "SUSPEND", "WAIT_CLOSE", "KILL_CLIENT 1"}) {
     CAPTURE(query);
-    CHECK_FALSE(needs_snapshot(parse_console(query, ConsoleRights::admin)->verb));
+    CHECK_FALSE(wanted_snapshot(parse_console(query, ConsoleRights::admin)->verb));
   }
 }
 

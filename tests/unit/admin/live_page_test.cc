@@ -77,12 +77,15 @@ TEST_CASE("dashboard: those who hold longest and the last errors, of all workers
   for (int64_t i = 0; i < 50; ++i) {
     HolderRow holder;
     holder.held_us = i;
+    holder.holding = Holding::between_transactions;
+    holder.kept_by = "session mode";
     snapshot.holders.push_back(holder);
     snapshot.troubles.push_back({i * 1000, "d", "u", std::to_string(i)});
   }
   const Json page = page_of(snapshot);
   CHECK(page["holders"].size() == most_holders);
   CHECK(page["holders"][0]["held_us"] == 49);
+  CHECK(page["holders"][0]["why"] == "idle; session mode");
   CHECK(page["errors"].size() == most_troubles);
   CHECK(page["errors"][0]["text"] == "49");
 }

@@ -134,6 +134,7 @@ TEST_CASE("views: SHOW HELP is a notice and no rows") {
         "\n\tWAIT_CLOSE [<db>]"
         "\n\tSHOW AUDIT"
         "\n\tSHOW HOSTS|ROUTES"
+        "\n\tSHOW WAITS|HOLDERS"
         "\n\tEXPLAIN ROUTE <sql>");
 }
 
