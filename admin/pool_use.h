@@ -31,6 +31,7 @@ struct HolderRow {
   int64_t held_us = 0;
   std::optional<int64_t> transaction_us;  // the age of the open one
   Holding holding = Holding::running;
+  uint64_t id = 0;      // of the client, for KILL_CLIENT
   std::string kept_by;  // what keeps the server with it beyond its transaction; empty: nothing
 };
 

@@ -111,6 +111,7 @@ struct WaitRow {
   std::string application_name;
   const char* waits_for = "";  // server, welcome, own server, listener
   bool queued = true;
+  uint64_t id = 0;
   int64_t wait_us = 0;
 };
 

@@ -103,6 +103,7 @@ constexpr Column<Wait> wait_columns[] = {
     {"in_use", int4, put_in_use},
     {"limit", text, put_limit},
     {"reason", text, put_reason},
+    {"id", int4, of_client<&WaitRow::id>},
 };
 
 // --- who holds servers
@@ -132,6 +133,7 @@ constexpr Column<HolderRow> holder_columns[] = {
     {"server_pid", int4, field<&HolderRow::process>},
     {"server_addr", text, field<&HolderRow::server_address>},
     {"server_port", int4, field<&HolderRow::server_port>},
+    {"id", int4, field<&HolderRow::id>},
 };
 
 }  // namespace

@@ -75,8 +75,7 @@ void Client::on_deadline() {
   if (worker_.suspended()) return deadline_.arm(worker_.now() + seconds(1));
   switch (state_) {
     case ClientState::login:
-      return fail(
-          overdue(ErrorCode::client_login_timeout, worker_.config().settings.client_login_timeout));
+      return fail(login_overdue());
     case ClientState::idle:
       return fail(is_deferring() ? deferred_overdue()
                                  : overdue(ErrorCode::client_idle_timeout, timeouts_.idle));

@@ -230,6 +230,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void fail_wait(ErrorCode code);
   void fail_wait(Error error);
   Error overdue(ErrorCode timeout, Duration limit) const;
+  Error login_overdue() const;
   void login_bytes(View bytes);
   void hold(View bytes);
   void while_idle(View in);

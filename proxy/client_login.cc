@@ -54,6 +54,14 @@ size_t ClientLogin::bytes(View in) {
   return taken;
 }
 
+View ClientLogin::awaits() const {
+  if (!started_) return "the client's start-up packet";
+  if (!working_) return "the client to prove who it is";
+  if (by_directory()) return "PAM or LDAP to check the password";
+  return auth_query_ && !auth_ ? "the look-up of the client's secret (auth_query)"
+                               : "the check of what the client has said";
+}
+
 // --- who it is and where it wants to go
 
 std::optional<Error> ClientLogin::find_target() {

@@ -57,6 +57,8 @@ class ClientLogin {
   size_t bytes(View in);
   Progress progress() const { return progress_; }
   bool heard_anything() const { return heard_anything_; }
+  /// What must come before it goes on.
+  View awaits() const;
   const Error& error() const { return *error_; }
   const CancelRequest& cancel_request() const { return cancel_; }
   /// The name it asked to log in as.

@@ -1,4 +1,6 @@
 // A client that waits: how long it may, what it is told meanwhile, and what when it was too long.
+#include <fmt/format.h>
+
 #include "admin/explain_wait.h"
 #include "protocol/error_fields.h"
 #include "proxy/client.h"
@@ -108,6 +110,13 @@ void Client::leave_queue() {
 Error Client::overdue(ErrorCode timeout, Duration limit) const {
   Error error(timeout);
   explain(error, explain_overdue(timeout, worker_.now() - since_, limit));
+  return error;
+}
+
+Error Client::login_overdue() const {
+  Error error =
+      overdue(ErrorCode::client_login_timeout, worker_.config().settings.client_login_timeout);
+  error.hint = fmt::format("Headgate has waited for {}.", login_->awaits());
   return error;
 }
 

@@ -52,6 +52,7 @@ HolderRow describe_holder(Server& server, Instant now) {
   row.held_us = (now - server.since()).count();
   if (const auto since = server.relay()->open_since()) row.transaction_us = (now - *since).count();
   row.holding = server.relay()->doing();
+  row.id = client.id();
   row.kept_by = what_keeps(server);
   return row;
 }
@@ -190,6 +191,7 @@ WaitRow describe_wait(Client& client, Instant now) {
   row.waits_for = word_of(client.waits_for());
   row.queued = client.waits_for() != WaitsFor::listener;
   row.wait_us = (now - client.request_since()).count();
+  row.id = client.id();
   return row;
 }
 

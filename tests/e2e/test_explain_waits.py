@@ -252,6 +252,16 @@ def test_a_client_that_is_too_slow_itself(start, setting, sql, said):
     assert fields["H"]
 
 
+@pytest.mark.parametrize("said, awaited", [(b"", "start-up packet"), (None, "prove who it is")])
+def test_a_log_in_that_goes_nowhere(start, said, awaited):
+    pooler = start(client_login_timeout=1, auth_type="md5")
+    with Wire(pooler.port) as client:
+        client.send(startup({"user": "app", "database": "app"}) if said is None else said)
+        *_, fields = errors(client.read_to_end())
+    assert fields["M"] == "client_login_timeout" and "client_login_timeout is 1.0 s" in fields["D"]
+    assert awaited in fields["H"]
+
+
 def test_the_log_explains_once_for_all(start):
     pooler = start(default_pool_size=1)
     with logged_in(pooler, 1, application_name="worker") as (holder,), logged_in(pooler, 30) as waiting:
@@ -314,6 +324,9 @@ def test_show_holders(start):
         assert [row["port"] for row in rows] == [wire.socket.getsockname()[1] for wire in (pinned, idle, running)]
         assert rows[1]["server_pid"] == int(idle.value(PID))
         assert {row["application_name"] for row in rows} == {"keeper"}
+        pooler.admin(f"KILL_CLIENT {rows[0]['id']}")
+        wait_until(lambda: [row["state"] for row in holders(pooler)] == ["idle in transaction", "running"],
+                   what="that one has gone")  # fmt: skip
 
 
 def test_in_psql(start):

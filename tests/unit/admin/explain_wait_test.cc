@@ -239,7 +239,7 @@ TEST_CASE("console: SHOW WAITS has who waits longest first, with the place in th
   CHECK(
       answer.heads() ==
       "database t, user t, host t, addr t, port i, application_name t, state t, wait i, wait_us i, "
-      "place i, pool_size i, in_use i, limit t, reason t");
+      "place i, pool_size i, in_use i, limit t, reason t, id i");
   using Texts = std::vector<Text>;
   CHECK(answer.column("database") == Texts{"app", "other", "app", "app", "gone"});
   CHECK(answer.column("place") == Texts{"1", "1", "2", std::nullopt, "1"});
