@@ -88,7 +88,9 @@ void Client::fail_wait(Error error) {
 }
 
 void Client::fail_waiting(const Error& error) {
-  if (state_ == ClientState::waiting || state_ == ClientState::login_waiting) fail_wait(error);
+  if (state_ != ClientState::waiting && state_ != ClientState::login_waiting) return;
+  // Nobody who holds a server is to blame for the end of the process.
+  error.code == ErrorCode::server_shutting_down ? fail(error) : fail_wait(error);
 }
 
 void Client::count_wait() {

@@ -182,6 +182,19 @@ def test_killed(start):
     assert fields["M"] == "database removed" and "KILL" in fields["D"]
 
 
+def test_a_shutdown_blames_nobody(start):
+    pooler = start(default_pool_size=1, query_wait_timeout=60)
+    with logged_in(pooler, 2) as (holder, waiting):
+        holder.query("BEGIN")
+        waiting.send(query("SELECT 1"))
+        wait_until(lambda: pooler.pool()["cl_waiting"] == 1, what="one waits")
+        pooler.admin("SHUTDOWN WAIT_FOR_SERVERS")
+        *_, fields = errors(waiting.read_to_end())
+        assert fields["M"] == "server shutting down" and "D" not in fields and "H" not in fields
+        holder.query("ROLLBACK")
+    pooler.wait_ended()
+
+
 def test_log_ins_that_are_refused(start, postgres):
     where = {"host": "127.0.0.1", "port": postgres.port, "dbname": "single", "user": "nobody"}
     pooler = start(databases={"app": where}, query_wait_timeout=5, server_login_retry=30)
@@ -252,7 +265,7 @@ def test_a_client_that_is_too_slow_itself(start, setting, sql, said):
     assert fields["H"]
 
 
-@pytest.mark.parametrize("said, awaited", [(b"", "start-up packet"), (None, "prove who it is")])
+@pytest.mark.parametrize("said, awaited", [(b"\0\0\0\x30", "start-up packet"), (None, "prove who it is")])
 def test_a_log_in_that_goes_nowhere(start, said, awaited):
     pooler = start(client_login_timeout=1, auth_type="md5")
     with Wire(pooler.port) as client:
