@@ -125,7 +125,8 @@ class PatroniCluster:
                 self.nodes[-1].start()
                 wait_until(lambda: self.nodes[-1].role() is not None, 90, f"node {number} runs")
             self.wait_healthy()
-            self.primary.execute(*(f"CREATE ROLE {user} LOGIN" for user in users), "CREATE DATABASE app")
+            self.primary.execute(*(f"CREATE ROLE {user} LOGIN" for user in users), "GRANT pg_monitor TO monitor",
+                                 "CREATE DATABASE app")  # fmt: skip
             self.primary.execute("GRANT ALL ON SCHEMA public TO public", database="app")
         except BaseException:
             print("".join(node.log()[-3000:] for node in self.nodes))
