@@ -171,6 +171,7 @@ WRONG = {
     "a wrong password": (f"{FENCE}sh\nPGPASSWORD=no psql -h 127.0.0.1 -p 6432 -U app app\n{FENCE}", "authentication failed"),
     "a page that is not served": (f"{FENCE}sh\ncurl -sSf http://127.0.0.1:9127/metric\n{FENCE}", "404"),
     "an unknown setting": (f"{FENCE}ini\npool_mdoe = session\n{FENCE}", "did you mean pool_mode"),
+    "a connection string that is none": (f"{FENCE}ini\n[databases]\napp = hots=db\n{FENCE}", "is of no use"),
     "an unknown value": (f'{FENCE}toml\n[headgate]\npool_mode = "sesion"\n{FENCE}', "expected one of"),
     "a rule that is none": (f"{FENCE}hba\nhost all all 10.0.0.0/8 scrum\n{FENCE}", "scrum"),
     "SQL that is none": (f"{FENCE}sql\nSELEC 1;\n{FENCE}", "syntax error"),
@@ -183,7 +184,7 @@ WRONG = {
     "a variable of a container": (f"{FENCE}sh\ndocker run -e HEADGATE_{'POOL_MOD'}=session headgate\n{FENCE}", "did you mean HEADGATE_POOL_MODE"),
     "a manifest": (f"{FENCE}sh\nkubectl apply -f conf/none.yaml\n{FENCE}", "is not there"),
 }  # fmt: skip
-WRONG_WORDS = ["SHOW POLLS", "pool_mdoe", "pool_mode = sesion", "--chek", "HEADGATE_" + "POOL_MOD", "headgate_pool_waits", "test_none.py",
+WRONG_WORDS = ["SHOW POLLS", "pool_mdoe", "pool_mode = sesion", "--chek", "HEADGATE_" + "POOL_SIDE", "headgate_pool_waits", "test_none.py",
                "conf/none.ini"]  # fmt: skip
 
 
