@@ -5,6 +5,7 @@
 const PERIOD = 1000;
 // Without the name and the password that the page's own address may have: fetch() refuses those.
 const SOURCE = `${location.origin}${location.pathname.replace(/[^/]*$/, "")}stats.json`;
+const HEIGHT = 150; // of a chart
 const KEPT = 300; // readings that the charts show
 const RATES = ["transactions", "queries"]; // of the counters in totals
 
@@ -21,6 +22,8 @@ function time(us) {
 }
 
 const number = (value) => (value === null ? "–" : value >= 100 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(3)));
+
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en", { hourCycle: "h23" });
 
 // --- percentiles of what happened between two readings
 
@@ -58,12 +61,12 @@ function chart(id, series, show, least) {
   const plot = new uPlot(
     {
       width: Math.max(place.clientWidth, 200),
-      height: 170,
+      height: HEIGHT,
       legend: { live: true },
       cursor: { y: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1 || 0, least)] } },
-      axes: [{ ...axis, space: 80 }, { ...axis, size: 64, values: (_, ticks) => ticks.map(show) }],
-      series: [{ label: "at" }, ...series.map(([label, paint, dash]) => ({
+      axes: [{ ...axis, space: 80, size: 30, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(show) }],
+      series: [{ label: "at", value: (_, at) => (at === null ? "–" : clock(at)) }, ...series.map(([label, paint, dash]) => ({
         label, dash, width: 1.5, stroke: () => color(paint), value: (_, value) => (value === null ? "–" : show(value)), spanGaps: true,
         points: { show: false },
       }))],
@@ -76,7 +79,7 @@ function chart(id, series, show, least) {
       if (data[0].length > KEPT) data.forEach((column) => column.shift());
       plot.setData(data);
     },
-    fit: () => plot.setSize({ width: Math.max(place.clientWidth, 200), height: 170 }),
+    fit: () => plot.setSize({ width: Math.max(place.clientWidth, 200), height: HEIGHT }),
     repaint: () => plot.redraw(false, true),
   };
   charts.push(made);
@@ -119,7 +122,7 @@ function pool(row) {
     bar.append(part);
   }
   const limit = row.size > 0 ? ` / ${row.size}` : "";
-  const waits = row.waiting > 0 ? `, ${row.waiting} wait (${time(row.max_wait_us)})` : "";
+  const waits = row.waiting > 0 ? `, ${row.waiting} ${row.waiting === 1 ? "waits" : "wait"} (${time(row.max_wait_us)})` : "";
   const pinned = row.pinned > 0 ? `, ${row.pinned} pinned` : "";
   line.append(element("span", `${row.database} / ${row.user}`), bar,
     element("span", `${row.active} at work${limit}${waits}${pinned}`, row.waiting > 0 ? "numbers alarm" : "numbers"));
@@ -149,7 +152,7 @@ function show(now) {
     [time(row.lag_us), "number"], [time(row.latency_us), "number"], [row.error, "alarm"]]), "");
   fill("holders", now.holders.map((row) => [`${row.database} / ${row.user}`, row.application ? `${row.client} (${row.application})` : row.client,
     [String(row.process), "number"], [time(row.held_us), "number"], row.why]), "nobody holds a server now");
-  fill("errors", now.errors.map((row) => [new Date(row.time_ms).toLocaleTimeString(), `${row.database} / ${row.user}`, row.text]), "none since the start");
+  fill("errors", now.errors.map((row) => [clock(row.time_ms / 1000), `${row.database} / ${row.user}`, row.text]), "none since the start");
   changes(now);
   before = now;
 }
@@ -188,7 +191,7 @@ async function read() {
     show(await answer.json());
     by("trouble").hidden = true;
   } catch (error) {
-    by("trouble").textContent = `No answer since ${before ? new Date(before.time_ms).toLocaleTimeString() : "the start"}: ${error.message}`;
+    by("trouble").textContent = `No answer since ${before ? clock(before.time_ms / 1000) : "the start"}: ${error.message}`;
     by("trouble").hidden = false;
     by("state").textContent = "unknown";
     by("state").className = "badge bad";

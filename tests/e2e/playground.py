@@ -2,7 +2,8 @@
 """A playground: a primary, a streaming replica and Headgate in front of both.
 
 Sends a short pgbench run through Headgate, shows the pools and the hosts, prints how to
-connect with psql, and stays until Ctrl-C or SIGTERM; then everything is gone again.
+connect with psql, and goes on with a little traffic, for the dashboard to show, until Ctrl-C
+or SIGTERM; then everything is gone again.
 """
 
 import argparse
@@ -62,15 +63,45 @@ def pgbench(headgate, *arguments):
     return done.stdout
 
 
-def show_traffic(headgate, seconds, scale):
-    say("filling pgbench's tables through Headgate ...")
-    pgbench(headgate, "-i", "-q", "-s", str(scale), "app")
+def show_traffic(headgate, seconds):
     for database, flags in (("app", []), ("app_ro", ["-S"])):
         say(f"pgbench with 32 clients on {database} for {seconds} s ...")
         report = pgbench(headgate, "-n", "-c", "32", "-j", "2", "-T", str(seconds), *flags, database)
         for line in report.splitlines():
             if line.startswith(("tps", "latency average", "number of failed")):
                 say("    " + line)
+
+
+# A transaction in which the application thinks: it holds its server meanwhile.
+THINKING = """\\set account random(1, 100000)
+BEGIN;
+SELECT abalance FROM pgbench_accounts WHERE aid = :account;
+\\sleep :pause ms
+UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :account;
+COMMIT;
+"""
+
+
+class Traffic:
+    """pgbench in the background, at a rate that leaves the machine to its owner; ended with the stack."""
+
+    def __init__(self, headgate, stack):
+        self.headgate, self.stack = headgate, stack
+        self.script = headgate.path("thinking.sql")
+        processes.write_file(self.script, THINKING)
+
+    def send(self, database, name, *arguments):
+        command = [program("pgbench"), "-h", "127.0.0.1", "-p", str(self.headgate.port), "-U", APP.name, "-n",
+                   "-T", "1000000", *arguments, database]  # fmt: skip
+        process = processes.spawn(command, self.headgate.path(f"pgbench-{name}.log"),
+                                  {"PGPASSWORD": APP.password, "PGAPPNAME": name})  # fmt: skip
+        self.stack.callback(processes.stop, process)
+        return process
+
+    def a_little(self):
+        self.send("app", "shop", "-c", "16", "-R", "150")
+        self.send("app", "checkout", "-c", "8", "-R", "40", "-f", self.script, "-D", "pause=60")
+        self.send("app_ro", "reports", "-S", "-c", "8", "-R", "250")
 
 
 def show(headgate, command):
@@ -84,17 +115,22 @@ def show(headgate, command):
         say("    " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)))
 
 
+def dashboard(headgate):
+    return f"http://127.0.0.1:{headgate.settings['http_port']}/"
+
+
 def print_how_to_connect(headgate, primary, replica):
     def command(user, password, database):
         return f"PGPASSWORD={password} psql -h 127.0.0.1 -p {headgate.port} -U {user} {database}"
 
     say(f"""
+Dashboard: {dashboard(headgate)}   (metrics: {dashboard(headgate)}metrics)
+
 Headgate (pid {headgate.pid}) listens on 127.0.0.1:{headgate.port}, unix socket in {headgate.directory}
     user app, password {APP.password}; configuration {headgate.path("headgate.ini")}, log {headgate.path("log")}
     primary (database app):    {command(APP.name, APP.password, "app")}
     replica (database app_ro): {command(APP.name, APP.password, "app_ro")}
     admin console:             {command("admin", ADMIN_PASSWORD, "pgbouncer")}
-    dashboard and metrics:     http://127.0.0.1:{headgate.settings["http_port"]}/ and /metrics
 Behind it, directly: primary at 127.0.0.1, replica at 127.0.0.2, port {primary.port} (same user and password)
 A failover, to be watched with SHOW HOSTS: kill {primary.process.pid}, then
     psql -h {replica.directory} -p {replica.port} -U postgres -c "SELECT pg_promote()"
@@ -120,14 +156,18 @@ def main():
         replica = stack.enter_context(
             Postgres.replica_of(primary, listen_addresses="127.0.0.2", port=primary.port))
         with start_headgate(primary, replica, options.port) as headgate:
-            say(f"dashboard: http://127.0.0.1:{headgate.settings['http_port']}/")
-            show_traffic(headgate, options.seconds, options.scale)
+            say(f"dashboard: {dashboard(headgate)}")
+            say("filling pgbench's tables through Headgate ...")
+            pgbench(headgate, "-i", "-q", "-s", str(options.scale), "app")
+            if not options.once:
+                Traffic(headgate, stack).a_little()
+            show_traffic(headgate, options.seconds)
             for command in SHOWN:
                 show(headgate, command)
             print_how_to_connect(headgate, primary, replica)
             if options.once:
                 return
-            say("Ctrl-C ends it and cleans up.")
+            say("A little traffic goes on. Ctrl-C ends it and cleans up.")
             while headgate.running and not done.wait(0.5):
                 pass
             raise SystemExit("Headgate ended on its own: see above")

@@ -18,6 +18,8 @@ import contextlib
 import glob
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -159,6 +161,17 @@ def test_every_error_of_headgate_is_in_troubleshooting():
     assert not missing, "\n".join(missing)
 
 
+def test_the_chart_of_the_speed_is_drawn_from_the_results():
+    drawn = subprocess.run([sys.executable, "-B", "-c", "import chart; print(chart.draw(open(chart.RESULTS, encoding='utf-8').read()), end='')"],
+                           cwd=f"{REPOSITORY}/bench", capture_output=True, text=True, check=True)  # fmt: skip
+    assert drawn.stdout == text_of("docs/images/speed.svg"), "bench/chart.py writes it anew"
+
+
+def test_pictures_are_small():
+    sizes = {path: os.path.getsize(path) for path in glob.glob(f"{REPOSITORY}/docs/images/*.png")}
+    assert 1 <= len(sizes) <= 4 and max(sizes.values()) < 200_000, sizes
+
+
 # --- that a wrong page is found
 
 FENCE = "```"
@@ -171,7 +184,7 @@ WRONG = {
     "a wrong password": (f"{FENCE}sh\nPGPASSWORD=no psql -h 127.0.0.1 -p 6432 -U app app\n{FENCE}", "authentication failed"),
     "a page that is not served": (f"{FENCE}sh\ncurl -sSf http://127.0.0.1:9127/metric\n{FENCE}", "404"),
     "an unknown setting": (f"{FENCE}ini\npool_mdoe = session\n{FENCE}", "did you mean pool_mode"),
-    "a connection string that is none": (f"{FENCE}ini\n[databases]\napp = hots=db\n{FENCE}", "is of no use"),
+    "a connection string that is none": (f"{FENCE}ini\n[databases]\n* = host=db pool_mode=sesion\n{FENCE}", "is of no use"),
     "an unknown value": (f'{FENCE}toml\n[headgate]\npool_mode = "sesion"\n{FENCE}', "expected one of"),
     "a rule that is none": (f"{FENCE}hba\nhost all all 10.0.0.0/8 scrum\n{FENCE}", "scrum"),
     "SQL that is none": (f"{FENCE}sql\nSELEC 1;\n{FENCE}", "syntax error"),

@@ -2,6 +2,7 @@
 scratch directory with the files and programs that the page speaks of.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -42,6 +43,7 @@ ELSEWHERE = {
     "systemd-analyze": "the unit is there",
     "systemd-socket-activate": "the files are there",
     "git": "nothing but `git clone URL`",
+    "install": "it is the program that ./dev build has made",
     "sudo": "what it runs is in this list",
     "apt-get": "nothing but `apt-get install`",
 }  # fmt: skip
@@ -289,12 +291,13 @@ class Scratch:
     def run_console(self, block):
         typed = docs.prompts(block.text)
         assert typed, "a transcript in which nothing is typed"
-        for database, command, columns in typed:
-            user = "admin" if database == "pgbouncer" else "postgres"
-            with self.world.headgate.connect(database, user) as connection:
-                cursor = connection.execute(command.rstrip(";"))
+        with contextlib.ExitStack() as stack:
+            sessions = {database: stack.enter_context(self.world.headgate.connect(
+                database, "admin" if database == "pgbouncer" else "postgres")) for database, _, _ in typed}  # fmt: skip
+            for database, command, columns in typed:
+                cursor = sessions[database].execute(command.rstrip(";"))
                 names = [column.name for column in cursor.description or ()]
-            assert columns is None or columns == names, f"{command}: the columns are {names}"
+                assert columns is None or columns == names, f"{command}: the columns are {names}"
 
     def run_yaml(self, block):
         if block.file:
@@ -320,7 +323,7 @@ class Scratch:
         if words[0] == "docker" and words[1] == "run":
             return self.as_container(words[2:])
         allowed = {"git": {"clone"}, "apt-get": {"install", "update"}, "./dev": self.world.dev_commands,
-                   "docker": {"build", "compose"}}  # fmt: skip
+                   "docker": {"build", "compose"}, "install": {"headgate"}}  # fmt: skip
         second = next((word for word in words[1:] if not word.startswith("-")), "")
         assert words[0] not in allowed or second in allowed[words[0]], f"{' '.join(words)}: nobody knows {second}"
         if words[0] == "docker" and second == "build":
