@@ -1,5 +1,6 @@
 """`./dev run` brings up everything, sends traffic, and leaves nothing behind."""
 
+import json
 import os
 import re
 import signal
@@ -11,10 +12,16 @@ import urllib.request
 import psycopg
 
 from lib import VARIABLES
+from lib.processes import wait_until
 
 ENVIRONMENT = {**os.environ, **VARIABLES}  # it is a program of the tests
 SHORT = ["--seconds", "1", "--scale", "1"]
 PLAYGROUND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "playground.py")
+
+
+def transactions(dashboard):
+    with urllib.request.urlopen(f"{dashboard}stats.json", timeout=20) as answer:
+        return json.load(answer)["totals"]["transactions"]
 
 
 def test_once_shows_traffic_and_ends():
@@ -51,6 +58,9 @@ def test_it_can_be_used_as_it_says_until_a_signal_ends_it():
         dashboard = re.search(r"^dashboard: (http://\S+/)$", said, re.M).group(1)
         with urllib.request.urlopen(dashboard, timeout=20) as page:
             assert b"<title>Headgate</title>" in page.read()
+        assert f"Dashboard: {dashboard} " in said  # once more, where a reader looks last
+        before = transactions(dashboard)
+        wait_until(lambda: transactions(dashboard) > before + 100, 60, "traffic goes on, to be seen there")
         directory = re.search(r"unix socket in (\S+)", said).group(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
