@@ -107,6 +107,9 @@ def fault_of_word(world, names, word, inside=False):
     if flag:
         known = flag.group(1) in names["flags"] or (inside and flag.group(1) in names["flags inside"])
         return None if known else "no flag of headgate"
+    dev = re.match(r"\./dev(?: (\w+))?", word)
+    if dev:
+        return None if dev.group(1) in {None, *world.dev_commands} else "no command of ./dev"
     if re.match(r"test_\w+\.py$", word):
         return None if os.path.exists(f"{REPOSITORY}/tests/e2e/{word}") else "no such test"
     if re.match(r"(tests|docs|conf|deploy|bench|admin|proxy|pool|auth|base|protocol)/[\w./*-]+$", word):
@@ -197,7 +200,7 @@ WRONG = {
     "a variable of a container": (f"{FENCE}sh\ndocker run -e HEADGATE_{'POOL_MOD'}=session headgate\n{FENCE}", "did you mean HEADGATE_POOL_MODE"),
     "a manifest": (f"{FENCE}sh\nkubectl apply -f conf/none.yaml\n{FENCE}", "is not there"),
 }  # fmt: skip
-WRONG_WORDS = ["SHOW POLLS", "pool_mdoe", "pool_mode = sesion", "--chek", "HEADGATE_" + "POOL_SIDE", "headgate_pool_waits", "test_none.py",
+WRONG_WORDS = ["SHOW POLLS", "pool_mdoe", "pool_mode = sesion", "./dev rum", "--chek", "HEADGATE_" + "POOL_SIDE", "headgate_pool_waits", "test_none.py",
                "conf/none.ini"]  # fmt: skip
 
 
