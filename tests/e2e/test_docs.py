@@ -7,7 +7,7 @@ A fenced block says behind its fence what it is, and is tried accordingly (lib/d
     ini toml  accepted by `headgate --check`; with a name behind (```ini headgate.ini) also written as that file
     hba ident userlist    the other files, in the same way
     sql       runs through Headgate; on the console where its first word is a command of that
-    console   what was typed into psql and what it answered: runs, and has the columns that the page shows
+    console   what was typed into psql and what it answered: runs, and answers what the page shows, if it does
     yaml      is YAML
     text      nothing to type: drawings, logs
 
@@ -192,7 +192,8 @@ WRONG = {
     "a rule that is none": (f"{FENCE}hba\nhost all all 10.0.0.0/8 scrum\n{FENCE}", "scrum"),
     "SQL that is none": (f"{FENCE}sql\nSELEC 1;\n{FENCE}", "syntax error"),
     "a SHOW that is none": (f"{FENCE}sql\nSHOW POLLS;\n{FENCE}", "POLLS"),
-    "a transcript with other columns": (f"{FENCE}console\npgbouncer=> SHOW VERSION;\n vershun\n---------\n{FENCE}", "columns"),
+    "a transcript with other columns": (f"{FENCE}console\npgbouncer=> SHOW VERSION;\n vershun\n---------\n{FENCE}", "it answers [['version']"),
+    "a transcript with another answer": (f"{FENCE}console\napp=> SELECT 1 AS one;\n one\n-----\n 2\n{FENCE}", "it answers [['one'], ['1']]"),
     "YAML that is none": (f"{FENCE}yaml\na: [1\n{FENCE}", "expected"),
     "a probe of nothing": (f"{FENCE}yaml\nhttpGet: {{path: /health, port: 9127}}\n{FENCE}", "/health is nothing"),
     "a command as text": (f"{FENCE}text\nheadgate --help\n{FENCE}", "is a command"),

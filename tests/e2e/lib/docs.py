@@ -1,5 +1,6 @@
 """Reads a page of the documentation: its code blocks, the words in backticks, its links and its anchors."""
 
+import itertools
 import os
 import re
 from dataclasses import dataclass, field
@@ -106,14 +107,15 @@ def command_lines(text):
 
 
 def prompts(text):
-    """What a transcript of psql types: [(database, command, columns of the answer or None)]."""
+    """What a transcript of psql types, and what it shows: [(database, command, [columns, row...] or None)]."""
     found, lines = [], text.rstrip("\n").split("\n")
     for number, line in enumerate(lines):
         typed = re.match(r"(\w+)=[>#] (.*)$", line)
         if not typed:
             continue
-        columns = None
+        table = None
         if number + 2 < len(lines) and re.fullmatch(r"[-+]+", lines[number + 2].strip()):
-            columns = [name.strip() for name in lines[number + 1].split("|")]
-        found.append((typed.group(1), typed.group(2), columns))
+            answer = itertools.takewhile(lambda row: row.strip() and not re.match(r"\w+=[>#] ", row), lines[number + 3 :])
+            table = [[cell.strip() for cell in row.split("|")] for row in (lines[number + 1], *answer)]
+        found.append((typed.group(1), typed.group(2), table))
     return found

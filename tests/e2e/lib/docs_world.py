@@ -294,10 +294,13 @@ class Scratch:
         with contextlib.ExitStack() as stack:
             sessions = {database: stack.enter_context(self.world.headgate.connect(
                 database, "admin" if database == "pgbouncer" else "postgres")) for database, _, _ in typed}  # fmt: skip
-            for database, command, columns in typed:
+            for database, command, shown in typed:
                 cursor = sessions[database].execute(command.rstrip(";"))
-                names = [column.name for column in cursor.description or ()]
-                assert columns is None or columns == names, f"{command}: the columns are {names}"
+                if shown is None:
+                    continue
+                rows = [[str(value) for value in row] for row in cursor.fetchall()]
+                answer = [[column.name for column in cursor.description], *rows]
+                assert answer == shown, f"{command}: it answers {answer}"
 
     def run_yaml(self, block):
         if block.file:
