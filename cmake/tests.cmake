@@ -70,7 +70,7 @@ endif()
 
 # What mostly waits may run beside others; the rest loads the machine and watches clocks.
 set(e2e_beside_others
-  auth_directories auth_query_hostile drop_database examples faults_crash reload replication
+  auth_directories auth_query_hostile docs drop_database examples faults_crash reload replication
   session_audit session_listen settings_effects settings_forgetting timeouts)
 
 foreach(file IN LISTS e2e_files)
