@@ -8,7 +8,7 @@ A fenced block says behind its fence what it is, and is tried accordingly (lib/d
     hba ident userlist    the other files, in the same way
     sql       runs through Headgate; on the console where its first word is a command of that
     console   what was typed into psql and what it answered: runs, and answers what the page shows, if it does
-    yaml      is YAML
+    yaml json is YAML, or JSON
     text      nothing to type: drawings, logs
 
 Code that is only indented, and a block of no kind, are faults.
@@ -195,6 +195,7 @@ WRONG = {
     "a transcript with other columns": (f"{FENCE}console\npgbouncer=> SHOW VERSION;\n vershun\n---------\n{FENCE}", "it answers [['version']"),
     "a transcript with another answer": (f"{FENCE}console\napp=> SELECT 1 AS one;\n one\n-----\n 2\n{FENCE}", "it answers [['one'], ['1']]"),
     "YAML that is none": (f"{FENCE}yaml\na: [1\n{FENCE}", "expected"),
+    "JSON that is none": (f"{FENCE}json\n{{'a': 1}}\n{FENCE}", "Expecting"),
     "a probe of nothing": (f"{FENCE}yaml\nhttpGet: {{path: /health, port: 9127}}\n{FENCE}", "/health is nothing"),
     "a command as text": (f"{FENCE}text\nheadgate --help\n{FENCE}", "is a command"),
     "a command of ./dev": (f"{FENCE}sh\n./dev rum\n{FENCE}", "nobody knows rum"),

@@ -3,6 +3,7 @@ scratch directory with the files and programs that the page speaks of.
 """
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ USERLIST = {"app": "secret", "admin": "secret", "monitor": "secret"}
 # What a reader has under these names stands elsewhere in the scratch place. {...} is a member of Scratch.
 SUBSTITUTIONS = [
     (r"/etc/systemd/system/", "{repository}/conf/"),
-    (r"/(etc|run)/headgate\b", r"{directory}/\1/headgate"),
+    (r"/(etc|run|var/log)/headgate\b", r"{directory}/\1/headgate"),
     (r"\bbuild/release/headgate\b", "headgate"),
     (r"\bpooler\.example\.com\b", "localhost"),
     (r"\b5432\b", "{postgres_port}"),
@@ -129,7 +130,7 @@ class Scratch:
         self.port, self.postgres_port = processes.free_port(), world.postgres.port
         self.http_port = processes.free_port()
         self.mark = str(uuid.uuid4())
-        for name in ("bin", "etc/headgate", "run/headgate/1", "run/headgate/2"):
+        for name in ("bin", "etc/headgate", "run/headgate/1", "run/headgate/2", "var/log/headgate"):
             os.makedirs(f"{self.directory}/{name}")
         os.symlink(world.program, f"{self.directory}/bin/headgate")
         for name, text in self._first_files().items():
@@ -308,6 +309,10 @@ class Scratch:
         assert list(yaml.safe_load_all(block.text))
         for path in re.findall(r"\bpath: *[\"']?(/\w+)", block.text):
             assert path in ("/healthz", "/readyz", "/metrics"), f"{path} is nothing that Headgate answers"
+
+    def run_json(self, block):
+        for part in re.split(r"\n(?=\{)", block.text.strip()):
+            json.loads(part)
 
     def run_text(self, block):
         """Drawings, logs and answers: nothing that is typed."""
