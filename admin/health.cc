@@ -20,6 +20,7 @@ Health ready_health(const HealthFacts& facts) {
   if (facts.silent_worker) return live_health(facts);
   if (facts.starting) return bad("starting");
   if (facts.waits_for_servers) return bad("shutting down: waiting for servers to be released");
+  if (!facts.drain.empty()) return bad(facts.drain);
   if (facts.shutting_down) return bad("shutting down: waiting for clients to leave");
   if (facts.suspended) return bad("suspended");
   if (facts.paused) return bad("paused");

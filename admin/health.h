@@ -12,6 +12,7 @@ struct HealthFacts {
   bool starting = false;               // it does not listen yet
   bool shutting_down = false;
   bool waits_for_servers = false;  // a shutdown that lets nobody begin anything
+  std::string drain{};             // how far that is; empty: none is under way
   bool paused = false;
   bool suspended = false;
 };

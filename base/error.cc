@@ -109,6 +109,8 @@ constexpr ErrorRow error_table[] = {
     {ErrorCode::admin_reload, "F0000", "F0000", error,
      "RELOAD failed, see logs for additional details"},
     {ErrorCode::admin_disconnect, "57P01", "08P01", fatal, "admin forced disconnect"},
+    {ErrorCode::administrator_command, "57P01", "08P01", fatal,
+     "terminating connection due to administrator command"},
     {ErrorCode::suspend_timeout, "57P01", "08P01", fatal, "suspend_timeout"},
 };
 

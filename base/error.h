@@ -97,6 +97,7 @@ enum class ErrorCode : uint8_t {
   admin_access,
   admin_reload,
   admin_disconnect,
+  administrator_command,
   suspend_timeout,
 };
 

@@ -114,6 +114,9 @@ bool comes_later(Duration late, Duration early) {
 // PostgreSQL's own default of max_connections, less what it keeps for superusers.
 constexpr int64_t usual_connections = 97;
 
+// What Kubernetes leaves a pod after SIGTERM.
+constexpr Duration usual_grace = seconds(30);
+
 constexpr Rule rules[] = {
     // who gets in
     {"open_trust",
@@ -151,6 +154,16 @@ constexpr Rule rules[] = {
      },
      "{ignore_startup_parameters}: what clients ask for by search_path or options is dropped in "
      "silence; left out of this list, it is applied"},
+    {"drain_beyond_grace", [](S s) { return settings(s).drain_timeout >= usual_grace; },
+     "{drain_timeout}: Kubernetes kills a pod 30 s after SIGTERM if nothing else is said, in the "
+     "middle of this; leave a few seconds, or raise terminationGracePeriodSeconds (TimeoutStopSec= "
+     "of systemd, 90 s)"},
+    {"short_drain",
+     [](S s) {
+       return settings(s).drain_timeout.count() > 0 && settings(s).drain_timeout < seconds(2);
+     },
+     "{drain_timeout} is short: clients are closed within half of it, all at about the same time, "
+     "and transactions that take longer are lost"},
     {"nowhere",
      [](S s) { return settings(s).listen_addr.empty() && settings(s).unix_socket_dir.empty(); },
      "listen_addr and unix_socket_dir are empty: without sockets from the service manager there is "

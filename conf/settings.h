@@ -137,6 +137,7 @@ struct Settings {
   Duration autodb_idle_timeout = seconds(3600);
   Duration pool_idle_timeout{};
   Duration suspend_timeout = seconds(10);
+  Duration drain_timeout{};                              // Headgate's own
   TimeoutAction timeout_action = TimeoutAction::cancel;  // Headgate's own
   ErrorCodes error_codes = ErrorCodes::postgres;         // Headgate's own
   // protocol

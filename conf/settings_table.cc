@@ -257,6 +257,8 @@ constexpr Setting table[] = {
      {0, 65535}},
     {"timeout_action", &S::timeout_action, "cancel", reload, now,
      "When a timeout hits a running query: cancel it, or close the client's connection."},
+    {"drain_timeout", &S::drain_timeout, "0", reload, now,
+     "SIGTERM: close clients between transactions, and end by then; 0 = wait until all have left."},
     {"error_codes", &S::error_codes, "postgres", reload, now,
      "SQLSTATEs of Headgate's own errors: those of postgres for the like, or 08P01 as pgbouncer."},
     {"link_at_login", &S::link_at_login, "0", reload, now,

@@ -318,6 +318,7 @@ void Client::go_on() {
     link_.pause(Link::Pause::not_now);
     return;
   }
+  if (worker_.departures().under_way() && worker_.departures().offer(*this)) return;
   take_pending();
 }
 
@@ -338,13 +339,7 @@ void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
   note_failure(error);
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
-  Error told = error;
-  if (worker_.config().settings.error_codes == ErrorCodes::pgbouncer) {
-    told.sqlstate_override = error.sqlstate_in_pgbouncer();
-  }
-  Bytes out;
-  encode_error(out, told, Severity::fatal);
-  link_.send(out);
+  tell_last(error);
   if (worker_.config().settings.log_pooler_errors) {
     log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);
   }

@@ -128,6 +128,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   /// error would be read as a part of that. A linked server is cleaned up or closed by its own
   /// rules.
   void fail(const Error& error);
+  /// The same where nothing has gone wrong: it is not told as trouble to those who look for that.
+  void dismiss(const Error& error);
   /// Closes without a word to the client; the reason is for the log.
   void close(std::string_view reason);
   /// The same, once it has got what it was sent: the server's own last words.
@@ -203,6 +205,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   size_t held_bytes() const { return pending_.size() + framer_.held().size(); }
   /// Everything it said was heard and everything for it was sent: its whole state is in its socket.
   bool at_rest() const;
+  /// It is at rest and has no transaction, with a server of its own or without.
+  bool between_transactions() const;
   bool packet_too_large(uint32_t body_size) const;
   /// The answers that the server still owes have become few enough to read on.
   void room_again();
@@ -280,6 +284,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void take_permits();
   void make_cancel_key(int32_t process = 0);
   void note_failure(const Error& error);
+  void tell_last(const Error& error);
   void end(std::string_view reason, bool linger);
   void leave_queue();
   void give_back_permits();

@@ -100,6 +100,9 @@ void ClientLogin::startup(StartupMessage message) {
     client_.link().send(out);
   }
   if (const auto error = find_target()) return refuse(Error(*error));
+  if (!to_console_ && client_.worker().pooler().drain().under_way()) {
+    return refuse(Error(ErrorCode::shutting_down));
+  }
   if (untracked_ && !takes_settings()) return refuse(std::move(*untracked_));
   if (const auto error = take_permits()) return refuse(Error(*error));
   begin_auth();

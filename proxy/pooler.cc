@@ -21,6 +21,7 @@ Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
   for (size_t id = 0; id < workers; ++id) {
     workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_, tls_));
   }
+  drain_ = std::make_unique<Drain>(*this);
   apply_limits();
 }
 

@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
+#include "proxy/drain.h"
 #include "proxy/host_monitor.h"
 #include "proxy/names.h"
 #include "proxy/peers.h"
@@ -75,11 +76,13 @@ class Pooler final : public ListenerUser {
   Permits& client_permits() { return client_permits_; }
   uint64_t next_id() { return next_id_.fetch_add(1) + 1; }
   bool shutting_down() const { return shutdown_.load() != Shutdown::no; }
-  /// Whether a log-in that ends now comes too late. TCP is closed since the shutdown began: who
-  /// logs in by it had connected before, and is served like all who were there.
+  /// Whether a log-in that ends now comes too late. Without a drain TCP is closed since the
+  /// shutdown began: who logs in by it had connected before, and is served like all who were there.
   bool turns_away(bool from_unix) const {
-    return waits_for_servers() || (shutting_down() && from_unix);
+    return waits_for_servers() || drain_->under_way() || (shutting_down() && from_unix);
   }
+  /// Clients are being closed, since the process is to end in time.
+  const Drain& drain() const { return *drain_; }
   bool waits_for_servers() const { return shutdown_.load() == Shutdown::wait_for_servers; }
   /// It listens, and its loops are about to run.
   bool started() const { return started_wall_us_.load() != 0; }
@@ -148,6 +151,8 @@ class Pooler final : public ListenerUser {
   /// A console has come (+1) or left (-1). From any thread.
   void count_console(int change);
   void shut_down(ShutdownMode mode);
+  /// Ends all loops, soon.
+  void stop() { facts_.stop(); }
   void on_sighup();
   void on_sigterm();
   void on_sigint();
@@ -156,7 +161,7 @@ class Pooler final : public ListenerUser {
   void on_sigusr2();
 
  private:
-  enum class Shutdown : uint8_t { no, wait_for_clients, wait_for_servers };
+  enum class Shutdown : uint8_t { no, wait_for_clients, drain, wait_for_servers };
   /// A command of the console that is not over yet.
   struct ConsoleWait {
     enum class For : uint8_t { pause, suspend, close };
@@ -194,6 +199,7 @@ class Pooler final : public ListenerUser {
   bool servers_gone(const std::string& database);
   void progress();
   void close_tcp_listeners();
+  void close_listeners_for_drain();
   void tend_forced_pools();
   void arm_tidying();
   Names& names();
@@ -231,6 +237,7 @@ class Pooler final : public ListenerUser {
   std::optional<Deadline> suspend_tick_;
   std::atomic<bool> watching_{false};  // somebody waits for progress
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Drain> drain_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Peers peers_{*this};
   HostMonitors monitors_{*this};

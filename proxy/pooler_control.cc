@@ -241,10 +241,24 @@ void Pooler::close_tcp_listeners() {
   std::erase_if(listeners_, [](const auto& listener) { return !listener->address().is_unix(); });
 }
 
+// Whoever is still sent here learns why it is turned away, and a query that holds the drain up can
+// be cancelled. But where others take the connections of this very port (so_reuseport), or the
+// service manager keeps them for the next process, they are to have them.
+void Pooler::close_listeners_for_drain() {
+  if (!facts_.passed.empty()) return listeners_.clear();
+  if (config_->settings.so_reuseport) close_tcp_listeners();
+}
+
 void Pooler::shut_down(ShutdownMode mode) {
   notify("STOPPING=1");
   if (mode == ShutdownMode::immediate) return facts_.stop();
   if (suspended()) end_suspend();  // nobody could leave
+  if (const Duration timeout = config_->settings.drain_timeout;
+      mode == ShutdownMode::wait_for_clients && timeout.count() > 0) {
+    shutdown_.store(Shutdown::drain);
+    close_listeners_for_drain();
+    return drain_->begin(timeout);
+  }
   close_tcp_listeners();
   if (mode == ShutdownMode::wait_for_servers) {
     shutdown_.store(Shutdown::wait_for_servers);
@@ -270,7 +284,11 @@ void Pooler::on_sigterm() {
     log(LogLevel::log, "got SIGTERM while shutting down, fast exit");
     return facts_.stop();
   }
-  log(LogLevel::log, "got SIGTERM, shutting down, waiting for all clients disconnect");
+  if (config_->settings.drain_timeout.count() > 0) {
+    log(LogLevel::log, "got SIGTERM, draining: clients are closed at their transaction boundaries");
+  } else {
+    log(LogLevel::log, "got SIGTERM, shutting down, waiting for all clients disconnect");
+  }
   shut_down(ShutdownMode::wait_for_clients);
 }
 

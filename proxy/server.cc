@@ -226,7 +226,8 @@ void Server::advance() {
       if (session_.must_unlisten() && relay_->between_transactions()) {
         return cancels_.empty() ? unlisten() : void();
       }
-      if (relay_->complete()) finish_relay();
+      if (relay_->complete()) return finish_relay();
+      if (worker_->departures().under_way()) worker_->departures().offer(relay_->client());
       return;
     case Task::auth_query:
       return finish_auth_query();

@@ -16,6 +16,7 @@
 #include "protocol/session_state.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
+#include "proxy/departures.h"
 #include "proxy/herd.h"
 #include "proxy/io.h"
 #include "proxy/mailbox.h"
@@ -90,6 +91,8 @@ class Worker final : public LoopUser {
 
   /// A new configuration is in force.
   void change_config(ConfigPtr config, Tls tls);
+  /// How its clients leave when the process is to end.
+  Departures& departures() { return departures_; }
   /// Databases were paused or resumed.
   void apply_pauses();
   /// Clients and servers of a database are closed.
@@ -144,6 +147,7 @@ class Worker final : public LoopUser {
   Outbox outbox_;
   TlsMemory tls_memory_;
   Deadlines deadlines_;
+  Departures departures_{*this};
   std::optional<Instant> woken_at_;
   Mailbox mailbox_;
   std::atomic<int> load_{0};

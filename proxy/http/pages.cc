@@ -77,6 +77,7 @@ HttpAnswer Pages::readiness(const HttpQuestion&) {
   facts.silent_worker = survey_.find_silent(alive_within);
   facts.starting = !pooler_.started();
   facts.shutting_down = pooler_.shutting_down();
+  if (pooler_.drain().under_way()) facts.drain = pooler_.drain().progress();
   facts.waits_for_servers = pooler_.waits_for_servers();
   facts.paused = pooler_.paused();
   facts.suspended = pooler_.suspended();

@@ -32,3 +32,10 @@ TEST_CASE("health: who should get no clients says why") {
   CHECK(reason({.shutting_down = true, .waits_for_servers = true, .paused = true}) ==
         "shutting down: waiting for servers to be released\n");
 }
+
+TEST_CASE("health: a process that drains is not ready, and says how far it is") {
+  const HealthFacts facts{.shutting_down = true, .drain = "draining: 3 clients left"};
+  CHECK(live_health(facts).good);
+  CHECK_FALSE(ready_health(facts).good);
+  CHECK(ready_health(facts).text == "draining: 3 clients left\n");
+}

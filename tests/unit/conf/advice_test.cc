@@ -50,6 +50,8 @@ const Case cases[] = {
     {"nobody_administers", "admin_users =\n", "admin_users = app\n"},
     {"dropped_options", "ignore_startup_parameters = extra_float_digits, options\n",
      "ignore_startup_parameters = extra_float_digits\n"},
+    {"drain_beyond_grace", "drain_timeout = 30\n", "drain_timeout = 25\n"},
+    {"short_drain", "drain_timeout = 500ms\n", "drain_timeout = 2\n"},
     {"nowhere", "listen_addr =\nunix_socket_dir =\n", "listen_addr =\n"},
     {"no_databases", "[databases]\n", ""},
     {"small_session_pool", "pool_mode = session\nmax_client_conn = 200\n",

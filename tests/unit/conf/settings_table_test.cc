@@ -74,7 +74,7 @@ TEST_CASE("settings: the names, in the order of PgBouncer's SHOW CONFIG") {
     previous = setting.name;
   }
   CHECK(names.size() == 102);     // PgBouncer's, and workers
-  CHECK(settings.size() == 122);  // and the others of Headgate's own
+  CHECK(settings.size() == 123);  // and the others of Headgate's own
   CHECK(out_of_order == 1);       // pool_mode before pool_idle_timeout
 }
 
