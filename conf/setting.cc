@@ -84,7 +84,9 @@ Expected parse_in_range(const Setting& setting, View text, Duration& into) {
   auto duration = parse_duration(text);
   const auto number = parse_integer(text);
   if (range.raise && number && *number < range.lowest) duration = seconds(range.lowest);
+  if (number && *number == -1 && range.lowest == -1) duration = seconds(-1);
   if (!duration || *duration < seconds(range.lowest)) {
+    if (range.lowest < 0) return with_unit("-1 or seconds", duration_units);
     const std::string from = range.lowest > 0 ? fmt::format(" from {} on", range.lowest) : "";
     return with_unit("seconds" + from, duration_units);
   }

@@ -38,6 +38,8 @@ enum class TimeoutAction : uint8_t { cancel, close };
 enum class SessionPolicy : uint8_t { track, strict, pgbouncer };
 /// The SQLSTATEs of Headgate's own errors: PostgreSQL's for the like, or PgBouncer's 08P01.
 enum class ErrorCodes : uint8_t { postgres, pgbouncer };
+/// Lines of the log: PgBouncer's, or objects of JSON.
+enum class LogFormat : uint8_t { pgbouncer, json };
 
 /// How many names track_extra_parameters may have.
 constexpr size_t most_extra_parameters = 27;
@@ -167,6 +169,10 @@ struct Settings {
   bool log_pooler_errors = true;
   bool log_stats = true;
   Duration stats_period = seconds(60);
+  LogFormat log_format = LogFormat::pgbouncer;  // Headgate's own, as what follows
+  Duration log_min_duration = seconds(-1);      // -1: off
+  Duration log_min_wait = seconds(-1);          // -1: off
+  int log_repeat_limit = 20;                    // 0: none
   /// Settings that are accepted, checked and shown but have no member of their own yet, by name.
   std::map<std::string, std::string> others;
 };

@@ -10,6 +10,7 @@ using Type = Other::Type;
 
 constexpr Range any_number{INT_MIN, INT_MAX};
 constexpr Range or_off{0, INT_MAX, true};
+constexpr Range or_none{-1, INT_MAX};
 constexpr Range from_one{1, INT_MAX};
 
 constexpr Setting table[] = {
@@ -261,6 +262,14 @@ constexpr Setting table[] = {
      "SIGTERM: close clients between transactions, and end by then; 0 = wait until all have left."},
     {"error_codes", &S::error_codes, "postgres", reload, now,
      "SQLSTATEs of Headgate's own errors: those of postgres for the like, or 08P01 as pgbouncer."},
+    {"log_format", &S::log_format, "pgbouncer", reload, now,
+     "Lines of the log: as pgbouncer writes them, or json, an object on each line."},
+    {"log_min_duration", &S::log_min_duration, "-1", reload, now,
+     "Log queries that take so long, their texts without constants; 0 = all, -1 = none.", or_none},
+    {"log_min_wait", &S::log_min_wait, "-1", reload, now,
+     "Log clients that have waited so long for a server; 0 = all that wait, -1 = none.", or_none},
+    {"log_repeat_limit", &S::log_repeat_limit, "20", reload, now,
+     "Lines of the same warning or error within 10 s; the rest is counted; 0 = no limit.", or_off},
     {"link_at_login", &S::link_at_login, "0", reload, now,
      "Session mode: a client has its server, and that one's process number, from its log-in on."},
     // clang-format on

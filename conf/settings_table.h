@@ -44,9 +44,10 @@ using Home =
                  PoolMode Settings::*, AuthMethod Settings::*, SslMode Settings::*,
                  TimeoutAction Settings::*, SessionPolicy Settings::*, StatePolicies Settings::*,
                  AuditRate Settings::*, ReadRouting Settings::*, ReadConsistency Settings::*,
-                 ErrorCodes Settings::*, Octal, FreeText, Other>;
+                 ErrorCodes Settings::*, LogFormat Settings::*, Octal, FreeText, Other>;
 
-/// The values of a number that are allowed; durations count in seconds.
+/// The values of a number that are allowed; durations count in seconds, and where -1 is the lowest
+/// it is the only negative one.
 struct Range {
   int64_t lowest = 0;
   int64_t highest = INT_MAX;

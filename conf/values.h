@@ -99,6 +99,10 @@ inline constexpr Word<TimeoutAction> timeout_action_words[] = {
     {TimeoutAction::cancel, "cancel"},
     {TimeoutAction::close, "close"},
 };
+inline constexpr Word<LogFormat> log_format_words[] = {
+    {LogFormat::pgbouncer, "pgbouncer"},
+    {LogFormat::json, "json"},
+};
 inline constexpr Word<ErrorCodes> error_codes_words[] = {
     {ErrorCodes::postgres, "postgres"},
     {ErrorCodes::pgbouncer, "pgbouncer"},
@@ -116,6 +120,7 @@ constexpr std::span<const Word<ReadRouting>> words_of(ReadRouting) { return read
 constexpr std::span<const Word<TimeoutAction>> words_of(TimeoutAction) {
   return timeout_action_words;
 }
+constexpr std::span<const Word<LogFormat>> words_of(LogFormat) { return log_format_words; }
 constexpr std::span<const Word<ErrorCodes>> words_of(ErrorCodes) { return error_codes_words; }
 
 template <class E>

@@ -134,18 +134,60 @@ class QuickShape {
   size_t at_ = 0;
 };
 
+bool is_constant(TokenKind kind) {
+  return kind == TokenKind::string || kind == TokenKind::bit_string || kind == TokenKind::number;
+}
+
 void append_slowly(Bytes& out, View sql) {
   const size_t from = out.size();
   SqlScanner scanner(sql);
   for (Token token = scanner.next(); token.kind != TokenKind::end; token = scanner.next()) {
-    const bool constant = token.kind == TokenKind::string || token.kind == TokenKind::bit_string ||
-                          token.kind == TokenKind::number;
     if (!token.is(',')) append_blank(out, from);
-    constant ? append_constant(out) : void(out += token.text);
+    is_constant(token.kind) ? append_constant(out) : void(out += token.text);
   }
 }
 
+constexpr size_t longest_readable = 1000;
+
+// Values of settings and passwords need no quotes, or have the wrong ones.
+bool hides_rest(const Token& verb, const Token& token) {
+  if (verb.is("set")) return token.text == "=" || token.is("to");
+  return (verb.is("alter") || verb.is("create")) && (token.is("password") || token.is("set"));
+}
+
+bool blank_between(const Bytes& out, const Token& token) {
+  if (out.ends_with('(') || out.ends_with('.') || out.ends_with('[')) return false;
+  if (token.kind != TokenKind::symbol) return true;
+  return token.text.find_first_of(",).;[]") == View::npos;
+}
+
 }  // namespace
+
+void append_without_constants(Bytes& out, View sql, bool standard_conforming_strings) {
+  const size_t from = out.size();
+  SqlScanner scanner(sql, standard_conforming_strings);
+  Token verb;
+  for (Token token = scanner.next(); token.kind != TokenKind::end; token = scanner.next()) {
+    if (token.kind == TokenKind::broken || out.size() - from > longest_readable) {
+      out += " ...";
+      return;
+    }
+    if (blank_between(out, token)) append_blank(out, from);
+    if (is_constant(token.kind)) {
+      append_constant(out);
+    } else {
+      out += token.text.substr(0, longest_readable);
+    }
+    if (token.is(';')) {
+      verb = Token();
+    } else if (verb.kind == TokenKind::end) {
+      verb = token;
+    } else if (hides_rest(verb, token)) {
+      out += " ...";
+      return;
+    }
+  }
+}
 
 void append_shape(Bytes& out, View sql) {
   const size_t from = out.size();

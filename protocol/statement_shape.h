@@ -13,4 +13,9 @@ namespace headgate {
 /// a backslash in them.
 void append_shape(Bytes& out, View sql);
 
+/// Appends the text for somebody to read, with nothing in it that may be a secret: no constants, no
+/// values of settings, no passwords, nothing that cannot be told from them. Long texts are cut. The
+/// encoding must be one that SqlScanner reads.
+void append_without_constants(Bytes& out, View sql, bool standard_conforming_strings);
+
 }  // namespace headgate

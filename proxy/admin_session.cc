@@ -53,7 +53,7 @@ AdminSession::AdminSession(Client& client, ConsoleRights rights)
     : client_(client), protocol_(rights) {
   ++client_.worker().console_stats().client_login_count;
   client_.worker().pooler().count_console(+1);
-  if (is_owner()) log(LogLevel::log, "{}pgbouncer access from unix socket", client_.log_name());
+  if (is_owner()) log(LogLevel::log, client_.log_subject(), "pgbouncer access from unix socket");
 }
 
 AdminSession::~AdminSession() { client_.worker().pooler().count_console(-1); }
@@ -90,7 +90,8 @@ void AdminSession::take_step(ConsoleStep step) {
   if (step.error) {
     log(LogLevel::error, "{}", step.error->message);
     if (client_.worker().config().settings.log_pooler_errors) {
-      log(LogLevel::warning, "{}pooler error: {}", client_.log_name(), step.error->message);
+      log(LogLevel::warning, client_.log_subject(), "pooler error: {}",
+          field("reason", step.error->message));
     }
   }
   client_.link().send(step.out);

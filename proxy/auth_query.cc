@@ -58,7 +58,8 @@ bool is_passing(std::string_view sqlstate) { return sqlstate == "53300" || sqlst
 Error AuthQuery::unavailable(const Error& reason) const {
   if (reason.code == ErrorCode::server_shutting_down) return reason;
   log(LogLevel::error, "auth_query cannot run in database \"{}\" as user \"{}\": {}",
-      pool_.entry().database.name, pool_.entry().user.name, reason.message);
+      field("database", pool_.entry().database.name), field("user", pool_.entry().user.name),
+      field("reason", reason.message));
   Error error(ErrorCode::bouncer_config);
   if (is_passing(reason.sqlstate())) error.sqlstate_override = reason.sqlstate();
   return error;
@@ -126,7 +127,8 @@ void AuthQuery::row(View body) {
 
 void AuthQuery::failed(const ErrorFields& error) {
   failed_ = true;
-  log(LogLevel::warning, "S: error in auth_query: {}: {}", error.severity, error.message);
+  log(LogLevel::warning, "S: error in auth_query: {}: {}", error.severity,
+      field("reason", error.message), field("sqlstate", error.sqlstate));
 }
 
 void AuthQuery::complain(std::string reason) {

@@ -283,7 +283,7 @@ void Client::on_link_drained() {
 // --- told by the pool and the server
 
 void Client::serve(Server& server) {
-  count_wait();
+  count_wait("served");
   if (state_ == ClientState::login_waiting) {
     pool_->login_worked(server.welcome());
     if (pool_->settings().link_at_login) return enter_linked(server);
@@ -339,9 +339,10 @@ void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
   note_failure(error);
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
-  tell_last(error);
+  const Error told = tell_last(error);
   if (worker_.config().settings.log_pooler_errors) {
-    log(LogLevel::warning, "{}pooler error: {}", log_name(), error.message);
+    log(LogLevel::warning, log_subject(), "pooler error: {}", field("reason", error.message),
+        field("sqlstate", told.sqlstate()));
   }
   end(error.message, true);
 }
@@ -374,7 +375,7 @@ void Client::close_behind_answer(std::string_view reason) {
 }
 
 void Client::on_link_unsafe(const std::string& why) {
-  log(LogLevel::warning, "{}TLS handshake error: {}", log_name(), why);
+  log(LogLevel::warning, log_subject(), "TLS handshake error: {}", field("reason", why));
   end("client unexpected eof", true);
 }
 
@@ -384,10 +385,11 @@ void Client::end(std::string_view reason, bool linger) {
   if (state_ == ClientState::closed) return;
   const bool silent = state_ == ClientState::login && !login_->heard_anything();
   if (worker_.config().settings.log_disconnections && !silent) {
-    log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
-        std::chrono::duration_cast<seconds>(worker_.now() - connected_).count());
+    const auto age = std::chrono::duration_cast<seconds>(worker_.now() - connected_);
+    log(LogLevel::log, log_subject(), "closing because: {} (age={}s)", field("reason", reason),
+        field("age_s", age.count()));
   }
-  if (waiting()) leave_queue();
+  if (waiting()) leave_queue(reason);
   if (WorkerPool* pool = pool_) pool->client_forgotten(*this);
   if (awaits_own_server()) pool_->withdraw_own(*this);
   if (state_ == ClientState::cancel_request) worker_.cancel_requesters().erase(id_);
@@ -410,29 +412,6 @@ void Client::abandon() {
   deadline_.disarm();
   link_.close(false);
   worker_.bury(*this);
-}
-
-std::string Client::log_name() const {
-  std::string_view user = "(nouser)";
-  std::string_view database = "(nodb)";
-  if (user_name_) user = *user_name_;
-  if (login_ && !login_->user().empty()) user = login_->user();
-  if (login_ && !login_->database().empty()) database = login_->database();
-  if (pool_) database = pool_->entry().database.name;
-  if (admin_) database = "pgbouncer";
-  return fmt::format("C-{:#x}: {}/{}@{} ", reinterpret_cast<uintptr_t>(this), database, user,
-                     peer_name());
-}
-
-std::string Client::peer_name() const {
-  if (!link_.open()) return {};
-  const Address& peer = link_.stream().peer();
-  const auto process = link_.stream().peer_process();
-  if (peer.is_unix()) {
-    return fmt::format("unix({}):{}", process ? process->pid : 0,
-                       worker_.config().settings.listen_port);
-  }
-  return peer.with_port();
 }
 
 }  // namespace headgate

@@ -35,6 +35,7 @@ class Server;
 class Worker;
 class WorkerPool;
 struct DatabaseState;
+struct LogSubject;
 struct ReadAge;
 struct RouteShape;
 struct UserState;
@@ -193,7 +194,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   bool from_unix() const { return from_unix_; }
   Instant request_since() const { return request_since_; }
   int64_t connect_wall() const { return connect_wall_; }
-  std::string log_name() const;
+  LogSubject log_subject() const;
   /// From where it came: "127.0.0.1:40000", "[::1]:40000", "unix(4711):6432".
   std::string peer_name() const;
   CancelKey cancel_key() const { return cancel_key_; }
@@ -267,7 +268,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void link_to(Server& server);
   void to_relay(View in);
   void take_pending();
-  void count_wait();
+  void count_wait(std::string_view how_it_ended);
   void unread_held();
   void answer_canceled();
   char first_said() const;
@@ -284,9 +285,9 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void take_permits();
   void make_cancel_key(int32_t process = 0);
   void note_failure(const Error& error);
-  void tell_last(const Error& error);
+  Error tell_last(const Error& error);
   void end(std::string_view reason, bool linger);
-  void leave_queue();
+  void leave_queue(std::string_view reason);
   void give_back_permits();
 
   Worker& worker_;

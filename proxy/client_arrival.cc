@@ -13,7 +13,7 @@ namespace headgate {
 
 void Client::on_link_secured() {
   if (!worker_.config().settings.log_connections) return;
-  log(LogLevel::log, "{}SSL established: {}", log_name(), link_.tls()->description);
+  log(LogLevel::log, log_subject(), "SSL established: {}", field("tls", link_.tls()->description));
 }
 
 void Client::login_progressed() {
@@ -56,7 +56,7 @@ void Client::welcome_known() {
   if (state_ != ClientState::login_waiting || pool_->settings().link_at_login) return;
   const WelcomePtr welcome = login_->pool()->welcome();
   if (!welcome) return;
-  if (waiting()) leave_queue();
+  if (waiting()) leave_queue("cancelled");
   enter(*welcome);
 }
 

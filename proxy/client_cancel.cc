@@ -24,7 +24,7 @@ void Client::cancel_requested(Requester requester) {
 // As the server would have answered: the error, and ReadyForQuery, now for a simple query and after
 // the client's Sync for a batch. A Sync alone has nothing to cancel: what follows it is meant.
 void Client::answer_canceled() {
-  leave_queue();
+  leave_queue("cancelled");
   move_to(ClientState::idle);
   while (first_said() == frontend::sync) {
     send_ready();

@@ -121,9 +121,10 @@ bool ClientLogin::is_owner() const {
 void ClientLogin::begin_auth() {
   const Config& config = client_.worker().config();
   if (config.settings.log_connections) {
-    log(LogLevel::log, "{}login attempt: db={} user={} tls={} replication={}", client_.log_name(),
-        startup_.database, startup_.user,
-        client_.link().tls() ? client_.link().tls()->description : "no", logged_as(replication_));
+    const TlsFacts* tls = client_.link().tls();
+    log(LogLevel::log, client_.log_subject(), "login attempt: db={} user={} tls={} replication={}",
+        startup_.database, startup_.user, field("tls", tls ? View(tls->description) : View("no")),
+        field("replication", logged_as(replication_)));
   }
   prove_who();
 }

@@ -54,7 +54,7 @@ void ClientLogin::prove_who() {
   std::optional<Secret> secret = known_secret();
   if (needs_auth_query(secret)) return look_up_secret();
   if (!secret && !by_directory() && client_.worker().config().settings.log_connections) {
-    log(LogLevel::log, "{}no such user: {}", client_.log_name(), startup_.user);
+    log(LogLevel::log, client_.log_subject(), "no such user: {}", startup_.user);
   }
   prove_with(std::move(secret));
 }
@@ -132,14 +132,14 @@ Result<WorkerPool*> ClientLogin::auth_pool() const {
   if (config.settings.auth_dbname) name = *config.settings.auth_dbname;
   if (entry_ && entry_->auth_dbname) name = *entry_->auth_dbname;
   if (name == console_database) {
-    log(LogLevel::error, "{}cannot use the reserved \"pgbouncer\" database as an auth_dbname",
-        client_.log_name());
+    log(LogLevel::error, client_.log_subject(),
+        "cannot use the reserved \"pgbouncer\" database as an auth_dbname");
     return Error(ErrorCode::bouncer_config);
   }
   const auto database = config.find_database(name);
   if (!database) {
-    log(LogLevel::error, "{}authentication database \"{}\" is not configured.", client_.log_name(),
-        name);
+    log(LogLevel::error, client_.log_subject(), "authentication database \"{}\" is not configured.",
+        field("auth_dbname", name));
     return Error(ErrorCode::bouncer_config);
   }
   Registry& registry = worker.pooler().registry();
@@ -189,7 +189,8 @@ void ClientLogin::prove_by_certificate() {
   const TlsFacts* tls = client_.link().tls();
   if (tls && may_log_in_as_user(tls->peer_names)) return authenticated();
   if (!ident_map_.empty()) {
-    log(LogLevel::log, "{}ident map: {} does not have a match", client_.log_name(), ident_map_);
+    log(LogLevel::log, client_.log_subject(), "ident map: {} does not have a match",
+        field("ident_map", ident_map_));
   }
   refuse(Error(ErrorCode::cert_failed));
 }
@@ -204,8 +205,8 @@ void ClientLogin::prove_by_peer() {
              [this, name] {
                if (*name && may_log_in_as_user({**name})) return authenticated();
                if (!ident_map_.empty()) {
-                 log(LogLevel::log, "{}ident map {} cannot be matched", client_.log_name(),
-                     ident_map_);
+                 log(LogLevel::log, client_.log_subject(), "ident map {} cannot be matched",
+                     field("ident_map", ident_map_));
                }
                refuse(Error(ErrorCode::peer_failed));
              });
@@ -305,7 +306,7 @@ void ClientLogin::go_on_later(const std::function<void()>& step) {
 // For who watches the log for break-ins: a name that there is none of.
 void ClientLogin::log_failed_login() const {
   if (!client_.worker().config().settings.log_connections) return;
-  log(LogLevel::log, "{}login failed: db={} user={}", client_.log_name(), startup_.database,
+  log(LogLevel::log, client_.log_subject(), "login failed: db={} user={}", startup_.database,
       startup_.user);
 }
 

@@ -6,6 +6,7 @@
 #include "proxy/client.h"
 #include "proxy/client_login.h"
 #include "proxy/log.h"
+#include "proxy/log_subject.h"
 #include "proxy/pooler.h"
 #include "proxy/subscribers.h"
 #include "proxy/worker.h"
@@ -82,9 +83,8 @@ void Client::fail_wait(Error error) {
   explain(error, explain_own_wait());
   const bool logs = worker_.config().settings.log_pooler_errors &&
                     lender_->entry().uses.claim_line(worker_.now());
-  const std::string line = logs ? log_name() + "why: " + error.detail : std::string();
+  if (logs) log(LogLevel::warning, log_subject(), "why: {}", field("reason", error.detail));
   fail(error);
-  if (logs) log_line(LogLevel::warning, line);
 }
 
 void Client::fail_waiting(const Error& error) {
@@ -93,18 +93,13 @@ void Client::fail_waiting(const Error& error) {
   error.code == ErrorCode::server_shutting_down ? fail(error) : fail_wait(error);
 }
 
-void Client::count_wait() {
-  pool_->stats().wait_time += static_cast<uint64_t>((worker_.now() - request_since_).count());
-  pool_->meters().wait.add(worker_.now() - request_since_);
-}
-
-void Client::leave_queue() {
+void Client::leave_queue(std::string_view reason) {
   if (waiting()) {
     lender_->share().withdraw(*this, worker_.now());
   } else {
     pool_->subscribers().give_up(*this);
   }
-  count_wait();
+  count_wait(reason);
 }
 
 // --- what it was too slow with itself

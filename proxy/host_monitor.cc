@@ -66,7 +66,7 @@ void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
   const bool changed = roles_.answered(host, answer, asked, worker_.now());
   const HostRoles::Host& now = roles_.hosts()[host];
   if (now.role != before || had_failed) {
-    log(LogLevel::log, "host {}: {}", now.name, word_for(now.role));
+    log(LogLevel::log, "host {}: {}", field("host", now.name), field("role", word_for(now.role)));
   }
   changed ? roles_changed() : tell_readable();
 }
@@ -125,8 +125,8 @@ void HostMonitor::tell_pools(std::set<std::string> databases, void (WorkerPool::
 
 void HostMonitor::host_failed(size_t host, std::string why, bool unreachable) {
   if (roles_.hosts()[host].error != why) {
-    log(LogLevel::warning, "host {}: cannot be asked for its role: {}", roles_.hosts()[host].name,
-        why);
+    log(LogLevel::warning, "host {}: cannot be asked for its role: {}",
+        field("host", roles_.hosts()[host].name), field("reason", why));
   }
   if (roles_.failed(host, std::move(why), unreachable, worker_.now())) roles_changed();
 }

@@ -7,15 +7,16 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <mutex>
 #include <optional>
 
+#include "conf/settings.h"
+#include "proxy/log_lines.h"
 #include "proxy/log_outlet.h"
+#include "proxy/log_repeats.h"
 
 namespace headgate {
 
@@ -25,22 +26,11 @@ using spdlog::level::level_enum;
 
 // Written to as syslog(3) does, which would block where the daemon hangs.
 constexpr std::string_view syslog_path = "/dev/log";
-constexpr size_t longest_syslog_bytes = 8192;
 
-struct LevelRow {
-  LogLevel level;
-  level_enum spdlog_level;
-  std::string_view name;
-  int priority;  // of syslog and the journal
-};
-constexpr LevelRow level_table[] = {
-    {LogLevel::fatal, level_enum::critical, "FATAL", LOG_CRIT},
-    {LogLevel::error, level_enum::err, "ERROR", LOG_ERR},
-    {LogLevel::warning, level_enum::warn, "WARNING", LOG_WARNING},
-    {LogLevel::log, level_enum::info, "LOG", LOG_INFO},
-    {LogLevel::debug, level_enum::debug, "DEBUG", LOG_DEBUG},
-    {LogLevel::noise, level_enum::trace, "NOISE", LOG_DEBUG},
-};
+constexpr level_enum spdlog_levels[] = {level_enum::critical, level_enum::err,   level_enum::warn,
+                                        level_enum::info,     level_enum::debug, level_enum::trace};
+
+level_enum in_spdlog(LogLevel level) { return spdlog_levels[static_cast<size_t>(level)]; }
 
 struct FacilityRow {
   std::string_view name;
@@ -60,49 +50,12 @@ std::optional<int> facility_of(std::string_view name) {
   return std::nullopt;
 }
 
-const LevelRow& row_of(LogLevel level) { return level_table[static_cast<size_t>(level)]; }
-
-const LevelRow& row_of(level_enum level) {
-  for (const auto& row : level_table) {
-    if (row.spdlog_level == level) return row;
-  }
-  return row_of(LogLevel::log);
-}
-
-/// What a line says.
-struct Entry {
-  spdlog::log_clock::time_point time;
-  const LevelRow& level;
-  std::string_view text;
+/// What spdlog hands from its front to our sink, with what its own messages have no place for.
+struct Message final : spdlog::details::log_msg {
+  explicit Message(const LogMessage& from)
+      : log_msg("", in_spdlog(from.level), {from.text.data(), from.text.size()}), ours(from) {}
+  const LogMessage& ours;
 };
-
-enum class LineForm : uint8_t { plain, journal, syslog };
-
-// As PgBouncer writes it to files and terminals.
-void append_time(std::string& line, spdlog::log_clock::time_point time) {
-  using std::chrono::duration_cast;
-  auto milliseconds = duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-  std::tm local = spdlog::details::os::localtime(static_cast<time_t>(milliseconds / 1000));
-  fmt::format_to(std::back_inserter(line), "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} {}",
-                 local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min,
-                 local.tm_sec, milliseconds % 1000, local.tm_zone);
-}
-
-void append_syslog_time(std::string& line, spdlog::log_clock::time_point time) {
-  char text[32];
-  std::tm local = spdlog::details::os::localtime(spdlog::log_clock::to_time_t(time));
-  line.append(text, std::strftime(text, sizeof text, "%b %e %H:%M:%S", &local));
-}
-
-void append_text(std::string& line, std::string_view text, std::string_view newline) {
-  for (char c : text) {
-    if (c == '\n') {
-      line += newline;
-    } else {
-      line.push_back(c);
-    }
-  }
-}
 
 /// One write for each line, so that lines of several processes in one file stay whole and none is
 /// lost when the process dies.
@@ -112,74 +65,84 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
   void switch_to(const LogSetup& setup, int file) {
     std::lock_guard lock(mutex_);
     stderr_.outlet = setup.to_stderr ? LogOutlet::to_borrowed(STDERR_FILENO) : LogOutlet();
-    stderr_.form = setup.journal ? LineForm::journal : LineForm::plain;
+    stderr_.place = setup.journal ? LogPlace::journal : LogPlace::plain;
     file_.outlet = file >= 0 ? LogOutlet::to_file(file) : LogOutlet();
     syslog_.outlet = setup.syslog ? LogOutlet::to_socket(std::string(syslog_path)) : LogOutlet();
     ident_ = setup.syslog_ident;
-    facility_ = facility_of(setup.syslog_facility).value_or(LOG_DAEMON);
+    form_.format = setup.format;
+    form_.syslog_ident = ident_;
+    form_.syslog_facility = facility_of(setup.syslog_facility).value_or(LOG_DAEMON);
+    repeats_.set_limit(setup.repeat_limit);
+  }
+
+  void tell_repetitions(spdlog::log_clock::time_point now, bool all) {
+    std::lock_guard lock(mutex_);
+    tell_held(now, all);
   }
 
  private:
-  struct Place {
+  struct Outlet {
     LogOutlet outlet;
-    LineForm form;
+    LogPlace place;
     uint64_t lost = 0;  // lines since the last one that got there
   };
 
   void sink_it_(const spdlog::details::log_msg& message) override {
-    const Entry entry{
-        message.time, row_of(message.level), {message.payload.data(), message.payload.size()}};
-    for (Place* place : {&stderr_, &file_, &syslog_}) {
-      if (place->outlet.goes_somewhere()) put(entry, *place);
+    const LogMessage& from = static_cast<const Message&>(message).ours;
+    if (from.level == LogLevel::warning || from.level == LogLevel::error) {
+      tell_held(message.time, false);
+      if (!repeats_.passes(from, message.time)) return;
     }
+    put({message.time, from.level, from.subject, from.text, from.fields});
   }
   void flush_() override {}
 
+  void tell_held(spdlog::log_clock::time_point now, bool all) {
+    for (const LogRepeats::Held& held : repeats_.take(now, all)) {
+      const LogField fields[] = {{"repetitions", held.lines}, {"seconds", held.seconds}};
+      const LogSubject subject{.database = held.database, .user = held.user};
+      const bool whose = !held.database.empty() || !held.user.empty();
+      const std::string name = whose ? fmt::format(" for {}/{}", held.database, held.user) : "";
+      const std::string text = fmt::format("{} more like this in the last {} s{}: {}", held.lines,
+                                           held.seconds, name, held.text);
+      LogEntry entry{now, held.level, nullptr, text, fields};
+      if (whose && form_.format == LogFormat::json) entry.subject = &subject;
+      put(entry);
+    }
+  }
+
+  void put(const LogEntry& entry) {
+    form_.process = spdlog::details::os::pid();
+    for (Outlet* to : {&stderr_, &file_, &syslog_}) {
+      if (to->outlet.goes_somewhere()) put(entry, *to);
+    }
+  }
+
   // A log that cannot be written is no reason to stop serving; it says itself what is missing.
-  void put(const Entry& entry, Place& place) {
-    if (place.lost > 0) {
-      const std::string missing = fmt::format(
-          "{} lines of the log are lost: they could not be written in time", place.lost);
-      if (!place.outlet.deliver(
-              line({entry.time, row_of(LogLevel::warning), missing}, place.form))) {
-        ++place.lost;
+  void put(const LogEntry& entry, Outlet& to) {
+    if (to.lost > 0) {
+      const std::string missing =
+          fmt::format("{} lines of the log are lost: they could not be written in time", to.lost);
+      if (!deliver({entry.time, LogLevel::warning, nullptr, missing, {}}, to)) {
+        ++to.lost;
         return;
       }
     }
-    place.lost = place.outlet.deliver(line(entry, place.form)) ? 0 : 1;
+    to.lost = deliver(entry, to) ? 0 : 1;
   }
 
-  std::string_view line(const Entry& entry, LineForm form) {
-    const auto end = std::back_inserter(line_);
-    line_.clear();
-    switch (form) {
-      case LineForm::plain:
-        append_time(line_, entry.time);
-        fmt::format_to(end, " [{}] {} ", spdlog::details::os::pid(), entry.level.name);
-        append_text(line_, entry.text, "\n\t");
-        break;
-      case LineForm::journal:  // where each line is an entry of its own
-        fmt::format_to(end, "<{}>", entry.level.priority);
-        append_text(line_, entry.text, fmt::format("\n<{}>\t", entry.level.priority));
-        break;
-      case LineForm::syslog:
-        fmt::format_to(end, "<{}>", facility_ | entry.level.priority);
-        append_syslog_time(line_, entry.time);
-        fmt::format_to(end, " {}[{}]: ", ident_, spdlog::details::os::pid());
-        append_text(line_, entry.text, "\n\t");
-        line_.resize(std::min(line_.size(), longest_syslog_bytes));
-        return line_;  // a datagram has an end of its own
-    }
-    line_.push_back('\n');
-    return line_;
+  bool deliver(const LogEntry& entry, Outlet& to) {
+    write_line(line_, entry, to.place, form_);
+    return to.outlet.deliver(line_);
   }
 
   std::string line_;
-  Place stderr_{LogOutlet::to_borrowed(STDERR_FILENO), LineForm::plain};
-  Place file_{{}, LineForm::plain};
-  Place syslog_{{}, LineForm::syslog};
+  Outlet stderr_{LogOutlet::to_borrowed(STDERR_FILENO), LogPlace::plain};
+  Outlet file_{{}, LogPlace::plain};
+  Outlet syslog_{{}, LogPlace::syslog};
   std::string ident_;
-  int facility_ = LOG_DAEMON;
+  LogForm form_;
+  LogRepeats repeats_;
 };
 
 struct Log {
@@ -221,15 +184,22 @@ bool set_up_log(const LogSetup& setup) {
   return true;
 }
 
-bool log_enabled(LogLevel level) { return the_log().logger.should_log(row_of(level).spdlog_level); }
+bool log_enabled(LogLevel level) { return the_log().logger.should_log(in_spdlog(level)); }
 
-void log_line(LogLevel level, std::string_view text) {
+void log_message(const LogMessage& message) {
   Log& log = the_log();
   if (auto* redirected = log.redirected.load()) {
-    redirected(level, text);
+    const std::string prefix = message.subject ? message.subject->prefix() : "";
+    redirected(message.level, prefix + std::string(message.text));
     return;
   }
-  log.logger.log(row_of(level).spdlog_level, spdlog::string_view_t(text.data(), text.size()));
+  log.sink->log(Message(message));
+}
+
+void log_repetitions(bool all) {
+  // It knows the time.
+  const spdlog::details::log_msg now("", level_enum::off, "");
+  the_log().sink->tell_repetitions(now.time, all);
 }
 
 void redirect_log(void (*sink)(LogLevel, std::string_view)) { the_log().redirected = sink; }

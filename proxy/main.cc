@@ -46,6 +46,8 @@ LogSetup log_setup(const CommandLine& command, const Settings& settings) {
   setup.syslog = settings.syslog;
   setup.syslog_ident = settings.syslog_ident;
   setup.syslog_facility = settings.syslog_facility;
+  setup.format = settings.log_format;
+  setup.repeat_limit = settings.log_repeat_limit;
   return setup;
 }
 
@@ -271,6 +273,7 @@ int run(const CommandLine& command, const Start& start) {
   Program program(command, start, config, std::move(*tls));
   if (auto result = program.prepare(); !result) return die(result.error());
   if (auto result = program.run(); !result) return die(result.error());
+  log_repetitions(true);
   return 0;
 }
 

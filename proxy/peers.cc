@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "proxy/log.h"
+#include "proxy/log_subject.h"
 #include "proxy/pool_settings.h"
 #include "proxy/pooler.h"
 
@@ -49,7 +49,7 @@ void PeerCancel::connect(const Result<std::vector<Address>>& addresses) {
 
 void PeerCancel::on_link_connected() {
   connected_ = true;
-  log(LogLevel::log, "{}new connection to server", log_name());
+  log(LogLevel::log, log_subject(), "new connection to server");
   const CancelKey key = key_.passed_on();
   Bytes secret(4, '\0');
   store_u32(secret.data(), static_cast<uint32_t>(key.secret()));
@@ -70,16 +70,15 @@ void PeerCancel::finish(const char* outcome) {
   deadline_.disarm();
   link_.close(false);
   Pooler& pooler = pool_.pooler();
-  log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), outcome,
-      std::chrono::duration_cast<seconds>(pooler.worker(0).now() - started_).count());
+  const auto age = std::chrono::duration_cast<seconds>(pooler.worker(0).now() - started_);
+  log(LogLevel::log, log_subject(), "closing because: {} (age={}s)", field("reason", outcome),
+      field("age_s", age.count()));
   pooler.tell_requester(requester_, outcome);
   pool_.bury(*this);
 }
 
-std::string PeerCancel::log_name() const {
-  return fmt::format(
-      "S-{:#x}: peer-{}@{} ", reinterpret_cast<uintptr_t>(this), pool_.id(),
-      address_.is_unix() ? fmt::format("unix:{}", address_.port) : address_.with_port());
+LogSubject PeerCancel::log_subject() const {
+  return {.letter = 'S', .socket = this, .peer = pool_.id(), .place = logged_place(address_)};
 }
 
 // --- the requests for one peer

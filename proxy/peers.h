@@ -24,6 +24,7 @@ namespace headgate {
 
 class Pooler;
 class PeerPool;
+struct LogSubject;
 
 /// What SHOW PEER_POOLS tells of one peer.
 struct PeerNumbers {
@@ -48,7 +49,7 @@ class PeerCancel final : public LinkUser, public HerdMember {
   void on_link_bytes(View) override {}
   void on_link_drained() override {}
   void on_link_end(int error) override;
-  std::string log_name() const;
+  LogSubject log_subject() const;
 
   PeerPool& pool_;
   const CancelKey key_;

@@ -78,6 +78,7 @@ PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
       user.idle_transaction_timeout.value_or(settings.idle_transaction_timeout);
   pool.transaction_timeout = user.transaction_timeout.value_or(settings.transaction_timeout);
   pool.timeout_action = settings.timeout_action;
+  pool.log_min_duration = settings.log_min_duration;
   pool.connect_timeout = settings.server_connect_timeout;
   pool.cancel_wait_timeout = settings.cancel_wait_timeout;
   // PgBouncer's word for "send an empty query".

@@ -30,6 +30,7 @@ struct PoolSettings {
   int max_pinned_servers = 0;  // 0: no limit
   Duration query_timeout{}, idle_transaction_timeout{}, transaction_timeout{};
   TimeoutAction timeout_action = TimeoutAction::cancel;
+  Duration log_min_duration = seconds(-1);  // negative: off
   Duration connect_timeout{}, cancel_wait_timeout{};
   std::string check_query;  // empty: never check
   std::string reset_query;  // empty: no reset

@@ -259,6 +259,7 @@ void Pooler::tend_forced_pools() {
 
 // Now, and again and again.
 void Pooler::tidy() {
+  log_repetitions();
   const auto idle = registry_.tidy(workers_[0]->now());
   for (const uint32_t pool : idle) {
     post_to_all([pool](Worker& worker) { worker.let_go_of_pool(pool); });

@@ -136,7 +136,7 @@ void Registry::remember(DatabaseState& database) {
   if (database.registered.exchange(true)) return;
   const std::lock_guard lock(mutex_);
   if (made_from_fallback(database)) {
-    log(LogLevel::log, "registered new auto-database: {}", database.name);
+    log(LogLevel::log, "registered new auto-database: {}", field("database", database.name));
   }
 }
 
@@ -244,7 +244,7 @@ void Registry::give_up_idle_databases(Instant now) {
     if (!over && i >= too_many) continue;
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database",
-        idle[i]->name);
+        field("database", idle[i]->name));
     idle[i]->idle_since_.reset();
     idle[i]->registered.store(false);
   }

@@ -116,6 +116,7 @@ struct Relay::Input {
     const View whole(body.data() - header_size, body.size() + header_size);
     const bool lent = whole.data() >= in.data() && whole.data() < in.data() + in.size();
     relay.note_database_request(tag, body);
+    if (relay.notes_statements_) relay.note_statement(tag, body);
     if (ServerAudit* audit = relay.server_.audit()) {
       audit->hear(tag, body, relay.client_.statements());
     }
@@ -167,6 +168,7 @@ size_t Relay::bytes_to_begin(char tag, uint32_t body_size, const PoolSettings& s
 Relay::Relay(Client& client, Server& server, Instant now)
     : client_(client),
       server_(server),
+      linked_(now),
       transaction_since_(now),
       written_before_(server.link().stream().written()),
       writes_nothing_(client.read_request().writes_nothing),
@@ -181,6 +183,7 @@ Relay::Relay(Client& client, Server& server, Instant now)
                       server.pool().settings().tracks_sessions()),
       strict_(server.pool().settings().session_state == SessionPolicy::strict),
       restores_(server.replication() == Replication::none && client.session().has_start()),
+      notes_statements_(server.pool().settings().log_min_duration.count() >= 0),
       governed_(tracks_session_ && is_governed()) {
   server.session().ignore(settings().policies.with(StatePolicy::ignore));
   server.replay_memory().clear();
@@ -273,8 +276,11 @@ void Relay::query_ended(TransactionStatus status) {
   ++stats.query_count;
   PoolMeters& meters = server_.pool().meters();
   if (query_since_) {
-    stats.query_time += static_cast<uint64_t>((now - *query_since_).count());
-    meters.query.add(now - *query_since_);
+    const Duration taken = now - *query_since_;
+    stats.query_time += static_cast<uint64_t>(taken.count());
+    meters.query.add(taken);
+    const Duration least = settings().log_min_duration;
+    if (least.count() >= 0 && taken >= least) log_slow(taken);
   }
   query_since_.reset();
   grace_until_.reset();

@@ -174,6 +174,10 @@ class Relay {
   void flush_begin();
   Instant begun() const { return transaction_since_ - deferred_for_; }
 
+  // --- for the log: relay_log.cc
+  void note_statement(char tag, View body);
+  void log_slow(Duration taken);
+
   // --- at a replica: relay_read.cc
   bool is_withheld(char tag) const;
   void release();
@@ -274,6 +278,7 @@ class Relay {
   Client& client_;
   Server& server_;
   enum class Begin : uint8_t { none, due, sent, refused };
+  const Instant linked_;
   Instant transaction_since_;
   Duration deferred_for_{};             // so long it was open before
   std::optional<Instant> query_since_;  // something is running since
@@ -311,6 +316,7 @@ class Relay {
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
   bool forgetting_ = false;       // all statements: what follows waits until that is certain
+  const bool notes_statements_;   // for the log
   const bool governed_;           // somebody has said what it may leave
   bool pinned_ = false;           // a place under max_pinned_servers is taken
   Bytes notices_;                 // for the client, when it is told the end of something

@@ -23,7 +23,7 @@ void Client::join_for_replication() {
 
 // The server was opened for this client, knows its parameters, and stays with it to the end.
 void Client::serve_own(Server& server) {
-  count_wait();
+  count_wait("served");
   make_cancel_key(server.process());
   login_->welcome(*server.welcome(), cancel_key_.process(), cancel_key_.secret(), values_);
   values_ = server.values();

@@ -6,7 +6,7 @@
 #include "proxy/auth_query.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
-#include "proxy/log.h"
+#include "proxy/log_subject.h"
 #include "proxy/pooler.h"
 #include "proxy/shared_listener.h"
 #include "proxy/worker.h"
@@ -86,21 +86,22 @@ void Server::on_link_connected() {
   }
   const Address& local = link_.stream().local();
   if (local.kind == Address::Kind::ip4 || local.kind == Address::Kind::ip6) {
-    log(LogLevel::log, "{}new connection to server (from {})", log_name(), local.with_port());
+    log(LogLevel::log, log_subject(), "new connection to server (from {})",
+        field("from", local.with_port()));
   } else {
-    log(LogLevel::log, "{}new connection to server", log_name());
+    log(LogLevel::log, log_subject(), "new connection to server");
   }
   login_->connected();
 }
 
 void Server::on_link_secured() {
   if (task_ != Task::login) return;
-  log(LogLevel::log, "{}SSL established: {}", log_name(), link_.tls()->description);
+  log(LogLevel::log, log_subject(), "SSL established: {}", field("tls", link_.tls()->description));
   login_->secured();
 }
 
 void Server::on_link_unsafe(const std::string& why) {
-  log(LogLevel::warning, "{}TLS handshake error: {}", log_name(), why);
+  log(LogLevel::warning, log_subject(), "TLS handshake error: {}", field("reason", why));
   ended_ = true;
   if (task_ == Task::closing) return gone();
   login_failed(Error(ErrorCode::server_tls_failed));
@@ -142,7 +143,8 @@ void Server::enter_pool() {
 }
 
 void Server::login_failed(const Error& error) {
-  log(LogLevel::warning, "{}server login failed: FATAL {}", log_name(), error.message);
+  log(LogLevel::warning, log_subject(), "server login failed: FATAL {}",
+      field("reason", error.message), field("sqlstate", error.sqlstate()));
   ++pool_->meters().server_login_failures;
   worker_->note_trouble(pool_->entry().database.name, pool_->entry().user.name,
                         "server login failed: " + error.message);
@@ -389,14 +391,15 @@ void Server::mount(Worker& worker, WorkerPool& pool, ParcelPtr parcel) {
   link_.attach(std::move(parcel), pool.settings().socket);
 }
 
-std::string Server::log_name() const {
-  if (address_.is_unix()) {
-    return fmt::format("S-{:#x}: {}/{}@unix:{} ", reinterpret_cast<uintptr_t>(this),
-                       pool_->entry().database.name, pool_->entry().user.name,
-                       pool_->settings().entry.port);
-  }
-  return fmt::format("S-{:#x}: {}/{}@{} ", reinterpret_cast<uintptr_t>(this),
-                     pool_->entry().database.name, pool_->entry().user.name, address_.with_port());
+LogSubject Server::log_subject() const {
+  return {.letter = 'S',
+          .socket = this,
+          .id = id_,
+          .database = pool_->entry().database.name,
+          .user = pool_->entry().user.name,
+          .place = address_.is_unix() ? LogSubject::Place{"unix", pool_->settings().entry.port, {}}
+                                      : logged_place(address_),
+          .server_process = process_};
 }
 
 }  // namespace headgate

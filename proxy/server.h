@@ -27,6 +27,7 @@ namespace headgate {
 class AuthQuery;
 class Canceller;
 class SharedListener;
+struct LogSubject;
 struct Requester;
 class Client;
 class Worker;
@@ -141,6 +142,8 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   /// How it introduced itself when it logged in.
   const WelcomePtr& welcome() const { return welcome_; }
   Bytes& replay_memory() { return replay_memory_; }
+  /// What the request at hand begins with, where slow ones are logged.
+  Bytes& noted_statement() { return noted_statement_; }
   /// What its client is not told yet: Relay::withhold().
   Bytes& withheld() { return withheld_; }
   uint64_t id() const { return id_; }
@@ -161,7 +164,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   uint64_t ready_count() const { return ready_count_; }
   int64_t connect_wall() const { return connect_wall_; }
   /// For the log.
-  std::string log_name() const;
+  LogSubject log_subject() const;
   /// The relay's deadlines have changed.
   void arm_for_relay();
 
@@ -295,6 +298,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   std::string listed_host_;
   int32_t process_ = 0;
   Bytes secret_;
+  Bytes noted_statement_;
   Bytes replay_memory_;
   Bytes withheld_;
   Bytes last_words_;  // the error with which it ends its connection, while it is linked

@@ -116,8 +116,8 @@ void ServerAudit::tell(const std::vector<AuditDifference>& differences) const {
   book.looked();
   for (const AuditDifference& one : differences) {
     const std::string texts = audit_.texts();
-    log(LogLevel::warning, "{}session audit: {}; behind: {}", server_.log_name(), to_text(one),
-        texts);
+    log(LogLevel::warning, server_.log_subject(), "session audit: {}; behind: {}",
+        field("difference", to_text(one)), field("behind", texts));
     book.add({server_.worker().outside().wall_microseconds(), one, texts});
   }
 }

@@ -27,8 +27,9 @@ void Server::close(std::string_view reason) {
   if (task_ == Task::closing) return;
   MUST(!relay_);
   disown();
-  log(LogLevel::log, "{}closing because: {} (age={}s)", log_name(), reason,
-      std::chrono::duration_cast<seconds>(worker_->now() - started_).count());
+  const auto age = std::chrono::duration_cast<seconds>(worker_->now() - started_);
+  log(LogLevel::log, log_subject(), "closing because: {} (age={}s)", field("reason", reason),
+      field("age_s", age.count()));
   const bool logging_in = task_ == Task::login;
   const bool awaited = task_ == Task::check || task_ == Task::reset || task_ == Task::audit;
   const bool running = exchange_.owed() > 0 && process_ != 0;
@@ -102,10 +103,10 @@ void Server::on_link_end(int error) {
 
 // Not the server's failure: nobody is told, and it is tried again soon.
 void Server::out_of_resources(int error) {
-  log(LogLevel::warning,
-      "{}cannot open a connection: {}; this process is short of descriptors or "
+  log(LogLevel::warning, log_subject(),
+      "cannot open a connection: {}; this process is short of descriptors or "
       "memory, the server is not to blame",
-      log_name(), worker_->pooler().describe_error(error));
+      field("reason", worker_->pooler().describe_error(error)));
   if (!owner_) pool_->share().put_off_opening(worker_->now() + local_pause);
   close("out of resources");
 }

@@ -230,7 +230,8 @@ bool Server::take_error(View body, Answer answer) {
     if (auth_query_ && !answer.unexpected) auth_query_->failed(*fields);
     if (task_ == Task::audit) fatal ? audit_->ended() : audit_->failed(*fields);
     if (fatal || task_ == Task::connect_query)
-      log(LogLevel::warning, "{}server says: {}", log_name(), fields->message);
+      log(LogLevel::warning, log_subject(), "server says: {}", field("reason", fields->message),
+          field("sqlstate", fields->sqlstate));
     return false;
   }
   // An error that nobody asked for, and that came before the client was linked or when it is about

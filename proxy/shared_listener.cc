@@ -195,7 +195,7 @@ void SharedListener::server_lost() {
     lost_ = true;
     log(LogLevel::warning,
         "the connection that listens for clients of {}/{} was lost, they may miss notifications",
-        pool_.entry().database.name, pool_.entry().user.name);
+        field("database", pool_.entry().database.name), field("user", pool_.entry().user.name));
     tell_workers(channels_.wanted(), &Subscribers::interrupted);
   }
   if (++attempts_ > most_attempts) retry_.arm(pool_.worker().now() + retry_time);

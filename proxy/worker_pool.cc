@@ -246,7 +246,10 @@ void WorkerPool::look_again() {
         as_server(*wish.server).start_check();
         break;
       case Wish::Want::open:
-        if (wish.reserve) log(LogLevel::warning, "taking connection from reserve_pool");
+        if (wish.reserve) {
+          log(LogLevel::warning, "taking connection from reserve_pool",
+              field("database", entry_.database.name), field("user", entry_.user.name));
+        }
         open_server();
         break;
       case Wish::Want::fetch:

@@ -46,6 +46,7 @@ struct AnotherValue {
   std::string operator()(AuditRate Settings::*) const { return "sample:7"; }
   std::string operator()(ReadRouting Settings::*) const { return "auto"; }
   std::string operator()(ReadConsistency Settings::*) const { return "lag:7.25"; }
+  std::string operator()(LogFormat Settings::*) const { return "json"; }
   std::string operator()(ErrorCodes Settings::*) const { return "pgbouncer"; }
   std::string operator()(Octal) const { return "0700"; }
   std::string operator()(FreeText) const { return "select 1; select 2 ; -- x"; }
@@ -74,7 +75,7 @@ TEST_CASE("settings: the names, in the order of PgBouncer's SHOW CONFIG") {
     previous = setting.name;
   }
   CHECK(names.size() == 102);     // PgBouncer's, and workers
-  CHECK(settings.size() == 123);  // and the others of Headgate's own
+  CHECK(settings.size() == 127);  // and the others of Headgate's own
   CHECK(out_of_order == 1);       // pool_mode before pool_idle_timeout
 }
 

@@ -70,3 +70,49 @@ TEST_CASE("statement shape: texts of one shape have one verdict") {
     REQUIRE(known->second == to_text(read_verdict(sql)));
   }
 }
+
+TEST_CASE("statement shape: for the log there are no constants, values of settings or passwords") {
+  const auto readable = [](View sql, bool standard = true) {
+    Bytes out;
+    append_without_constants(out, sql, standard);
+    return std::string(View(out));
+  };
+  CHECK(readable("SELECT count(*), t.a FROM t WHERE a IN (1, 2,3) AND b = 'x' -- 'y'") ==
+        "SELECT count (*), t.a FROM t WHERE a IN (?) AND b = ?");
+  CHECK(readable("insert into t values ($1, $$x$$), ($2, E'\\'secret')") ==
+        "insert into t values ($1, ?), ($2, ?)");
+  CHECK(readable("set app.token = secret") == "set app.token = ...");
+  CHECK(readable("SET LOCAL app.token TO secret") == "SET LOCAL app.token TO ...");
+  CHECK(readable("select 1; SET a.b = secret; select 2") == "select ?; SET a.b = ...");
+  CHECK(readable("ALTER ROLE a PASSWORD secret") == "ALTER ROLE a PASSWORD ...");
+  CHECK(readable("create user a with password \"secret\"") == "create user a with password ...");
+  CHECK(readable("alter role a set b.c = secret") == "alter role a set ...");
+  CHECK(readable("update t set a = b") == "update t set a = b");
+  CHECK(readable("") == "");
+}
+
+TEST_CASE("statement shape: for the log, what is cut or not closed ends there") {
+  const auto hides = [](std::string sql, bool standard) {
+    Bytes out;
+    append_without_constants(out, sql, standard);
+    CAPTURE(sql);
+    CAPTURE(View(out));
+    CHECK(View(out).find("secret") == View::npos);
+  };
+  for (const bool standard : {true, false}) {
+    hides("select 'secret", standard);
+    hides("select $a$ secret", standard);
+    hides("select /* secret", standard);
+    hides("select E'a\\' secret', 'secret'", standard);
+    hides("select U&'secret' UESCAPE '!'", standard);
+    hides("select x'secret", standard);
+  }
+  hides(R"(select 'a\' secret', 'b')", false);
+  for (const View constant : {"'it''s secret'", "E'it\\'s secret'", "$x$ secret $x$"}) {
+    const std::string sql = "select a, " + std::string(constant) + " from t";
+    for (size_t end = 0; end <= sql.size(); ++end) hides(sql.substr(0, end), true);
+  }
+  Bytes out;
+  append_without_constants(out, std::string(5000, 'a') + " b", true);
+  CHECK(out.size() < 1100);
+}

@@ -12,9 +12,12 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 #include <vector>
+
+#include "conf/settings.h"
 
 namespace headgate {
 
@@ -201,6 +204,48 @@ TEST_CASE("log: lines of many threads stay whole, also while the file is opened 
   std::string expected;
   for (int i = 0; i < threads * each; ++i) expected += "LOG " + text + "\n";
   CHECK((file.messages() == expected));
+}
+
+TEST_CASE("log: as JSON, from the next line on") {
+  LogFile file;
+  REQUIRE(set_up_log({.to_stderr = false, .file = file.path, .format = LogFormat::json}));
+  const LogSubject client{.socket = &file, .id = 3, .database = "d", .user = "u\xff"};
+  log(LogLevel::warning, client, "pooler error: {}", field("reason", "no \"such\" user"),
+      field("sqlstate", "28000"));
+  auto line = nlohmann::json::parse(file.content());
+  CHECK(line["pid"] == getpid());
+  CHECK(line["message"] == "pooler error: no \"such\" user");
+  CHECK(line["reason"] == "no \"such\" user");
+  CHECK(line["sqlstate"] == "28000");
+  CHECK(line["user"] == "u\xef\xbf\xbd");
+  CHECK(line["client_id"] == 3);
+}
+
+TEST_CASE("log: floods of a warning are cut and counted, but not what belongs to each connection") {
+  LogFile file;
+  REQUIRE(set_up_log({.to_stderr = false, .file = file.path, .repeat_limit = 2}));
+  for (const char* user : {"a", "b"}) {
+    const LogSubject client{.socket = &file, .database = "d", .user = user};
+    for (int i = 0; i < 5; ++i) log(LogLevel::warning, client, "pooler error: {}", "no such user");
+    for (int i = 0; i < 5; ++i) log(LogLevel::log, client, "closing because: {}", "no such user");
+  }
+  log_repetitions();  // the period is not over
+  const std::string said = file.messages();
+  const auto times = [&](const std::string& text) {
+    size_t count = 0;
+    for (size_t at = 0; (at = said.find(text, at)) != said.npos; ++at) ++count;
+    return count;
+  };
+  CHECK(times("pooler error: no such user\n") == 4);
+  CHECK(times("closing because: no such user\n") == 10);
+  CHECK(times("more like this") == 0);
+  log_repetitions(true);
+  const std::string after = file.messages();
+  for (const char* user : {"a", "b"}) {
+    CHECK(after.find(fmt::format("WARNING 3 more like this in the last 1 s for d/{}: "
+                                 "pooler error: no such user\n",
+                                 user)) != after.npos);
+  }
 }
 
 TEST_CASE("log: a simulator gets every line instead") {
