@@ -150,9 +150,11 @@ void append_slowly(Bytes& out, View sql) {
 constexpr size_t longest_readable = 1000;
 
 // Values of settings and passwords need no quotes, or have the wrong ones.
-bool hides_rest(const Token& verb, const Token& token) {
-  if (verb.is("set")) return token.text == "=" || token.is("to");
-  return (verb.is("alter") || verb.is("create")) && (token.is("password") || token.is("set"));
+bool hides_rest(const Token& verb, const Token& before, const Token& token) {
+  if (token.is(';') || before.text.data() == verb.text.data()) return false;
+  if (verb.is("alter") || verb.is("create")) return before.is("password") || before.is("set");
+  if (!verb.is("set")) return false;
+  return !before.is("local") && !before.is("session") && !before.is('.') && !token.is('.');
 }
 
 bool blank_between(const Bytes& out, const Token& token) {
@@ -166,9 +168,11 @@ bool blank_between(const Bytes& out, const Token& token) {
 void append_without_constants(Bytes& out, View sql, bool standard_conforming_strings) {
   const size_t from = out.size();
   SqlScanner scanner(sql, standard_conforming_strings);
-  Token verb;
+  Token verb, before;
   for (Token token = scanner.next(); token.kind != TokenKind::end; token = scanner.next()) {
-    if (token.kind == TokenKind::broken || out.size() - from > longest_readable) {
+    const bool goes_on = verb.kind != TokenKind::end;
+    if (token.kind == TokenKind::broken || out.size() - from > longest_readable ||
+        (goes_on && hides_rest(verb, before, token))) {
       out += " ...";
       return;
     }
@@ -178,14 +182,9 @@ void append_without_constants(Bytes& out, View sql, bool standard_conforming_str
     } else {
       out += token.text.substr(0, longest_readable);
     }
-    if (token.is(';')) {
-      verb = Token();
-    } else if (verb.kind == TokenKind::end) {
-      verb = token;
-    } else if (hides_rest(verb, token)) {
-      out += " ...";
-      return;
-    }
+    if (!goes_on) verb = token;
+    if (token.is(';')) verb = Token();
+    before = token;
   }
 }
 

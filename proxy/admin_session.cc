@@ -3,6 +3,7 @@
 #include "admin/commands.h"
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
+#include "protocol/statement_shape.h"
 #include "proxy/client.h"
 #include "proxy/client_login.h"
 #include "proxy/descriptors.h"
@@ -86,12 +87,28 @@ void AdminSession::bytes(View in) {
 
 void AdminSession::message(char tag, View body) { take_step(protocol_.message(tag, body)); }
 
+namespace {
+
+// A command that is none is quoted in its error, and may be meant for PostgreSQL: ALTER ROLE ...
+// PASSWORD, say. Nobody knows how it is encoded, so it ends at a backslash.
+std::string for_log(const std::string& message) {
+  constexpr View begin = "invalid command '", end = "', use SHOW HELP;";
+  if (!message.starts_with(begin) || !message.ends_with(end)) return message;
+  const View quoted =
+      View(message).substr(begin.size(), message.size() - begin.size() - end.size());
+  Bytes text(begin);
+  append_without_constants(text, quoted.substr(0, quoted.find('\\')), true);
+  return std::string(View(text.append(end)));
+}
+
+}  // namespace
+
 void AdminSession::take_step(ConsoleStep step) {
   if (step.error) {
-    log(LogLevel::error, "{}", step.error->message);
+    const std::string message = for_log(step.error->message);
+    log(LogLevel::error, "{}", message);
     if (client_.worker().config().settings.log_pooler_errors) {
-      log(LogLevel::warning, client_.log_subject(), "pooler error: {}",
-          field("reason", step.error->message));
+      log(LogLevel::warning, client_.log_subject(), "pooler error: {}", field("reason", message));
     }
   }
   client_.link().send(step.out);

@@ -281,6 +281,7 @@ void Relay::query_ended(TransactionStatus status) {
     meters.query.add(taken);
     const Duration least = settings().log_min_duration;
     if (least.count() >= 0 && taken >= least) log_slow(taken);
+    if (notes_statements_) server_.noted_statement().clear();
   }
   query_since_.reset();
   grace_until_.reset();

@@ -40,7 +40,7 @@ void Relay::note_statement(char tag, View body) {
 
 void Relay::log_slow(Duration taken) {
   Bytes statement;
-  const Bytes noted = std::exchange(server_.noted_statement(), Bytes());
+  const View noted = server_.noted_statement();
   if (notes_statements_ && can_read())
     append_without_constants(statement, noted, standard_strings());
   const bool waited = query_since_ == linked_;
