@@ -22,5 +22,7 @@ COPY LICENSE /usr/share/doc/headgate/copyright
 COPY admin/page/uplot/LICENSE /usr/share/doc/headgate/copyright.uplot
 USER 10001
 EXPOSE 6432
+# Asks /healthz, or the port for clients if there is no HEADGATE_HTTP_PORT.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/usr/bin/headgate", "--health"]
 # Without an argument the environment says everything; an argument names a configuration file.
 ENTRYPOINT ["/usr/bin/headgate"]

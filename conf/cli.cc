@@ -33,6 +33,8 @@ constexpr Flag flags[] = {
      [](CommandLine& line, View) { line.task = Task::check; }},
     {0, "connect", "", "with --check: log in to each database, too",
      [](CommandLine& line, View) { line.connect = true; }},
+    {0, "health", "", "ask the running process whether it lives",
+     [](CommandLine& line, View) { line.task = Task::health; }},
     {0, "convert", "", "print CONFIG_FILE as TOML, then exit",
      [](CommandLine& line, View) { line.task = Task::convert; }},
     {0, "print-settings", "", "print what each setting means, then exit",
@@ -160,7 +162,8 @@ Result<CommandLine> CommandLineReader::finish() {
   if (line_.connect && line_.task != Task::check) {
     return usage_error("option '--connect' needs '--check'");
   }
-  const bool needs_file = !has_environment_ || line_.task == Task::convert;
+  const bool finds_file = has_environment_ || line_.task == Task::health;
+  const bool needs_file = !finds_file || line_.task == Task::convert;
   if (files_.empty() && needs_file) return usage_error("no configuration file specified");
   if (files_.size() > 1) return usage_error("more than one configuration file specified");
   if (!files_.empty()) line_.config_path = files_.front();

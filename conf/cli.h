@@ -1,5 +1,5 @@
-// The command line: PgBouncer's flags, and --check. Only reads it; what the flags do is up to the
-// program.
+// The command line: PgBouncer's flags, --check and the like. Only reads it; what the flags do is up
+// to the program.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,15 @@
 namespace headgate {
 
 struct CommandLine {
-  enum class Task : uint8_t { run, check, show_help, show_version, print_settings, convert };
+  enum class Task : uint8_t {
+    run,
+    check,
+    health,
+    show_help,
+    show_version,
+    print_settings,
+    convert
+  };
   Task task = Task::run;
   bool daemon = false;
   bool quiet = false;
@@ -22,6 +30,8 @@ struct CommandLine {
   int verbose = 0;                  // how often -v was given
   std::optional<std::string> user;  // beats the setting
   std::string config_path;          // empty: none, the environment says everything
+  /// With Task::health: what config_path is, where that is a URL.
+  bool is_url() const { return config_path.starts_with("http://"); }
 };
 
 /// Reads the arguments without the program's name: flags in any order, bundled (-dv), long names

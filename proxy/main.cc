@@ -21,6 +21,7 @@
 #include "proxy/connect_check.h"
 #include "proxy/directory/threads.h"
 #include "proxy/http/door.h"
+#include "proxy/http/health_check.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/process.h"
@@ -242,6 +243,24 @@ int check_files(const CommandLine& command, const Start& start) {
   return try_hosts(std::make_shared<const Config>(std::move(found.config)), std::move(tls)) ? 0 : 1;
 }
 
+/// --health: for whoever starts the process and has no shell.
+int check_health(const CommandLine& command, const Start& start) {
+  const auto question = [&]() -> Result<HealthQuestion> {
+    if (command.is_url()) return health_question(command.config_path);
+    const std::string path =
+        command.config_path.empty() ? file_of_first_process() : command.config_path;
+    // What has become wrong in the files meanwhile says nothing about the process.
+    return health_question(inspect_config(path, read_file, start).config.settings);
+  }();
+  const Result<Done> answer = question ? ask_health(*question) : Result<Done>(question.error());
+  if (answer) {
+    fmt::print("{}: ok\n", question->text());
+    return 0;
+  }
+  fmt::print(stderr, "{}\n", answer.error().message);
+  return 1;
+}
+
 /// --convert: the TOML on stdout, what is wrong on stderr.
 int convert(const std::string& path) {
   const Conversion made = convert_to_toml(path, read_file);
@@ -305,6 +324,8 @@ int main(int argc, char** argv) {
       fmt::print("{}libuv {}\nadns: libuv\ntls: {}\nsystemd: yes\n", headgate::version_text(),
                  uv_version_string(), headgate::crypto_library());
       return 0;
+    case CommandLine::Task::health:
+      return headgate::check_health(*command, start);
     case CommandLine::Task::check:
       return headgate::check_files(*command, start);
     case CommandLine::Task::run:

@@ -12,12 +12,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <vector>
 
 #include "conf/advice.h"
+#include "conf/cli.h"
 #include "proxy/log.h"
 
 extern "C" [[gnu::weak]] int mallctl(const char* name, void* old_value, size_t* old_size,
@@ -202,6 +205,19 @@ void Pidfile::remove(const std::string& path) {
 void give_memory_back() {
   bool on = true;
   if (mallctl != nullptr) mallctl("background_thread", nullptr, nullptr, &on, sizeof on);
+}
+
+std::string file_of_first_process() {
+  std::ifstream file("/proc/1/cmdline");
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  const auto program = std::ranges::find_if(
+      words, [](View word) { return word == "headgate" || word.ends_with("/headgate"); });
+  if (program == words.end()) return {};
+  std::vector<const char*> arguments;
+  for (auto it = program + 1; it != words.end(); ++it) arguments.push_back(it->c_str());
+  const auto command = parse_command_line(arguments, true);
+  return command ? command->config_path : "";
 }
 
 Environment own_environment() {

@@ -48,6 +48,9 @@ class Pidfile {
   static void remove(const std::string& path);
 };
 
+/// The configuration file that process 1 was started with, if that is Headgate, as in a container;
+/// else empty.
+std::string file_of_first_process();
 /// The variables of this process that may be meant for Headgate.
 Environment own_environment();
 /// What the process takes of its system now. From any thread; reads /proc.

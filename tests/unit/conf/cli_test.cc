@@ -61,6 +61,14 @@ TEST_CASE("cli: long names, whole or shortened") {
   CHECK(parse({"--check", "x"})->task == Task::check);
 }
 
+TEST_CASE("cli: --health takes a file, a URL or nothing") {
+  CHECK(parse({"--health", "x.ini"})->task == Task::health);
+  CHECK_FALSE(parse({"--health", "x.ini"})->is_url());
+  CHECK(parse({"--health", "http://127.0.0.1:9127/readyz"})->is_url());
+  CHECK(parse({"--health"})->config_path.empty());
+  CHECK(refusal({"--health", "a", "b"}) == "more than one configuration file specified");
+}
+
 TEST_CASE("cli: -- ends the flags and - is a file") {
   CHECK(parse({"--", "-d"})->config_path == "-d");
   CHECK(parse({"-"})->config_path == "-");
