@@ -166,7 +166,8 @@ def test_the_image_has_the_libraries_that_the_program_loads():
     paths = dict(re.findall(r"(\S+) => (/\S+)", run("ldd", PROGRAM)))
     assert "libssl.so.3" in needed
     for library in needed:
-        owner = run("dpkg", "-S", "*/" + os.path.basename(os.path.realpath(paths[library]))).split(":")[0]
+        folder, name = os.path.realpath(paths[library]).split("/")[-2:]
+        owner = run("dpkg", "-S", f"*/{folder}/{name}").split(":")[0]
         assert owner in runtime_packages() | of_debian_slim, f"{library} is of {owner}"
 
 
