@@ -342,7 +342,7 @@ void Client::fail(const Error& error) {
   const Error told = tell_last(error);
   if (worker_.config().settings.log_pooler_errors) {
     log(LogLevel::warning, log_subject(), "pooler error: {}", field("reason", error.message),
-        field("sqlstate", told.sqlstate()));
+        field("sqlstate", error.sqlstate()));
   }
   end(error.message, true);
 }
