@@ -137,6 +137,20 @@ def test_headgate_takes_the_environment(documents):
         assert check({**environment, "HEADGATE_POOL_MOD": "x"})[0] == 1  # a slip would be seen
 
 
+def seconds(text):
+    (number,) = re.fullmatch(r"(\d+)s?", text).groups()
+    return int(number)
+
+
+def test_draining_fits_into_the_grace_period(documents, compose):
+    pod = manifests.pod_of(documents)
+    before = manifests.pooler_of(pod).get("lifecycle", {}).get("preStop", {"exec": {"command": ["/bin/sleep", "0"]}})
+    takes = seconds(before["exec"]["command"][-1]) + seconds(manifests.environment_of(documents)["HEADGATE_DRAIN_TIMEOUT"])
+    assert takes + 5 <= pod["terminationGracePeriodSeconds"]
+    pooler = compose["services"]["headgate"]
+    assert seconds(pooler["environment"]["HEADGATE_DRAIN_TIMEOUT"]) + 5 <= seconds(pooler["stop_grace_period"])
+
+
 def test_compose_agrees_with_itself(compose):
     pooler, app, postgres = (compose["services"][name] for name in ("headgate", "app", "postgres"))
     environment = pooler["environment"]
