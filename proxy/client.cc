@@ -339,7 +339,7 @@ void Client::fail(const Error& error) {
   if (state_ == ClientState::closed) return;
   note_failure(error);
   if (server_ && server_->mid_answer()) return close_behind_answer(error.message);
-  const Error told = tell_last(error);
+  tell_last(error);
   if (worker_.config().settings.log_pooler_errors) {
     log(LogLevel::warning, log_subject(), "pooler error: {}", field("reason", error.message),
         field("sqlstate", error.sqlstate()));

@@ -285,7 +285,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void take_permits();
   void make_cancel_key(int32_t process = 0);
   void note_failure(const Error& error);
-  Error tell_last(const Error& error);
+  void tell_last(const Error& error);
   void end(std::string_view reason, bool linger);
   void leave_queue(std::string_view reason);
   void give_back_permits();

@@ -15,8 +15,7 @@ bool Client::between_transactions() const {
          server_->relay()->held().empty();
 }
 
-// Returns it as it was told.
-Error Client::tell_last(const Error& error) {
+void Client::tell_last(const Error& error) {
   Error told = error;
   if (worker_.config().settings.error_codes == ErrorCodes::pgbouncer) {
     told.sqlstate_override = error.sqlstate_in_pgbouncer();
@@ -24,7 +23,6 @@ Error Client::tell_last(const Error& error) {
   Bytes out;
   encode_error(out, told, Severity::fatal);
   link_.send(out);
-  return told;
 }
 
 void Client::dismiss(const Error& error) {
