@@ -16,6 +16,7 @@ Code that is only indented, and a block of no kind, are faults.
 
 import contextlib
 import glob
+import itertools
 import os
 import re
 import subprocess
@@ -37,6 +38,7 @@ ABOUT_THE_INSIDE = {"docs/architecture.md", "docs/proof.md"}  # these speak of n
 FOREIGN = {
     "libpq and drivers": "connect_timeout",
     "Patroni": "synchronous_mode",
+    "roles of PostgreSQL": "pg_monitor",
     "libldap": "ldap_create",
     "the examples": "app_ro PGBOUNCER_N",
     "other images, numbered": "PGBOUNCER_DSN",
@@ -77,6 +79,7 @@ def names(world):
                      for kind in ("h", "cc", "py"))  # fmt: skip
     files = {os.path.splitext(os.path.basename(path))[0] for path in glob.glob(f"{REPOSITORY}/*/**/*.*", recursive=True)}
     strings = re.findall(r'"([^"\n]*)"', text_of("admin/*.cc") + text_of("conf/*.cc"))
+    fields = re.findall(r'(?:field|add)\((?:\w+ \? )?"(\w+)"(?: : "(\w+)")?', text_of("proxy/**/*.cc"))  # of a line as JSON
     foreign = set(" ".join(FOREIGN.values()).split())
     said = {word for string in strings for word in re.findall(r"\w+", string)}
     return {
@@ -84,7 +87,7 @@ def names(world):
         "metrics": {word for _, word in metrics.words if re.fullmatch(r"(headgate|process)_[a-z_]+", word)},
         "variables": set(re.findall(r"\b(?:HEADGATE|PGBOUNCER)_[A-Z0-9_]+", text_of("conf/*.cc") + text_of("tests/**/*.py"))) | foreign,
         "flags": world.help,
-        "others": world.columns() | world.names_of_postgres() | files | said | foreign,
+        "others": world.columns() | world.names_of_postgres() | files | said | foreign | set(itertools.chain(*fields)),
         "inside": set(re.findall(r"\w+", code)),
         "flags inside": code,
     }  # fmt: skip
@@ -115,9 +118,11 @@ def fault_of_word(world, names, word, inside=False):
     if re.match(r"(tests|docs|conf|deploy|bench|admin|proxy|pool|auth|base|protocol)/[\w./*-]+$", word):
         known = any(glob.glob(f"{REPOSITORY}/{word}{end}") for end in ("", ".*", "_*"))
         return None if known else "there is no such file"
-    variable = re.match(r"((?:HEADGATE|PGBOUNCER)_([A-Z_0-9]+?))(?:_FILE|_1)?(?:=.*)?$", word)
+    variable = re.match(r"((?:HEADGATE|PGBOUNCER)_([A-Z_0-9]+))(?:=.*)?$", word)
     if variable:
-        known = variable.group(2).lower() in names["settings"] or variable.group(1) in names["variables"]
+        setting = variable.group(2).lower()
+        meant = {setting, re.sub(r"_(file|1)$", "", setting)}
+        known = meant & names["settings"] or re.sub("_(FILE|1)$", "", variable.group(1)) in names["variables"]
         return None if known else "no setting, and no other variable"
     if re.match(r"headgate_[a-z_]+$", word):
         return None if re.sub(r"_(bucket|sum|count)$", "", word) in names["metrics"] else "no metric"

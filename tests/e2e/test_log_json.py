@@ -64,8 +64,8 @@ def test_a_client_s_life_is_fields(start_json, postgres):
     who = {"pid": pooler.pid, "database": "app", "user": "app", "client_id": row["id"], "client_address": "127.0.0.1"}
     assert who.items() <= attempt.items()
     assert (attempt["tls"], attempt["replication"], attempt["level"]) == ("no", "no", "LOG")
-    closing = [line for line in said(pooler, "closing because: client") if line.get("client_id") == row["id"]]
-    assert [(line["reason"], line["age_s"]) for line in closing] == [("client unexpected eof", 0)]
+    (closing,) = [line for line in said(pooler, "closing because: client unexpected eof") if line.get("client_id") == row["id"]]
+    assert closing["reason"] == "client unexpected eof" and closing["age_s"] >= 0
     (server,) = said(pooler, "new connection to server")
     assert {"server_address": "127.0.0.1", "server_port": postgres.port, "database": "app"}.items() <= server.items()
     assert server["server_id"] > 0
