@@ -24,7 +24,7 @@ constexpr Flag flags[] = {
      [](CommandLine& line, View) { line.daemon = true; }},
     {'q', "quiet", "", "run quietly: no log on stderr",
      [](CommandLine& line, View) { line.quiet = true; }},
-    {'R', "reboot", "", "accepted for old scripts: starts normally",
+    {'R', "reboot", "", "take over from the process that runs: its sockets, and its clients",
      [](CommandLine& line, View) { line.reboot = true; }},
     {'u', "user", "USERNAME", "assume identity of USERNAME",
      [](CommandLine& line, View user) { line.user = user; }},

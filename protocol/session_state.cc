@@ -110,6 +110,29 @@ void ClientSession::start_with(SettingValues values, const SettingValues& report
   take(values_at_start_);
 }
 
+ClientSession::Saved ClientSession::saved() const {
+  const auto copy = [](const auto& shared) {
+    using Map = std::remove_cvref_t<decltype(*shared)>;
+    return shared ? *shared : Map();
+  };
+  return {copy(values_), copy(values_at_start_), copy(at_start_), copy(statements_), proved_};
+}
+
+void ClientSession::resume(Saved saved, SettingValuesPtr& known) {
+  const auto share = [](auto map) {
+    return map.empty() ? nullptr : std::make_shared<const decltype(map)>(std::move(map));
+  };
+  if (!saved.at_start.empty()) {
+    if (!known || *known != saved.at_start) known = share(std::move(saved.at_start));
+    at_start_ = known;
+  }
+  const bool as_at_start = saved.values == saved.values_at_start;
+  values_at_start_ = share(std::move(saved.values_at_start));
+  take(as_at_start ? values_at_start_ : share(std::move(saved.values)));
+  statements_ = share(std::move(saved.statements));
+  proved_ = saved.proved;
+}
+
 SettingNames ClientSession::names_at_start() const {
   SettingNames names;
   if (!at_start_) return names;

@@ -61,6 +61,16 @@ class ClientSession {
   void proved() { proved_ = true; }
   bool is_proved() const { return proved_; }
 
+  /// All of it, to be carried to another process.
+  struct Saved {
+    SettingValues values, values_at_start, at_start;
+    SqlStatements statements;
+    bool proved = true;
+  };
+  Saved saved() const;
+  /// The client comes from another process. `known` as in start_with().
+  void resume(Saved saved, SettingValuesPtr& known);
+
  private:
   void take(SettingValuesPtr values);
 

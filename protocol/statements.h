@@ -34,6 +34,7 @@ struct Statement {
   const Bytes key;
   /// The body of Parse behind the name: the query, and the types of its parameters.
   View text() const { return View(key).substr(0, key.size() - 1); }
+  uint8_t copy() const { return static_cast<uint8_t>(key.back()); }
   /// What it may leave in a session each time that it runs. Set before anybody else sees it.
   SessionMarksPtr marks;
   /// Raised when servers have to prepare it anew: "cached plan must not change result type".
@@ -65,6 +66,11 @@ class ClientStatements {
   void forget(View name);
   void clear();
   size_t size() const { return names_.size(); }
+  /// Calls visit(name, statement) for each, in no order.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const auto& [name, statement] : names_) visit(View(name), *statement);
+  }
   bool full() const { return names_.size() >= max_names || bytes_ >= max_bytes; }
   /// The name under which the client knows a statement; empty where there is none.
   View name_of(uint64_t id) const;

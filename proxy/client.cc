@@ -318,7 +318,6 @@ void Client::go_on() {
     link_.pause(Link::Pause::not_now);
     return;
   }
-  if (worker_.departures().under_way() && worker_.departures().offer(*this)) return;
   take_pending();
 }
 

@@ -27,6 +27,10 @@
 
 namespace headgate {
 
+namespace handover {
+struct ClientRecord;
+}
+
 class AdminSession;
 struct Explanation;
 struct Requester;
@@ -135,6 +139,15 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void close(std::string_view reason);
   /// The same, once it has got what it was sent: the server's own last words.
   void close_behind_answer(std::string_view reason);
+
+  // --- to another process: client_move.cc
+  /// All that there is of it can be told in a record: it has no server, and no byte of it is here.
+  bool can_move() const;
+  handover::ClientRecord record() const;
+  /// It has gone from here; what is left of it is its connection.
+  ParcelPtr move_out();
+  /// In place of start(), for one that another process has let go.
+  void move_in(handover::ClientRecord record, ParcelPtr connection);
 
   /// Drops the connection; the worker is at its end and owns no loop any more.
   void abandon();
@@ -284,6 +297,8 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void login_over();
   void take_permits();
   void make_cancel_key(int32_t process = 0);
+  void resume_statements(const handover::ClientRecord& record);
+  void take_permits_again(const std::string& database);
   void note_failure(const Error& error);
   void tell_last(const Error& error);
   void end(std::string_view reason, bool linger);

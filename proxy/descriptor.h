@@ -25,6 +25,8 @@ class Descriptor {
   /// Another one for the same; invalid where the system has none left.
   Descriptor duplicate() const { return Descriptor(fcntl(number_, F_DUPFD_CLOEXEC, 0)); }
   int number() const { return number_; }
+  /// The caller closes it.
+  int release() { return std::exchange(number_, -1); }
 
  private:
   int number_ = -1;

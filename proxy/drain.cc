@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "proxy/handover.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 
@@ -24,8 +25,20 @@ void Drain::begin(Duration timeout) {
   since_ = told_at_ = changed_at_ = pooler_.worker(0).now();
   until_ = since_ + timeout;
   seconds_left_.store(std::chrono::ceil<seconds>(timeout).count());
+  beside_ = endless_ = false;
   under_way_.store(true);
   pooler_.post_to_all([over = timeout / 2](Worker& worker) { worker.departures().drain(over); });
+  step();
+}
+
+void Drain::begin_beside(Duration timeout) {
+  since_ = told_at_ = changed_at_ = pooler_.worker(0).now();
+  until_ = since_ + timeout;
+  beside_ = true;
+  endless_ = timeout.count() == 0;
+  if (!endless_) {
+    pooler_.post_to_all([over = timeout / 2](Worker& worker) { worker.departures().drain(over); });
+  }
   step();
 }
 
@@ -36,8 +49,11 @@ Duration Drain::time_left() const {
 // Looks at how far it is, and at the clock even where a worker does not answer.
 void Drain::step() {
   const Instant now = pooler_.worker(0).now();
-  if (finishing_ || now >= until_ + last_words) return pooler_.stop();
+  if (finishing_ && pooler_.may_end()) return pooler_.stop();
+  if (!endless_ && now >= until_ + last_words) return pooler_.stop();
   tick_.arm(now + between_looks);
+  if (finishing_) return;
+  if (beside_) pooler_.handover().tell_what_is_held();
   seconds_left_.store(std::chrono::ceil<seconds>(time_left()).count());
   if (std::exchange(asking_, true)) return;
   struct Sum {
@@ -49,6 +65,7 @@ void Drain::step() {
     worker.pooler().post([this, sum, part = worker.departures().left()](Pooler&) {
       sum->left.clients += part.clients;
       sum->left.busy += part.busy;
+      sum->left.logging_in += part.logging_in;
       if (--sum->missing > 0) return;
       asking_ = false;
       heard(sum->left);
@@ -65,9 +82,9 @@ void Drain::heard(ClientsLeft left) {
   }
   if (clients_.exchange(left.clients) != left.clients) changed_at_ = now;
   busy_.store(left.busy);
-  if (left.clients == 0) return finish(false);
-  if (now >= until_) return finish(true);
-  if (now >= told_at_ + between_lines) tell(left);
+  if (left.clients == 0 && !(beside_ && left.logging_in > 0)) return finish(false);
+  if (!endless_ && now >= until_) return finish(true);
+  if (!endless_ && now >= told_at_ + between_lines) tell(left);
 }
 
 void Drain::tell(ClientsLeft left) {
@@ -78,6 +95,10 @@ void Drain::tell(ClientsLeft left) {
 }
 
 std::string Drain::progress() const {
+  if (endless_) {
+    return fmt::format("handing over: {} clients left, {} in a transaction", clients_.load(),
+                       busy_.load());
+  }
   return fmt::format("draining: {} clients left, {} in a transaction, {} s left", clients_.load(),
                      busy_.load(), seconds_left_.load());
 }
@@ -90,6 +111,8 @@ void Drain::finish(bool in_force) {
     log(LogLevel::warning,
         "drain_timeout is over: {} clients are closed, {} of them in a transaction",
         clients_.load(), busy_.load());
+  } else if (beside_) {
+    log(LogLevel::log, "handed over: the last client has gone after {:.1f} s", took);
   } else {
     log(LogLevel::log, "drained: {} clients have left in {:.1f} s", at_start_, took);
   }
@@ -98,7 +121,8 @@ void Drain::finish(bool in_force) {
     worker.departures().close_others(Error(ErrorCode::administrator_command));
   });
   if (in_force) changed_at_ = now;
-  tick_.arm(at_start_ > 0 || in_force ? changed_at_ + last_words : now);
+  const bool told_anybody = in_force || (at_start_ > 0 && !endless_);  // else they have moved
+  tick_.arm(told_anybody ? changed_at_ + last_words : now);
 }
 
 }  // namespace headgate

@@ -102,6 +102,12 @@ class Stream {
     attached.reset();
   }
 
+  /// From now on descriptors may come along with the bytes, on unix sockets. One is there at the
+  /// latest when the first byte is heard that it was sent with.
+  virtual void expect_descriptors() {}
+  /// The next that has come; null: there is none.
+  virtual ParcelPtr take_descriptor() { return nullptr; }
+
   /// Says that no more will be written; the peer sees an end once the queue is gone.
   virtual void finish_writing() = 0;
   /// Takes the stream out of its loop. Nothing may be queued; the stream is closed as an object.
@@ -170,6 +176,10 @@ class Listener {
   virtual void accept_waiting() {}
   /// ListenOptions::defer_accept has changed.
   virtual void set_defer_accept(bool) {}
+  /// Its path in the file system is another's now: it stays when this goes; or it is ours now, for
+  /// one that was passed.
+  virtual void leave_path() {}
+  virtual void take_path() {}
   /// Whether connections are wanted; others wait in the system's backlog.
   virtual void accept(bool wanted) = 0;
   /// As those of a stream.

@@ -1,6 +1,7 @@
 // headgate CONFIG: reads the command line and the configuration, prepares the process, and runs one
 // worker for each CPU until it is told to stop.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -26,7 +27,9 @@
 #include "proxy/pooler.h"
 #include "proxy/process.h"
 #include "proxy/process_service.h"
+#include "proxy/uv/inheritance.h"
 #include "proxy/uv/outside.h"
+#include "proxy/uv/parcel.h"
 
 namespace headgate {
 namespace {
@@ -66,6 +69,11 @@ class Program {
 
  private:
   Result<Done> find_sockets();
+  Result<Done> take_sockets();
+  void tell_inheritance(ProcessFacts& facts);
+  Result<Done> open_http();
+  std::vector<ParcelPtr> http_sockets() const;
+  void take_over();
   void take_down();
   void on_signals(UvOutside& outside);
   void stop();
@@ -76,6 +84,9 @@ class Program {
   const Tls tls_;
   std::vector<Address> addresses_;
   std::vector<int> passed_;
+  std::optional<Descriptor> old_process_;   // a connection to it
+  std::optional<Inheritance> inheritance_;  // what it has given
+  bool handed_over_ = false;                // pidfile and sockets are another process's now
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
   std::unique_ptr<DirectoryThreads> directories_;  // goes first: it answers the others
@@ -88,18 +99,75 @@ Result<Done> Program::prepare() {
     return Error(ErrorCode::config, "daemon needs pidfile configured");
   }
   if (command_.reboot) {
-    log(LogLevel::warning, "online restart (-R) is not available: starting normally");
+    auto found = find_old_process(settings);
+    if (!found) return Error(found.error());
+    old_process_ = std::move(*found);
+    if (!old_process_) log(LogLevel::log, "old process not found, try to continue normally");
   }
   raise_descriptor_limit(*config_);
   if (own_uid() == 0) {
     log(LogLevel::warning, "running as root: set `user`, unless this is a container");
   }
-  if (auto result = Pidfile::check(settings.pidfile); !result) return result;
+  if (!old_process_) {
+    if (auto result = Pidfile::check(settings.pidfile); !result) return result;
+  }
   if (auto result = find_sockets(); !result) return result;
-  if (!command_.daemon) return Done{};
-  if (auto result = become_daemon(); !result) return result;
-  set_up_log(log_setup(command_, settings));  // stderr has gone
+  if (command_.daemon) {
+    if (auto result = become_daemon(); !result) return result;
+    set_up_log(log_setup(command_, settings));  // stderr has gone
+  }
+  return old_process_ ? take_sockets() : Done{};
+}
+
+// The old process serves on, whatever fails from here until it is told that we have taken over.
+Result<Done> Program::take_sockets() {
+  auto given = inherit(*std::exchange(old_process_, std::nullopt));
+  if (!given) return Error(given.error());
+  inheritance_ = std::move(*given);
+  if (!passed_.empty()) return Done{};
+  for (Inheritance::Socket& socket : inheritance_->sockets) {
+    if (socket.facts.passed) passed_.push_back(socket.descriptor.release());
+  }
+  if (!passed_.empty()) addresses_.clear();
   return Done{};
+}
+
+void Program::tell_inheritance(ProcessFacts& facts) {
+  for (Inheritance::Socket& socket : inheritance_->sockets) {
+    if (!socket.descriptor.valid() || socket.facts.use == handover::SocketUse::http) continue;
+    facts.inherited.push_back({socket.facts, socket.descriptor.release(), socket.address});
+  }
+}
+
+Result<Done> Program::open_http() {
+  std::vector<Descriptor> inherited;
+  if (inheritance_) {
+    for (Inheritance::Socket& socket : inheritance_->sockets) {
+      if (socket.facts.use == handover::SocketUse::http) {
+        inherited.push_back(std::move(socket.descriptor));
+      }
+    }
+  }
+  auto http = HttpDoor::open(*pooler_, config_->settings, std::move(inherited));
+  if (!http) return Error(http.error());
+  http_ = std::move(*http);
+  return Done{};
+}
+
+std::vector<ParcelPtr> Program::http_sockets() const {
+  std::vector<ParcelPtr> holds;
+  if (!http_) return holds;
+  for (Descriptor& hold : http_->duplicates()) {
+    if (hold.valid()) holds.push_back(std::make_unique<UvParcel>(std::move(hold), Address()));
+  }
+  return holds;
+}
+
+// From here on clients are accepted here, and come over from the old process.
+void Program::take_over() {
+  const Address at{Address::Kind::unix_path, 0, {}};
+  pooler_->take_over(std::make_unique<UvParcel>(std::move(inheritance_->channel), at));
+  notify_service_manager(fmt::format("MAINPID={}\nREADY=1", getpid()));
 }
 
 // What the service manager passes replaces what the settings say.
@@ -139,6 +207,13 @@ Result<Done> Program::run() {
   facts.start = start_;
   facts.describe_error = describe_errno;
   facts.os_user_name = os_user_name;
+  facts.handover_at = handover_address(settings);
+  facts.http_sockets = [this] { return http_sockets(); };
+  facts.handed_over = [this] {
+    http_.reset();
+    handed_over_ = true;
+  };
+  if (inheritance_) tell_inheritance(facts);
   directories_ = std::make_unique<DirectoryThreads>(directory_accepts);
   facts.directories = directories_.get();
   facts.stop = [this] { stop(); };
@@ -150,14 +225,13 @@ Result<Done> Program::run() {
     pooler_->worker(id).set_outside(*outsides_.back());
   }
   on_signals(*outsides_[0]);  // first of all: from listen() on, others take us to be there
-  auto http = HttpDoor::open(*pooler_, settings);
-  if (!http) return Error(http.error());
-  http_ = std::move(*http);
+  if (auto result = open_http(); !result) return result;
   if (auto result = pooler_->listen(); !result) return result;
-  if (auto result = Pidfile::write(settings.pidfile); !result) return result;
+  const auto write_pidfile = inheritance_ ? Pidfile::replace : Pidfile::write;
+  if (auto result = write_pidfile(settings.pidfile); !result) return result;
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());
-  notify_service_manager("READY=1");
+  inheritance_ ? take_over() : notify_service_manager("READY=1");
   pooler_->start();
   give_memory_back();
   std::vector<std::thread> threads;
@@ -168,7 +242,7 @@ Result<Done> Program::run() {
   for (std::thread& thread : threads) thread.join();
   const bool alone = directories_->close();
   take_down();
-  Pidfile::remove(settings.pidfile);
+  if (!handed_over_) Pidfile::remove(settings.pidfile);
   if (!alone) std::_Exit(0);
   return Done{};
 }

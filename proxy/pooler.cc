@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "conf/lists.h"
+#include "proxy/handover.h"
 #include "proxy/log.h"
+#include "proxy/takeover.h"
 
 namespace headgate {
 
@@ -22,6 +24,7 @@ Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
     workers_.push_back(std::make_unique<Worker>(*this, static_cast<WorkerId>(id), config_, tls_));
   }
   drain_ = std::make_unique<Drain>(*this);
+  handover_ = std::make_unique<Handover>(*this);
   apply_limits();
 }
 
@@ -38,6 +41,25 @@ void Pooler::post(std::function<void(Pooler&)> open) {
 // --- new connections
 
 Result<Done> Pooler::listen() {
+  ListenOptions options = listen_options();
+  for (const int descriptor : facts_.passed) {
+    options.passed = descriptor;
+    if (auto result = listen_on({}, options); !result) return result;
+  }
+  if (facts_.passed.empty()) {
+    for (const Address& address : facts_.listen_on) {
+      options = listen_options();
+      const InheritedSocket* known = inherited(address, handover::SocketUse::clients);
+      if (known) options.passed = known->descriptor;
+      if (auto result = listen_on(address, options); !result) return result;
+    }
+  }
+  if (listeners_.empty()) return Error(ErrorCode::config, "nowhere to listen on");
+  listen_for_handover(listen_options());
+  return Done{};
+}
+
+ListenOptions Pooler::listen_options() const {
   const Settings& settings = config_->settings;
   ListenOptions options;
   options.backlog = settings.listen_backlog;
@@ -45,17 +67,7 @@ Result<Done> Pooler::listen() {
   options.defer_accept = settings.tcp_defer_accept;
   options.unix_mode = settings.unix_socket_mode;
   options.unix_group = settings.unix_socket_group;
-  for (const int descriptor : facts_.passed) {
-    options.passed = descriptor;
-    if (auto result = listen_on({}, options); !result) return result;
-  }
-  if (facts_.passed.empty()) {
-    for (const Address& address : facts_.listen_on) {
-      if (auto result = listen_on(address, options); !result) return result;
-    }
-  }
-  if (listeners_.empty()) return Error(ErrorCode::config, "nowhere to listen on");
-  return Done{};
+  return options;
 }
 
 Result<Done> Pooler::listen_on(const Address& address, const ListenOptions& options) {
@@ -73,18 +85,23 @@ Result<Done> Pooler::listen_on(const Address& address, const ListenOptions& opti
 
 void Pooler::on_accept(ParcelPtr connection, bool from_unix) {
   if (!sockets_.try_take()) return;  // far beyond the limit: not worth a word
+  Worker& least = least_loaded();
+  least.count_client(1);
+  if (&least == workers_[0].get()) {
+    least.begin_event();
+    return least.accept(std::move(connection), from_unix);
+  }
+  least.post([connection = std::move(connection), from_unix](Worker& worker) mutable {
+    worker.accept(std::move(connection), from_unix);
+  });
+}
+
+Worker& Pooler::least_loaded() {
   Worker* least = workers_[0].get();
   for (const auto& worker : workers_) {
     if (worker->load() < least->load()) least = worker.get();
   }
-  least->count_client(1);
-  if (least == workers_[0].get()) {
-    least->begin_event();
-    return least->accept(std::move(connection), from_unix);
-  }
-  least->post([connection = std::move(connection), from_unix](Worker& worker) mutable {
-    worker.accept(std::move(connection), from_unix);
-  });
+  return *least;
 }
 
 void Pooler::on_accept_failed(int error) {
@@ -114,7 +131,9 @@ void Pooler::cancel(const CancelRequest& request, Requester requester) {
   }
   if (!owner) {
     if (own_id == 0 || asked->peer_id() == own_id) {
-      return tell_requester(requester, "failed cancel request");
+      if (!has_predecessor_.load()) return tell_requester(requester, "failed cancel request");
+      return post(
+          [request, requester](Pooler& pooler) { pooler.takeover_->pass_on(request, requester); });
     }
     return post([key = *asked, requester](Pooler& pooler) {
       pooler.workers_[0]->begin_event();
@@ -245,7 +264,7 @@ void Pooler::start() {
   post([](Pooler& pooler) {
     pooler.end_stats_period();
     pooler.monitors_.change_config(*pooler.config_, pooler.tls_.servers);
-    pooler.tend_forced_pools();
+    if (!pooler.has_predecessor_) pooler.tend_forced_pools();
     pooler.arm_tidying();
   });
 }

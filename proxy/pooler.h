@@ -11,6 +11,7 @@
 #include "admin/console.h"
 #include "auth/login.h"
 #include "conf/load.h"
+#include "protocol/handover.h"
 #include "protocol/startup.h"
 #include "proxy/cancel.h"
 #include "proxy/drain.h"
@@ -26,7 +27,16 @@
 namespace headgate {
 
 class Directories;
+class Handover;
+class Takeover;
 struct DescriptorsFound;
+
+/// A socket of the process that this one takes over from. It listens already.
+struct InheritedSocket {
+  handover::Socket facts;
+  int descriptor = -1;
+  Address address;
+};
 
 /// What the program tells its pooler about the process it runs in.
 struct ProcessFacts {
@@ -44,6 +54,10 @@ struct ProcessFacts {
   std::function<void(std::string_view)> notify;    // news for the service manager
   /// The name of a user of the operating system. May take its time; called on any thread.
   std::function<std::optional<std::string>(uint32_t uid)> os_user_name;
+  std::vector<InheritedSocket> inherited;                // for clients, and for a handover
+  std::optional<Address> handover_at;                    // where another process finds this one
+  std::function<std::vector<ParcelPtr>()> http_sockets;  // holds on those of HTTP
+  std::function<void()> handed_over;   // what is left to the process is to end quietly
   Directories* directories = nullptr;  // outlives the pooler's workers; null: none can be asked
 };
 
@@ -86,6 +100,8 @@ class Pooler final : public ListenerUser {
   bool waits_for_servers() const { return shutdown_.load() == Shutdown::wait_for_servers; }
   /// It listens, and its loops are about to run.
   bool started() const { return started_wall_us_.load() != 0; }
+  /// Another process is taking over: this one ends when it has no client left.
+  bool handing_over() const { return handing_over_.load(); }
   bool paused() const { return paused_.load(); }
   bool suspended() const { return suspended_.load(); }
   bool paused(const DatabaseState& database) const { return paused() || database.paused.load(); }
@@ -128,8 +144,25 @@ class Pooler final : public ListenerUser {
   void start();
   /// Forgets databases and pools that nobody has used for long.
   void tidy();
+  /// The connection to the process that this one takes over from; behind listen().
+  void take_over(ParcelPtr channel);
+  Handover& handover() { return *handover_; }
+  /// The old process says something that concerns everybody.
+  void accept_clients();
+  void take_in(handover::ClientRecord record, ParcelPtr connection);
+  void servers_elsewhere(const handover::Held& held);
+  void predecessor_gone();
+  /// A new process is there, has all it needs, and takes over: sockets are left to it, clients go.
+  void hand_over(int process);
+  /// A hold on every socket that listens for clients, with what another process must know of it.
+  std::vector<std::pair<handover::Socket, ParcelPtr>> listening();
+  std::vector<ParcelPtr> http_sockets() const;
+  /// Nothing that was handed over is still here, and no older process needs this one.
+  bool may_end() const;
+  /// Nothing stands in the way of a handover now.
+  bool may_hand_over();
   /// Stops accepting for good.
-  void close_listeners() { listeners_.clear(); }
+  void close_listeners();
 
   // --- the console and signals; an empty database means all
   using Finished = std::function<void(std::optional<Error>)>;
@@ -209,6 +242,12 @@ class Pooler final : public ListenerUser {
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
   void stop_suspended();
   Result<Done> listen_on(const Address& address, const ListenOptions& options);
+  ListenOptions listen_options() const;
+  const InheritedSocket* inherited(const Address& at, handover::SocketUse use) const;
+  void listen_for_handover(ListenOptions options);
+  void own_inherited_sockets();
+  Worker& least_loaded();
+  void begin_handover();
   void notify(std::string_view news) const {
     if (facts_.notify) facts_.notify(news);
   }
@@ -230,6 +269,7 @@ class Pooler final : public ListenerUser {
   std::atomic<Shutdown> shutdown_{Shutdown::no};
   std::atomic<bool> paused_{false};
   std::atomic<bool> suspended_{false};
+  std::atomic<bool> handing_over_{false};
   std::atomic<int> consoles_{0};
   std::atomic<int64_t> started_wall_us_{0};
   uint64_t suspensions_ = 0;  // tells an answer to this one from those to earlier ones
@@ -238,6 +278,10 @@ class Pooler final : public ListenerUser {
   std::atomic<bool> watching_{false};  // somebody waits for progress
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Drain> drain_;
+  std::unique_ptr<Handover> handover_;
+  std::unique_ptr<Takeover> takeover_;
+  std::atomic<bool> has_predecessor_{false};
+  std::map<std::pair<std::string, std::string>, Hold<PoolEntry>> shared_pools_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Peers peers_{*this};
   HostMonitors monitors_{*this};

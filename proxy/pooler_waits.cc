@@ -44,7 +44,9 @@ void Pooler::progress() {
     if (wait->what == ConsoleWait::For::pause && servers_gone(wait->database)) finish_wait(wait);
   }
   const Shutdown shutdown = shutdown_.load();
-  if (shutdown == Shutdown::wait_for_clients && sockets_.used() == 0) return facts_.stop();
+  if (shutdown == Shutdown::wait_for_clients && sockets_.used() == 0 && may_end()) {
+    return facts_.stop();
+  }
   if (shutdown == Shutdown::wait_for_servers && servers_gone("")) return facts_.stop();
   watching_.store(!waits_.empty() || shutdown != Shutdown::no);
 }

@@ -198,6 +198,17 @@ Result<Done> Pidfile::write(const std::string& path) {
   return error;
 }
 
+Result<Done> Pidfile::replace(const std::string& path) {
+  if (path.empty()) return Done{};
+  const std::string made = path + ".new";
+  unlink(made.c_str());
+  if (auto result = write(made); !result) return result;
+  if (rename(made.c_str(), path.c_str()) == 0) return Done{};
+  Error error = system_error(path);
+  unlink(made.c_str());
+  return error;
+}
+
 void Pidfile::remove(const std::string& path) {
   if (!path.empty()) unlink(path.c_str());
 }

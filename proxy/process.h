@@ -45,6 +45,8 @@ class Pidfile {
   /// An error where another process lives by this file; a dead one's is removed.
   static Result<Done> check(const std::string& path);
   static Result<Done> write(const std::string& path);
+  /// The same in place of another process's, at once.
+  static Result<Done> replace(const std::string& path);
   static void remove(const std::string& path);
 };
 

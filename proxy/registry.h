@@ -83,8 +83,9 @@ class PoolEntry : public Holdable {
   UserState& user;  // the one that logs in to the server
   const std::string host;
   SharedPool shared;
-  std::atomic<int> clients{0};  // logged in to this pool, on all workers
-  Permits pinned;               // max_pinned_servers
+  std::atomic<int> clients{0};    // logged in to this pool, on all workers
+  std::atomic<int> elsewhere{0};  // servers that the process has which this one takes over from
+  Permits pinned;                 // max_pinned_servers
   AuditBook audits;
   UseBoard uses;
 

@@ -284,6 +284,8 @@ void Server::finish_relay() {
   task_ = Task::cleanup;
   client.relay_over();
   advance();
+  Departures& departures = client.worker().departures();
+  if (departures.under_way() && departures.offer(client)) return;
   client.go_on();
 }
 

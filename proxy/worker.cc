@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/handover.h"
+#include "proxy/handover.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 
@@ -70,13 +72,19 @@ void Worker::accept(ParcelPtr connection, bool from_unix) {
   client.start(std::move(connection), from_unix);
 }
 
+void Worker::take_in(handover::ClientRecord record, ParcelPtr connection) {
+  Client& client = clients_.add(std::make_unique<Client>(*this, pooler_.next_id()));
+  client.move_in(std::move(record), std::move(connection));
+}
+
 void Worker::bury(Client& client) { dead_clients_.push_back(clients_.take(client)); }
 void Worker::bury(Server& server) { dead_servers_.push_back(servers_.take(server)); }
 void Worker::bury(Canceller& canceller) { dead_cancellers_.push_back(cancellers_.take(canceller)); }
 
 void Worker::finish_cancel(uint64_t requester, const char* outcome) {
   const auto found = cancel_requesters_.find(requester);
-  if (found != cancel_requesters_.end()) found->second->close(outcome);
+  if (found != cancel_requesters_.end()) return found->second->close(outcome);
+  if (id_ == 0) pooler_.handover().cancel_is_done(requester);
 }
 
 // --- pools
@@ -110,6 +118,23 @@ void Worker::drop_pools() {
   }
 }
 
+namespace {
+
+// Together they have no more servers than one may have, and each can have one. The old process does
+// with half of them, and opens none for later.
+void share_with_other_process(PoolRules& rules, bool hands_over, int elsewhere) {
+  if (hands_over) {
+    rules.min_pool_size = rules.reserve_pool_size = 0;
+    if (rules.pool_size > 0) rules.pool_size = std::max(1, rules.pool_size / 2);
+  }
+  if (elsewhere > 0 && rules.pool_size > 0) {
+    rules.pool_size = std::max(1, rules.pool_size - elsewhere);
+    rules.reserve_pool_size = 0;
+  }
+}
+
+}  // namespace
+
 // A database that is no longer configured keeps its name as its only setting until it is killed.
 PoolSettingsPtr Worker::settings_for(const PoolEntry& entry) const {
   auto database = config_->find_database(entry.database.name);
@@ -124,7 +149,15 @@ PoolSettingsPtr Worker::settings_for(const PoolEntry& entry) const {
   }
   PoolSettings settings = resolve_pool(*config_, *database, entry.user.name);
   settings.tls = tls_.servers;
+  share_with_other_process(settings.rules, pooler_.handing_over(), entry.elsewhere.load());
   return std::make_shared<const PoolSettings>(std::move(settings));
+}
+
+void Worker::change_limits(const PoolEntry& entry) {
+  WorkerPool* pool = find_pool(entry.shared.id);
+  if (!pool) return;
+  pool->change_settings(settings_for(entry));
+  pool->look_again();
 }
 
 void Worker::look_again_everywhere() {

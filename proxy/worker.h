@@ -59,6 +59,8 @@ class Worker final : public LoopUser {
 
   // --- sessions
   void accept(ParcelPtr connection, bool from_unix);
+  /// One that another process has let go.
+  void take_in(handover::ClientRecord record, ParcelPtr connection);
   Herd<Client>& clients() { return clients_; }
   Herd<Server>& servers() { return servers_; }
   Herd<Canceller>& cancellers() { return cancellers_; }
@@ -91,6 +93,10 @@ class Worker final : public LoopUser {
 
   /// A new configuration is in force.
   void change_config(ConfigPtr config, Tls tls);
+  /// What holds for a pool now.
+  PoolSettingsPtr settings_for(const PoolEntry& entry) const;
+  /// How many servers it may have is another number now.
+  void change_limits(const PoolEntry& entry);
   /// How its clients leave when the process is to end.
   Departures& departures() { return departures_; }
   /// Databases were paused or resumed.
@@ -136,7 +142,6 @@ class Worker final : public LoopUser {
   void describe_holders(Snapshot& part, size_t most);
   void describe_waits(Snapshot& part);
   void describe_pools(Snapshot& part, const SnapshotWish& wish);
-  PoolSettingsPtr settings_for(const PoolEntry& entry) const;
 
   Pooler& pooler_;
   const WorkerId id_;

@@ -69,9 +69,10 @@ class HttpDoor::Requests final : public httplib::Server {
   }
 };
 
-Result<std::unique_ptr<HttpDoor>> HttpDoor::open(Pooler& pooler, const Settings& settings) {
+Result<std::unique_ptr<HttpDoor>> HttpDoor::open(Pooler& pooler, const Settings& settings,
+                                                 std::vector<Descriptor> inherited) {
   if (settings.http_port == 0) return std::unique_ptr<HttpDoor>();
-  auto listening = listen_for_http(settings.http_addr, settings.http_port);
+  auto listening = listen_for_http(settings.http_addr, settings.http_port, std::move(inherited));
   if (!listening) return Error(listening.error());
   for (const Descriptor& socket : *listening) {
     log(LogLevel::log, "listening on http://{}", address_of(socket));
@@ -102,6 +103,12 @@ HttpDoor::~HttpDoor() {
   eventfd_write(wake_.number(), 1);
   pages_.close();
   for (std::thread& thread : threads_) thread.join();
+}
+
+std::vector<Descriptor> HttpDoor::duplicates() const {
+  std::vector<Descriptor> all;
+  for (const Descriptor& socket : listening_) all.push_back(socket.duplicate());
+  return all;
 }
 
 // --- coming in

@@ -26,9 +26,13 @@ class HttpDoor {
   static constexpr size_t most_waiting = 16;
 
   /// Opens the door that the settings ask for; null: none. The pooler must outlive it.
-  static Result<std::unique_ptr<HttpDoor>> open(Pooler& pooler, const Settings& settings);
+  /// Sockets of another process that listen there already are used.
+  static Result<std::unique_ptr<HttpDoor>> open(Pooler& pooler, const Settings& settings,
+                                                std::vector<Descriptor> inherited = {});
   /// Drops every connection, and waits for its threads.
   ~HttpDoor();
+  /// Other holds on its listening sockets.
+  std::vector<Descriptor> duplicates() const;
 
  private:
   class Requests;

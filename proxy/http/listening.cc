@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -40,7 +41,8 @@ Descriptor listen_on(const addrinfo& at) {
 
 }  // namespace
 
-Result<std::vector<Descriptor>> listen_for_http(const std::string& addr, int port) {
+Result<std::vector<Descriptor>> listen_for_http(const std::string& addr, int port,
+                                                std::vector<Descriptor> inherited) {
   const auto failure = [&](const std::string& where, const char* why) {
     return Error(ErrorCode::config, fmt::format("http_addr = {}, http_port = {}: cannot listen on "
                                                 "{}: {}",
@@ -57,12 +59,15 @@ Result<std::vector<Descriptor>> listen_for_http(const std::string& addr, int por
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
   std::vector<Descriptor> sockets;
   for (const addrinfo* at = found; at; at = at->ai_next) {
-    Descriptor socket = listen_on(*at);
+    const std::string where = numeric(at->ai_addr, at->ai_addrlen);
+    const auto known = std::ranges::find_if(
+        inherited, [&](const Descriptor& one) { return one.valid() && address_of(one) == where; });
+    Descriptor socket = known != inherited.end() ? std::move(*known) : listen_on(*at);
     const int error = errno;
     if (socket.valid()) {
       sockets.push_back(std::move(socket));
     } else if (error != EAFNOSUPPORT) {  // a system without IPv6
-      return failure(numeric(at->ai_addr, at->ai_addrlen), std::strerror(error));
+      return failure(where, std::strerror(error));
     }
   }
   if (sockets.empty()) return failure(addr, "it has no usable address");

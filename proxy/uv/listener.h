@@ -33,6 +33,10 @@ class UvListener final : public Listener {
   const Address& address() const override { return address_; }
   void accept_waiting() override;
   void set_defer_accept(bool defer) override;
+  void leave_path() override { path_.leave(); }
+  void take_path() override {
+    if (address_.is_unix()) path_ = UnixPath(address_);
+  }
   void accept(bool wanted) override;
   int descriptor() const override;
   ParcelPtr duplicate() const override;

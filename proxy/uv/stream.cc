@@ -139,10 +139,54 @@ void UvStream::finish_connect() {
 
 void UvStream::receive() {
   char* buffer = loop_.read_buffer.get();
-  ssize_t got = recv(descriptor_.number(), buffer, LoopState::read_buffer_bytes, 0);
+  ssize_t got = expects_descriptors()
+                    ? receive_into(buffer)
+                    : recv(descriptor_.number(), buffer, LoopState::read_buffer_bytes, 0);
   if (got > 0) return user_->on_bytes(View(buffer, static_cast<size_t>(got)));
   if (got == 0) return end(0);
   if (!try_again(errno)) end(errno);
+}
+
+// With the descriptors that come along. One that there was no room for is lost, and the bytes that
+// it belongs to with it: such a stream has failed.
+ssize_t UvStream::receive_into(char* buffer) {
+  constexpr size_t most = 16;
+  alignas(cmsghdr) char control[CMSG_SPACE(most * sizeof(int))];
+  iovec piece{buffer, LoopState::read_buffer_bytes};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(descriptor_.number(), &message, MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(header) + i * sizeof number, sizeof number);
+      passing_->received.emplace_back(number);
+    }
+  }
+  if ((message.msg_flags & MSG_CTRUNC) == 0) return got;
+  errno = EMFILE;
+  return -1;
+}
+
+UvStream::Passing& UvStream::passing() {
+  if (!passing_) passing_ = std::make_unique<Passing>();
+  return *passing_;
+}
+
+void UvStream::expect_descriptors() { passing().expected = true; }
+
+ParcelPtr UvStream::take_descriptor() {
+  if (!passing_ || passing_->received.empty()) return nullptr;
+  Descriptor next = std::move(passing_->received.front());
+  passing_->received.pop_front();
+  Address peer = peer_address(next.number());
+  return std::make_unique<UvParcel>(std::move(next), std::move(peer));
 }
 
 // epoll goes on reporting the hangup until it is told not to. What is unread must not be lost: then
@@ -201,12 +245,13 @@ size_t UvStream::send_now(std::span<const View> slices) {
 // Bytes with a descriptor need a sendmsg of their own.
 size_t UvStream::send_waiting() {
   View waiting = queue_.view();
-  if (!attached_) return send_now({&waiting, 1});
+  if (!passing_) return send_now({&waiting, 1});
+  const std::deque<Attached>& attached = passing_->attached;
   const uint64_t written_before = written_;
   while (!waiting.empty() && error_ == 0) {
-    const bool with = !attached_->empty() && attached_->front().at == written_;
+    const bool with = !attached.empty() && attached.front().at == written_;
     const size_t next = with ? 1 : 0;
-    const size_t end = attached_->size() > next ? (*attached_)[next].at - written_ : waiting.size();
+    const size_t end = attached.size() > next ? attached[next].at - written_ : waiting.size();
     const View piece = waiting.substr(0, end);
     const size_t taken = with ? send_attached(piece) : send_now({&piece, 1});
     waiting.remove_prefix(taken);
@@ -216,7 +261,7 @@ size_t UvStream::send_waiting() {
 }
 
 size_t UvStream::send_attached(View bytes) {
-  const int passed = attached_->front().descriptor.number();
+  const int passed = passing_->attached.front().descriptor.number();
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof passed)] = {};
   iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
@@ -234,7 +279,7 @@ size_t UvStream::send_attached(View bytes) {
     if (!try_again(errno)) fail(errno);
     return 0;
   }
-  attached_->pop_front();
+  passing_->attached.pop_front();
   written_ += static_cast<uint64_t>(sent);
   return static_cast<size_t>(sent);
 }
@@ -242,9 +287,8 @@ size_t UvStream::send_attached(View bytes) {
 void UvStream::write_with(View bytes, ParcelPtr attached) {
   MUST(state_ != State::connecting && !finishing_);
   if (state_ != State::open || error_ != 0) return;
-  if (!attached_) attached_ = std::make_unique<std::deque<Attached>>();
   Descriptor& passed = static_cast<UvParcel&>(*attached).descriptor;
-  attached_->push_back({written_ + queue_.size(), std::move(passed)});
+  passing().attached.push_back({written_ + queue_.size(), std::move(passed)});
   queue_.append(bytes);
   const size_t taken = send_waiting();
   if (error_ != 0) return;

@@ -38,6 +38,8 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   int descriptor() const override { return descriptor_.number(); }
   ParcelPtr duplicate() const override;
   void write_with(View bytes, ParcelPtr attached) override;
+  void expect_descriptors() override;
+  ParcelPtr take_descriptor() override;
   void finish_writing() override;
   /// The StreamPtr is still to be dropped afterwards.
   ParcelPtr detach() override;
@@ -58,6 +60,7 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   void on_poll(int status, int events);
   void finish_connect();
   void receive();
+  ssize_t receive_into(char* buffer);
   void flush();
   void look_at_hangup();
   size_t send_now(std::span<const View> slices);
@@ -79,7 +82,15 @@ class UvStream final : public Stream, public ListNode<UvStream> {
     uint64_t at;
     Descriptor descriptor;
   };
-  std::unique_ptr<std::deque<Attached>> attached_;  // null but for SHOW FDS
+  /// Both ways of descriptors.
+  struct Passing {
+    std::deque<Attached> attached;
+    std::deque<Descriptor> received;
+    bool expected = false;
+  };
+  Passing& passing();
+  bool expects_descriptors() const { return passing_ && passing_->expected; }
+  std::unique_ptr<Passing> passing_;  // null but for few
   Address peer_;
   mutable std::unique_ptr<Address> local_;  // asked for when needed first
   Descriptor descriptor_;

@@ -25,6 +25,9 @@ class UnixPath {
   /// Removes the path, if it is still that very socket.
   ~UnixPath();
 
+  /// Nothing is removed any more.
+  void leave() { path_.clear(); }
+
   /// Sets mode and group; 0 or an errno.
   int set_access(int mode, const std::string& group) const;
 

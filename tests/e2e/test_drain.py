@@ -16,7 +16,7 @@ from lib.web import start_with_web
 from lib.wire import Closed, ServerError, Wire, errors, first_value, tags
 from lib.wire_async import log_in_many
 
-pytestmark = [pytest.mark.headgate_only]
+pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers]
 
 MANY = int(VARIABLES.get("HEADGATE_CLIENTS", "1000"))
 GOODBYE = {"S": "FATAL", "C": "57P01", "M": "terminating connection due to administrator command"}

@@ -8,12 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
 from lib import processes
+from lib.activation import activate
 from lib.headgate import REPOSITORY
 from lib.processes import wait_until
 from lib.wire import Wire
@@ -99,35 +99,6 @@ def test_a_service_manager_that_does_not_read_holds_up_nothing(make_headgate, ma
 
 
 # --- sockets of the service manager
-
-# Becomes the program with descriptors from 3 on, as a service manager does.
-ACTIVATE = """
-import os, sys
-count, log, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-os.environ.update(LISTEN_FDS=str(count), LISTEN_PID=str(os.getpid()))
-os.execv(command[0], command)
-"""
-
-
-def activate(pooler, sockets):
-    """Start the pooler with these sockets passed to it."""
-    user = processes.service_user()
-
-    def place():  # above all others first, so that none is overwritten
-        high = [os.dup2(one.fileno(), 100 + number) for number, one in enumerate(sockets)]
-        for number, descriptor in enumerate(high):
-            os.dup2(descriptor, 3 + number)
-            os.set_inheritable(3 + number, True)
-            os.close(descriptor)
-
-    with open(pooler.path("log"), "ab") as log:
-        pooler.process = subprocess.Popen(
-            [sys.executable, "-c", ACTIVATE, str(len(sockets)), pooler.path("log"), pooler._reachable_program(),
-             pooler.path("headgate.ini")],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=place, close_fds=False, start_new_session=True,
-            **({"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}),
-        )  # fmt: skip
-
 
 def test_passed_sockets_replace_the_listeners(make_headgate):
     with contextlib.ExitStack() as stack:
@@ -275,13 +246,6 @@ def test_a_unix_socket_that_answers_is_respected(make_headgate):
 
 def test_nowhere_to_listen(make_headgate):
     assert "nowhere to listen on" in refusal(make_headgate(listen_addr="", unix_socket_dir=""))
-
-
-def test_the_online_restart_flag_starts_normally(make_headgate):
-    pooler = make_headgate().start(arguments=["-R"])
-    assert "WARNING online restart" in pooler.log()
-    with Wire(pooler.port) as client:
-        assert client.login().value("SELECT 1") == "1"
 
 
 def test_a_daemon_needs_a_pidfile(make_headgate):

@@ -444,6 +444,28 @@ def parameters():
     yield "zero", pieces("a\0b", *mine[1:], "a\0c", *mine[1:])
 
 
+def handover():
+    def text(value):
+        value = value.encode() if isinstance(value, str) else value
+        return struct.pack("!i", len(value)) + value
+
+    def pairs(*names):
+        return struct.pack("!i", len(names)) + b"".join(text(name) + text("value") for name in names)
+
+    def statement(name):
+        return text(name) + text(b"SELECT $1\0\0\0") + b"\0"
+
+    client = text("shop") + text("app") + text("") + bytes(32) + b"\1" + pairs("client_encoding")
+    yield "hello", b"H" + struct.pack("!ii", 1, 4711)
+    yield "socket", b"L\0\1\0"
+    yield "held", b"P" + text("shop") + text("app") + struct.pack("!i", 7)
+    yield "cancel", b"X" + bytes(8) + struct.pack("!i", 7)
+    yield "bare", b"C" + client + pairs() * 4 + b"\1" + bytes(4) + text("") + bytes(3)
+    yield "full", (b"C" + client + pairs("work_mem", "search_path") + pairs("a") + pairs("b") + pairs("c") + b"\0"
+                   + struct.pack("!i", 2) + statement("one") + statement("two") + text(b"SELECT 1\0") + b"\1" + statement("")
+                   + b"\1" + text(bytes(32)) + text(bytes(32)) + text("4096:salt") + b"\1" + text("typed"))  # fmt: skip
+
+
 def intern():
     yield "equal", pieces("UTC", "UTC", "UTC", "UTC")
     yield "differ", pieces(*map(str, range(30)))
@@ -456,7 +478,7 @@ SEEDS = {
     **{seeds.__name__: seeds for seeds in (
         framer, startup, frontend, backend, error_fields, exchange, exchange_server, secret, auth_packets, scram, server_auth,
         client_auth, login, userlist, hba, ldap_options, connstr, console_line, console_protocol, metric_labels, quote_literal,
-        parameters, intern, session_marks, read_verdict, session_state)},
+        parameters, intern, handover, session_marks, read_verdict, session_state)},
     "sql_scanner": sql, "sql_statements": sql, "ini": configurations, "config": configurations,
 }  # fmt: skip
 

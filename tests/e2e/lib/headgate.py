@@ -117,6 +117,24 @@ class Headgate:
         processes.wait_until(self._answers, seconds, f"{self.program} answers on port {self.port}")
         return self
 
+    def start_successor(self, *arguments):
+        """Another process with the same files and -R, which may take over; (the old process, the new one)."""
+        old, self.process = self.process, processes.spawn(
+            [self._reachable_program(), "-R", *arguments, self.path("headgate.ini")], self.path("log")
+        )
+        return old, self.process
+
+    def restart_online(self, seconds=30):
+        """A new process takes over; returns when the old one has ended, as it should."""
+        old, new = self.start_successor()
+        processes.wait_until(lambda: old.poll() is not None or new.poll() is not None, seconds, "the old process ends")
+        assert (old.poll(), new.poll()) == (0, None), self.log()[-4000:]
+        processes.wait_until(lambda: "this process serves alone" in self.log_of(new), seconds, "the new one is alone")
+
+    def log_of(self, process):
+        """The lines of one of several processes that have written the log."""
+        return "\n".join(line for line in self.log().splitlines() if f" [{process.pid}] " in line)
+
     def _reachable_program(self):
         """A program below a directory closed to the service user is copied to where it can run."""
         directory = os.path.dirname(self.program)

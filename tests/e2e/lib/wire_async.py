@@ -72,6 +72,10 @@ class AsyncWire(asyncio.Protocol):
         while not self._closed:
             await self._wait(self.timeout)
 
+    def has_answer(self):
+        """Something has come that is not read yet."""
+        return len(self._reader) > 0
+
     async def read(self, timeout=None):
         while True:
             message = self._reader.next()

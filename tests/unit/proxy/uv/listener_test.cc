@@ -136,6 +136,30 @@ TEST_CASE("listener: a unix socket gets its mode, and what a dead process left m
   CHECK(status.st_gid == getgid());
 }
 
+TEST_CASE("listener: a unix socket is left to another, who removes it") {
+  Rig rig;
+  TemporaryFolder folder;
+  Door door;
+  auto first = rig.outside.listen(folder.socket(), {}, door);
+  REQUIRE(first.ok());
+  ListenOptions passed;
+  passed.passed = dup((*first)->descriptor());
+  auto second = rig.outside.listen({}, passed, door);
+  REQUIRE(second.ok());
+  CHECK((*second)->address().host == folder.socket().host);
+  second->reset();  // it has not taken the path
+  CHECK(access(folder.socket().host.c_str(), F_OK) == 0);
+  passed.passed = dup((*first)->descriptor());
+  second = rig.outside.listen({}, passed, door);
+  REQUIRE(second.ok());
+  (*first)->leave_path();
+  (*second)->take_path();
+  first->reset();
+  CHECK(access(folder.socket().host.c_str(), F_OK) == 0);
+  second->reset();
+  CHECK(access(folder.socket().host.c_str(), F_OK) != 0);
+}
+
 TEST_CASE("listener: it removes only its own unix socket") {
   TemporaryFolder folder;
   const std::string path = folder.socket().host;

@@ -264,6 +264,38 @@ TEST_CASE("stream: the peer sees an end once the queue is gone") {
   }
 }
 
+TEST_CASE("stream: descriptors come along with their bytes, however those are cut") {
+  Rig rig;
+  Recorder sender, receiver;
+  Pair ends = unix_pair();
+  attach(rig, sender, std::move(ends.ours));
+  auto other = std::make_unique<UvParcel>(Descriptor(dup(ends.peer.number())), Address());
+  fcntl(other->descriptor.number(), F_SETFL, O_NONBLOCK);
+  attach(rig, receiver, std::move(other));
+  receiver.stream->expect_descriptors();
+  CHECK(receiver.stream->take_descriptor() == nullptr);
+  constexpr int count = 200;
+  const Bytes filling(3000, 'x');
+  for (int i = 0; i < count; ++i) {
+    Pair passed = tcp_pair();
+    REQUIRE(passed.ours);
+    passed.peer.send(std::to_string(i));
+    sender.write("without");
+    sender.stream->write_with(filling, std::move(passed.ours));
+  }
+  rig.run_until([&] { return receiver.got.size() == count * (filling.size() + 7); });
+  for (int i = 0; i < count; ++i) {
+    ParcelPtr passed = receiver.stream->take_descriptor();
+    REQUIRE(passed);
+    Recorder user;
+    attach(rig, user, std::move(passed));
+    rig.run_until([&] { return !user.got.empty(); });
+    CHECK(user.got == std::to_string(i));
+    CHECK(user.stream->peer().kind == Address::Kind::ip4);
+  }
+  CHECK(receiver.stream->take_descriptor() == nullptr);
+}
+
 TEST_CASE("stream: it knows both addresses and the process at a unix peer") {
   Rig rig;
   Recorder tcp, local;

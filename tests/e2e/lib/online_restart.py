@@ -1,0 +1,22 @@
+"""What the tests of online restarts share."""
+
+from lib.processes import wait_until
+
+
+def start(start_headgate, **settings):
+    return start_headgate(**{"pool_mode": "transaction", "default_pool_size": 4, **settings})
+
+
+def clients_of(pooler):
+    return [row for row in pooler.admin("SHOW CLIENTS") if row["database"] != "pgbouncer"]
+
+
+def ended_well(process, seconds=20):
+    wait_until(lambda: process.poll() is not None, seconds, "the old process ends")
+    assert process.returncode == 0
+    return True
+
+
+def run_to_its_end(process, seconds=20):
+    wait_until(lambda: process.poll() is not None, seconds, "it ends")
+    return process.returncode
