@@ -68,8 +68,9 @@ handover::ClientRecord Client::record() const {
 
 ParcelPtr Client::move_out() {
   if (worker_.config().settings.log_disconnections) {
-    log(LogLevel::log, "{}closing because: moved to another process (age={}s)", log_name(),
-        std::chrono::duration_cast<seconds>(worker_.now() - connected_).count());
+    const auto age = std::chrono::duration_cast<seconds>(worker_.now() - connected_);
+    log(LogLevel::log, log_subject(), "closing because: {} (age={}s)",
+        field("reason", "moved to another process"), field("age_s", age.count()));
   }
   pool_->client_forgotten(*this);
   state_ = ClientState::closed;
