@@ -70,8 +70,9 @@ endif()
 
 # What mostly waits may run beside others; the rest loads the machine and watches clocks.
 set(e2e_beside_others
-  auth_directories auth_query_hostile docs drop_database examples faults_crash reload replication
-  session_audit session_listen settings_effects settings_forgetting timeouts)
+  auth_directories auth_query_hostile docs drop_database examples explain_waits faults_crash
+  health_check log_json log_secrets manifests reload replication session_audit session_listen
+  settings_effects settings_forgetting timeouts)
 
 foreach(file IN LISTS e2e_files)
   get_filename_component(name ${file} NAME_WE)
