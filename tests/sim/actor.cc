@@ -171,6 +171,7 @@ void Actor::answer(char tag, View body) {
   check_content(expected, body);
   note_names(expected);
   note_session(expected, body);
+  note_data(expected, body);
   const bool of_copy = copying_ && copying_->statement.request == expected.statement.request;
   if (tag == 'G' && of_copy) {
     copying_->begun = true;
@@ -189,6 +190,7 @@ void Actor::check_content(const Expected& expected, View body) {
       break;
     case 'D':
     case 'd':
+      if (check_read(expected, body)) return;
       if (body == session_.row(statement, expected.row)) return;
       break;
     case 'C':
@@ -224,6 +226,7 @@ void Actor::error(View body) {
     return;
   }
   if (status_ == 'I') session_.rollback();
+  value_ = kept_value_;
   if (status_ == 'T') status_ = 'E';
   bool of_copy = false;
   while (!expected_.empty() && expected_.front().tag != 'Z') {
@@ -251,7 +254,7 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
       (sqlstate == "57014" && !fatal &&
        (asked_to_cancel() ||
         (detail.starts_with("query_timeout") && timed_out(allowances_.query_timeout)))) ||
-      (sqlstate == "25P02" && status_ == 'E') ||
+      (sqlstate == "25P02" && status_ == 'E') || (sqlstate == "40001" && may_conflict()) ||
       (message == "query_wait_timeout" && timed_out(allowances_.query_wait_timeout)) ||
       ((message == "query timeout" || message == "query_timeout") &&
        timed_out(allowances_.query_timeout)) ||

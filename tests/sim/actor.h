@@ -31,6 +31,7 @@ struct Allowances {
   bool sessions = false;          // what clients set is theirs wherever they go
   bool shares = false;            // its server is others' too
   bool strict = false;            // nothing at all is left to others
+  bool own_writes = false;        // what it has written is there when it reads
 };
 
 /// How a client behaves, in permille of its steps.
@@ -44,6 +45,9 @@ struct Manners {
   int locks = 0, things = 0, secrets = 0, prepares = 0;  // of these
   int discards = 0;                                      // of the requests
   int listening = 0;                                     // of the requests: LISTEN and UNLISTEN
+  // Of several hosts: of the statements that are no others, so many read or write; so many of the
+  // transactions are READ ONLY; so many requests are declared to read.
+  int data = 0, reading = 0, declared = 0;
 };
 
 class Actor {
@@ -131,6 +135,13 @@ class Actor {
   bool has_heard_all();
   void note_session(const Expected& expected, View body);
   void note_names(const Expected& expected);
+  Statement new_work(bool alone);
+  Statement new_reading_statement();
+  void ask_call();
+  int choose_data_shape();
+  bool check_read(const Expected& expected, View body);
+  void note_data(const Expected& expected, View body);
+  bool may_conflict() const;
   void ask_copy_in();
   Statement new_copy();
   void expect_copy(const Copying& copy);
@@ -177,6 +188,10 @@ class Actor {
   int unnamed_ = 0;  // the shape of the unnamed one; 0: none that can be bound again
   char status_ = 'I';
   int last_heard_ = 0;
+  // Of the number that it writes: the last that it has asked for, what its transaction has made of
+  // it, and what is committed.
+  int last_value_ = 0, value_ = 0, kept_value_ = 0;
+  bool reading_ = false;  // a transaction that is READ ONLY
   SessionModel session_;  // as the answers that have come make it
   int32_t key_process_ = 0, key_secret_ = 0;
   bool sending_ = false;

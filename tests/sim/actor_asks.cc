@@ -38,6 +38,8 @@ void Actor::act() {
     ask_discard();
   } else if (dice.chance(manners_.listening)) {
     ask_listening();
+  } else if (dice.chance(manners_.data / 10)) {
+    ask_call();
   } else {
     ask_simple();
   }
@@ -111,6 +113,9 @@ void Actor::expect(const Statement& statement, bool described) {
     case Kind::prepare:
     case Kind::run_made:
     case Kind::deallocate:
+    case Kind::read:
+    case Kind::write:
+    case Kind::sly:
       if (std::string words = refusal(statement); !words.empty()) {
         return expected_.push_back({.tag = 'E', .statement = statement, .words = std::move(words)});
       }
@@ -155,9 +160,9 @@ void Actor::ask_simple() {
     if (dice.chance(manners_.copies)) kind = Kind::copy_out;
     if (dice.chance(manners_.failing)) kind = Kind::fail;
     if (dice.chance(manners_.dying)) kind = Kind::die;
-    const Statement statement = kind == Kind::run && asks_of_session()
-                                    ? new_session_statement(count == 1)
-                                    : new_statement(kind);
+    const Statement statement = kind != Kind::run   ? new_statement(kind)
+                                : asks_of_session() ? new_session_statement(count == 1)
+                                                    : new_work(count == 1);
     expect(statement, true);
     if (i > 0) text.push_back(';');
     text.append(to_text(statement));
@@ -185,14 +190,18 @@ void Actor::ask_transaction_step() {
   if (status_ == 'T') {
     const bool end = requests_left_ <= 0 || world_.dice.chance(300);
     kind = end ? (world_.dice.chance(700) ? Kind::commit : Kind::rollback) : Kind::run;
-    if (!end && world_.dice.chance(manners_.prepared)) return ask_prepared_batch();
+    if (!end && !reading_ && world_.dice.chance(manners_.prepared)) return ask_prepared_batch();
     if (!end && world_.dice.chance(manners_.failing)) kind = Kind::fail;
   }
   const bool runs = kind == Kind::run && status_ == 'T';
-  if (runs && world_.dice.chance(manners_.listening)) return ask_listening();
-  Statement statement =
-      runs && asks_of_session() ? new_session_statement(true) : new_statement(kind);
-  const bool of_transaction = kind == Kind::begin || kind == Kind::commit || kind == Kind::rollback;
+  if (runs && !reading_ && world_.dice.chance(manners_.listening)) return ask_listening();
+  if (kind == Kind::begin && world_.dice.chance(manners_.reading)) kind = Kind::begin_reading;
+  Statement statement = !runs               ? new_statement(kind)
+                        : reading_          ? new_reading_statement()
+                        : asks_of_session() ? new_session_statement(true)
+                                            : new_work(true);
+  const bool of_transaction = kind == Kind::begin || kind == Kind::begin_reading ||
+                              kind == Kind::commit || kind == Kind::rollback;
   if (of_transaction) statement.spelling = world_.dice.between(0, most_spellings - 1);
   expect(statement, true);
   expected_.push_back({'Z', statement});
@@ -226,7 +235,7 @@ void Actor::ask_one_batch(bool last, bool only) {
                                 : fails ? new_statement(Kind::fail)
                                 : asks_of_session()
                                     ? new_session_statement(only && statements == 1, true)
-                                    : new_statement(Kind::run);
+                                    : new_work(statements == 1);
     const bool described = dice.chance(500);
     ask_extended(statement, described);
     if (!failed) {

@@ -84,7 +84,8 @@ void Actor::ask_prepared(bool& failed) {
     if (!failed) expected_.push_back(std::move(expected));
   };
   const std::string name = choose_name(failed);
-  int shape = choose_shape(dice, manners_.settings > 0);
+  int shape =
+      dice.chance(manners_.data) ? choose_data_shape() : choose_shape(dice, manners_.settings > 0);
   bool known = false;
   for (const auto* names : {&names_, &new_names_}) {
     if (const auto found = names->find(name); found != names->end()) {
@@ -98,6 +99,7 @@ void Actor::ask_prepared(bool& failed) {
     known = true;
   }
   if (statement.kind == Kind::run) adapt_to_shape(statement, shape);
+  if (statement.kind == Kind::write) statement.size = ++last_value_;
   if (!known) {
     say_parse(name, prepared_text(shape));
     if (!name.empty() && !failed) new_names_[name] = shape;

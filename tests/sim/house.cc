@@ -31,7 +31,8 @@ House::House(World& world, Network& network, std::string ini, WorkerId workers,
   for (WorkerId id = 0; id < workers; ++id) {
     Worker& worker = pooler_->worker(id);
     outsides_.push_back(std::make_unique<SimOutside>(world, network, worker, id));
-    outsides_.back()->names = {{"pg", {"10.0.0.1"}}};
+    outsides_.back()->names = {
+        {"pg", {"10.0.0.1"}}, {"h0", {"10.0.0.1"}}, {"h1", {"10.0.0.2"}}, {"h2", {"10.0.0.3"}}};
     worker.set_outside(*outsides_.back());
   }
   MUST(static_cast<bool>(pooler_->listen()));
@@ -41,6 +42,7 @@ House::House(World& world, Network& network, std::string ini, WorkerId workers,
 // As main() ends.
 House::~House() {
   for (const auto& outside : outsides_) outside->stop();
+  pooler_->monitors().stop();
   for (WorkerId id = 0; id < workers(); ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   world_.forget_everything();

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "tests/sim/language_hosts.h"
 #include "tests/sim/language_settings.h"
 
 namespace headgate::sim {
@@ -38,6 +39,11 @@ constexpr std::pair<Kind, View> words[] = {
     {Kind::prepare, "prepare"},
     {Kind::run_made, "runmade"},
     {Kind::deallocate, "deallocate"},
+    {Kind::read, "read"},
+    {Kind::write, "write"},
+    {Kind::sly, "sly"},
+    {Kind::call, "call"},
+    {Kind::begin_reading, "beginreading"},
 };
 
 std::optional<Statement> parse_own(View text) {
@@ -101,6 +107,7 @@ std::optional<Statement> parse_signed(View text) {
       statement->kind == Kind::secret) {
     return find_thing(*statement, text.substr(0, comment));
   }
+  if (!data_sql(*statement).empty()) return parse_data(*statement, text.substr(0, comment));
   const auto said = parse_session_sql(text.substr(0, comment));
   if (!said || said->kind != statement->kind) return std::nullopt;
   statement->name = said->name;
@@ -114,6 +121,7 @@ std::optional<Statement> parse_statement(View text) {
   if (text == "select 1") return Statement{.kind = Kind::check};
   if (auto own = parse_listening(text)) return own;
   if (auto own = parse_audit(text)) return own;
+  if (auto own = parse_monitor(text)) return own;
   if (auto prepared = parse_prepared(text)) return prepared;
   if (auto statement = parse_signed(text)) return statement;
   if (auto question = parse_question(text)) return question;
@@ -137,7 +145,7 @@ std::string signature(const Statement& statement) {
 }
 
 std::string to_text(const Statement& statement) {
-  const std::string sql = session_sql(statement);
+  const std::string sql = session_sql(statement) + data_sql(statement);
   const std::string own = own_text(statement);
   return sql.empty() ? own : fmt::format("{} /*{}*/", sql, own);
 }
@@ -160,12 +168,20 @@ std::optional<std::vector<Statement>> parse_query(View text) {
 std::string prepared_text(int shape) {
   const View does[] = {set_config_text, set_named_text, set_fixed_text};
   std::string own = fmt::format("{}{}.", prepared_word, shape);
-  if (shape <= last_plain_shape || shape > last_shape) return own;
+  if (shape > sly_shape || shape <= last_plain_shape) return own;
+  if (shape > last_shape) return fmt::format("{} /*{}*/", prepared_data_sql(shape), own);
   return fmt::format("{} /*{}*/", does[shape - last_plain_shape - 1], own);
 }
 
 void adapt_to_shape(Statement& statement, int shape) {
   if (shape <= last_plain_shape) return;
+  if (shape > last_shape) {
+    statement.kind = shape == read_shape    ? Kind::read
+                     : shape == write_shape ? Kind::write
+                                            : Kind::sly;
+    if (shape == write_shape) statement.rows = 0;
+    return;
+  }
   statement.kind = Kind::assign;
   statement.name = shape == last_plain_shape + 1 ? "app.x" : "app.y";
   statement.rows = shape < last_shape ? 1 : 0;

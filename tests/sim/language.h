@@ -44,6 +44,13 @@ struct Statement {
     unhear,      // Headgate's own UNLISTEN; size 0: *
     stray,       // Execute of a portal that nobody has
     prepared,    // one of several shapes, the same for all; what to run comes with the Bind
+    read,        // answers the number that its client has written, as this host knows it, and rows
+    write,       // sets that number to its size
+    sly,         // writes, though its text is that of a read
+    call,        // sets that number, by a FunctionCall
+    begin_reading,  // BEGIN READ ONLY
+    ask_role,       // Headgate's own: what a host is, and how far; with a name: on which timeline
+    ask_functions,  // Headgate's own: the functions of the database
   };
   Kind kind = Kind::nothing;
   int client = 0;
@@ -78,6 +85,8 @@ std::vector<std::string> prepared_parameters(int shape, const Statement& stateme
 std::optional<Statement> run_prepared(int shape, const std::vector<std::string>& parameters);
 /// Shapes up to this one do nothing to their session; those up to the last one set something.
 constexpr int last_plain_shape = 5, last_shape = 8;
+/// Those that read or write the number of their client, for databases with several hosts.
+constexpr int read_shape = 9, write_shape = 10, sly_shape = 11;
 /// Makes the statement what this shape does.
 void adapt_to_shape(Statement& statement, int shape);
 

@@ -23,6 +23,12 @@ struct Ledger {
       world.violated("request c{} r{} was carried out twice", client, request);
   }
   std::map<int, int> times;
+  /// A standby does: what it has begun its primary may do once more, but nobody else.
+  void executed_at_standby(int client, int request) {
+    if (++times_at_standbys[request] > 1)
+      world.violated("request c{} r{} was carried out by standbys twice", client, request);
+  }
+  std::map<int, int> times_at_standbys;
 
   /// What is notified on the channel of a client that listens to it, by numbers that grow.
   struct Notified {

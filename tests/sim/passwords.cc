@@ -9,7 +9,7 @@ namespace headgate::sim {
 
 namespace {
 
-constexpr const char* all_users[] = {"u0", "u1", "admin", "viewer"};
+constexpr const char* all_users[] = {"u0", "u1", "admin", "viewer", "monitor"};
 
 Bytes verifier_text(const std::string& password, View salt) {
   constexpr int iterations = 3;

@@ -6,8 +6,15 @@ namespace headgate::sim {
 
 // --- the host
 
-Postgres::Postgres(World& world, Network& network, Ledger& ledger, Address address)
-    : world_(world), network_(network), ledger_(ledger), address_(std::move(address)) {
+Postgres::Postgres(World& world, Network& network, Ledger& ledger, Address address,
+                   Cluster& cluster, size_t number)
+    : world_(world),
+      network_(network),
+      ledger_(ledger),
+      address_(std::move(address)),
+      cluster_(cluster),
+      number_(number),
+      next_process_(100 + 100000 * static_cast<int>(number)) {
   set_door(Door::open);
 }
 
@@ -41,7 +48,7 @@ size_t Postgres::sessions(const std::string& database, const std::string& user) 
   size_t count = 0;
   for (const auto& backend : backends_) {
     count += !backend->gone() && backend->session() && !backend->lags() &&
-             (database.empty() || backend->database() == database) &&
+             backend->user() != monitor && (database.empty() || backend->database() == database) &&
              (user.empty() || backend->user() == user);
   }
   return count;
@@ -51,6 +58,16 @@ void Postgres::cancel(int process, int32_t secret) {
   for (const auto& backend : backends_) {
     if (backend->process() == process && !backend->gone()) return backend->cancel(secret);
   }
+}
+
+void Postgres::end_all(bool politely) {
+  for (const auto& backend : std::vector(backends_)) {
+    politely && backend->session() ? backend->terminate() : backend->crash();
+  }
+}
+
+void Postgres::tell_role() {
+  for (Backend* backend : backends()) backend->tell_role();
 }
 
 void Postgres::notify(const std::string& database, int client) {
@@ -114,25 +131,30 @@ void Backend::close() {
   if (gone_) return;
   gone_ = true;
   ++work_;
+  abandon();
   end_.close();
 }
 
-void Backend::say(char tag, View body) { append_message(out_, tag, body); }
+void Backend::say(char tag, View body) {
+  if (tag == 'D' || tag == 'C' || tag == 'I' || tag == 'V') exposed_ = true;
+  append_message(out_, tag, body);
+}
 
 // --- what may befall it
 
 void Backend::crash() {
   if (gone_) return;
-  host_.ledger().fault(host_.ledger().server_faults);
+  fault();
   gone_ = true;
   ++work_;
+  abandon();
   end_->reset();
   end_.close();
 }
 
 void Backend::terminate() {
   if (gone_ || !started_) return;
-  host_.ledger().fault(host_.ledger().server_faults);
+  fault();
   fail("57P01", "terminating connection due to administrator command", true);
 }
 
@@ -195,6 +217,7 @@ void Backend::message(char tag, View body) {
   if (skipping_) return;
   if (tag == 'Q') implicit_ = false;  // its errors end with it, though a batch is open
   if (tag == 'Q') return query(body.substr(0, body.size() - 1));
+  if (tag == 'F') return call_function(body);
   implicit_ = true;
   switch (tag) {
     case 'P':
@@ -320,7 +343,8 @@ void Backend::execute(const Statement& statement) {
   if (status_ == 'E' && statement.kind != Kind::rollback && statement.kind != Kind::commit) {
     return fail("25P02", "current transaction is aborted");
   }
-  if (statement.client != 0) host_.ledger().executed(statement.client, statement.request);
+  if (const auto refused = standby_refuses(statement)) return fail(refused->first, refused->second);
+  if (statement.client != 0) note_execution(statement);
   if (of_protocol(statement)) return;
   const std::string refusal = model_.refusal(statement, host_.ledger().role_exists);
   const bool by_name = statement.kind == Kind::prepare || statement.kind == Kind::deallocate;
@@ -332,6 +356,7 @@ void Backend::execute(const Statement& statement) {
     case Kind::nothing:
       return say('I', {});
     case Kind::begin:
+    case Kind::begin_reading:
       status_ = 'T';
       return complete(statement.spelling == 2 ? "START TRANSACTION" : "BEGIN");
     case Kind::commit:
@@ -380,6 +405,15 @@ void Backend::execute(const Statement& statement) {
     case Kind::unhear:
       model_.apply(statement);
       return complete(statement.kind == Kind::hear ? "LISTEN" : "UNLISTEN");
+    case Kind::read:
+    case Kind::write:
+    case Kind::sly:
+    case Kind::call:
+      return answer_data(statement);
+    case Kind::ask_role:
+      return answer_role(statement);
+    case Kind::ask_functions:
+      return answer_functions();
     case Kind::stray:
       return fail("34000", "portal does not exist");
     case Kind::prepared:
@@ -514,7 +548,7 @@ void Backend::tell_notified() {
 }
 
 void Backend::ready() {
-  implicit_ = false;
+  implicit_ = exposed_ = false;
   if (status_ == 'I') {
     settings_settle(true);
     owner_ = 0;

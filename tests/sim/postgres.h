@@ -16,7 +16,11 @@
 
 namespace headgate::sim {
 
+class Cluster;
 class Postgres;
+
+/// Who asks hosts for their roles.
+constexpr const char* monitor = "monitor";
 
 class Backend : public std::enable_shared_from_this<Backend> {
  public:
@@ -30,6 +34,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void cancel(int32_t secret);
   /// Somebody has notified the channel of a client.
   void notify(int client, int number);
+  /// Its host is a standby, or is none any more.
+  void tell_role();
 
   bool gone() const { return gone_; }
   bool session() const { return started_; }  // not a cancel request, nor silent
@@ -89,6 +95,16 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void ready();
   void tell_notified();
   void check_asker(const Statement& statement);
+  // --- of several hosts
+  void fault();
+  void abandon();
+  std::optional<std::pair<View, View>> standby_refuses(const Statement& statement);
+  void note_execution(const Statement& statement);
+  void answer_data(const Statement& statement);
+  void answer_role(const Statement& statement);
+  void answer_functions();
+  void call_function(View body);
+  void say_cells(const std::vector<std::optional<std::string>>& cells);
   void say(char tag, View body);
   void flush();
   void close();
@@ -124,11 +140,18 @@ class Backend : public std::enable_shared_from_this<Backend> {
   bool locked_ = false;    // no proof is good enough
   bool started_ = false, skipping_ = false, gone_ = false, pending_cancel_ = false;
   bool cancel_when_thawed_ = false, step_failed_ = false;
+  // Of several hosts: what its transaction has written; whether its client has been told of what
+  // it asks, or has made something of the session that nobody else knows yet; the monitor has
+  // asked.
+  std::optional<int> written_;
+  bool exposed_ = false, unasked_ = false, asked_role_ = false;
 };
 
 class Postgres {
  public:
-  Postgres(World& world, Network& network, Ledger& ledger, Address address);
+  /// One of a cluster, the so-and-so-manieth.
+  Postgres(World& world, Network& network, Ledger& ledger, Address address, Cluster& cluster,
+           size_t number);
 
   /// How new connections fare.
   enum class Door : uint8_t { open, refusing, silent, failing, locked };
@@ -137,8 +160,14 @@ class Postgres {
 
   World& world() { return world_; }
   Ledger& ledger() { return ledger_; }
+  Cluster& cluster() { return cluster_; }
+  size_t number() const { return number_; }
   const Address& address() const { return address_; }
-  /// Processes that serve a session, but for those that lag: they see late that it has ended.
+  /// All its processes end, with a word or without one.
+  void end_all(bool politely);
+  void tell_role();
+  /// Processes that serve a session, but for those that lag: they see late that it has ended; and
+  /// for the monitor's.
   size_t sessions(const std::string& database, const std::string& user) const;
   std::vector<Backend*> backends();
   /// Null: it is gone.
@@ -161,8 +190,10 @@ class Postgres {
   Network& network_;
   Ledger& ledger_;
   const Address address_;
+  Cluster& cluster_;
+  const size_t number_;
   Door door_ = Door::open;
-  int next_process_ = 100;
+  int next_process_;
   int notifications_ = 0;
   std::vector<std::shared_ptr<Backend>> backends_;
 };

@@ -31,7 +31,7 @@ void Backend::startup(View packet) {
     return;
   }
   if (host_.door() == Postgres::Door::failing) {
-    host_.ledger().fault(host_.ledger().server_faults);
+    fault();
     return fail(world.dice.chance(500) ? "53300" : "57P03", "cannot accept this connection now",
                 true);
   }
@@ -80,7 +80,7 @@ void Backend::proceed(AuthStep step) {
       return welcome();
     case AuthStep::Next::failed:
       if (locked_) {
-        host_.ledger().fault(host_.ledger().server_faults);
+        fault();
       } else if (host_.passwords.servers_let_in()) {
         world.violated("server {} got a wrong proof from {}: {}", process_, user_,
                        step.error->message);
@@ -108,6 +108,7 @@ void Backend::welcome() {
   values_ = values_at_start();
   say('R', Bytes(4, '\0'));
   for (const auto& [name, value] : values_) report(name);
+  tell_role();
   char key[8];
   store_u32(key, static_cast<uint32_t>(process_));
   store_u32(key + 4, static_cast<uint32_t>(secret_));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "tests/sim/postgres.h"
+#include "tests/sim/cluster.h"
 
 namespace headgate::sim {
 
@@ -50,6 +50,7 @@ void Backend::check_session(const Statement& statement) {
 }
 
 void Backend::change_session(const Statement& statement) {
+  if (statement.client != 0) unasked_ = true;
   if (report_changed(statement)) return;
   const Bytes row = model_.row(statement, 0);
   model_.apply(statement);
@@ -122,6 +123,7 @@ void Backend::answer_question(const Statement& statement) {
     host_.world().violated("server {} is asked about its session in a transaction of c{}", process_,
                            owner_);
   }
+  unasked_ = false;
   Bytes row;
   for (const std::string& column : statement.columns) {
     const std::string name = column.substr(1);
@@ -177,7 +179,9 @@ void Backend::answer_audit(const Statement& statement) {
 // The transaction is over; in it there was nobody but its owner.
 void Backend::settings_settle(bool committed) {
   committed ? model_.commit() : model_.rollback();
+  const auto written = std::exchange(written_, std::nullopt);
   if (owner_ == 0) return;
+  if (committed && written) host_.cluster().commit(host_.number(), owner_, *written);
   SessionModel& session = host_.ledger().session_of(owner_);
   committed ? session.commit() : session.rollback();
   if (!session.keeps("listen", owner_)) host_.ledger().notified.erase(owner_);

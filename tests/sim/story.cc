@@ -16,6 +16,7 @@ constexpr Duration settle_time = seconds(40);  // longer than any goodbye or cle
 Story::Story(uint64_t seed, bool recording) : world_(seed) {
   world_.recording = recording;
   workers_ = static_cast<WorkerId>(1 + world_.dice.roll(3));
+  choose_hosts(seed);
   choose_misfortunes();
   choose_passwords();
   ini_ = choose_settings();
@@ -24,13 +25,10 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
     const auto index = static_cast<size_t>(client - 1);
     return index < actors_.size() ? actors_[index]->facts() : Ledger::ClientFacts{};
   };
-  const Address at{Address::Kind::ip4, 5432, "10.0.0.1"};
-  postgres_ = std::make_unique<Postgres>(world_, network_, ledger_, at);
-  postgres_->passwords = passwords_;
+  cluster_ = std::make_unique<Cluster>(world_, network_, ledger_, habits_);
   if (!passwords_.servers_let_in()) ledger_.trouble_until = Instant::max();
   house_ = std::make_unique<House>(world_, network_, ini_, workers_, passwords_.user_list());
-  watch_ = std::make_unique<Watch>(world_, *house_, *postgres_, limits_);
-  postgres_->on_session = [this] { watch_->count_sessions(); };
+  watch_ = std::make_unique<Watch>(world_, *house_, *cluster_, limits_);
   if (world_.dice.chance(300)) {  // an address where nobody is
     for (size_t worker = 0; worker < workers_; ++worker) {
       house_->outside(worker).names["pg"] = {"10.0.0.66", "10.0.0.1"};
@@ -43,8 +41,15 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
       ledger_.trouble_until = std::max(ledger_.trouble_until, world_.now() + 2 * login_retry);
     };
   }
-  postgres_->busy = world_.dice.chance(300);
-  if (misfortunes_.slow_cancels) postgres_->cancel_delay = seconds(12);
+  const bool busy = world_.dice.chance(300);
+  for (size_t number = 0; number < cluster_->size(); ++number) {
+    Postgres& host = cluster_->host(number);
+    host.passwords = passwords_;
+    host.on_session = [this] { watch_->count_sessions(); };
+    host.busy = busy;
+    if (misfortunes_.slow_cancels) host.cancel_delay = seconds(12);
+  }
+  if (cluster_->has_standbys()) cluster_->on_trouble = [this] { primary_in_trouble(); };
   add_actors();
   add_operators();
 }
@@ -57,159 +62,7 @@ int Story::answered() const {
   return sum;
 }
 
-// --- what it is about
-
-void Story::choose_misfortunes() {
-  Dice& dice = world_.dice;
-  network_.weather.pieces = dice.chance(500) ? dice.between(0, 300) : 0;
-  if (dice.chance(200)) network_.weather.capacity = 64 + dice.roll(4000);
-  if (dice.chance(200))
-    network_.weather.most_delay = dice.between(milliseconds(1), milliseconds(30));
-  if (dice.chance(250)) {
-    title_ = "calm";
-    return;
-  }
-  const auto maybe = [&](bool& flag, const char* name, int permille) {
-    flag = dice.chance(permille);
-    if (flag) title_ += fmt::format("{}{}", title_.empty() ? "" : ", ", name);
-  };
-  maybe(misfortunes_.clients_break, "clients break", 400);
-  maybe(misfortunes_.servers_die, "servers die", 350);
-  maybe(misfortunes_.servers_freeze, "servers freeze", 200);
-  maybe(misfortunes_.doors_close, "doors close", 200);
-  maybe(misfortunes_.threads_stall, "threads stall", 250);
-  maybe(misfortunes_.operators, "operators act", 300);
-  maybe(misfortunes_.slow_cancels, "slow cancels", 150);
-  maybe(misfortunes_.lookups_fail, "look-ups fail", 100);
-  maybe(misfortunes_.network_holds, "the network holds", 250);
-}
-
-std::string Story::choose_settings() {
-  Dice& dice = world_.dice;
-  std::string ini = "[databases]\ndb0 = host=pg port=5432\n";
-  ini += fmt::format("{} = host=pg port=5432\n[users]\n", dice.chance(500) ? "db1" : "*");
-  ini += "u0 = max_user_client_connections=0\nu1 = max_user_client_connections=0\n[pgbouncer]\n";
-  ini += "listen_addr = 10.0.0.9\nserver_login_retry = 1\nauth_file = users.txt\n";
-  ini += "server_tls_sslmode = disable\n";
-  const auto set = [&](const char* key, auto value) {
-    ini += fmt::format("{} = {}\n", key, value);
-  };
-  set("auth_type", passwords_.clients_setting());
-  set("admin_users", "admin");
-  set("stats_users", "viewer");
-  set("scram_iterations", passwords_.iterations);
-  const int modes = dice.between(0, 9);
-  const char* mode = modes < 7 ? "transaction" : modes < 9 ? "session" : "statement";
-  set("pool_mode", mode);
-  allowances_.transactions = modes < 9;
-  const char* policy = choose_policy();
-  set("session_state", policy);
-  set("link_at_login", modes == 8);
-  set("session_audit", dice.chance(700) ? "off" : dice.chance(500) ? "all" : "sample:3");
-  const bool defers = dice.chance(500);
-  set("defer_begin", defers);
-  allowances_.shares = modes < 7 || modes == 9;
-  const int size = dice.between(1, 4);
-  const int reserve = dice.chance(200) ? dice.between(1, 2) : 0;
-  set("default_pool_size", size);
-  set("reserve_pool_size", reserve);
-  set("reserve_pool_timeout", 1);
-  limits_.pool = size + reserve;
-  if (dice.chance(200)) set("max_db_connections", limits_.database = dice.between(1, 5));
-  if (dice.chance(200)) set("max_user_connections", limits_.user = dice.between(1, 5));
-  if (dice.chance(200)) set("min_pool_size", dice.between(1, size));
-  if (dice.chance(200)) set("server_lifetime", dice.between(0, 3));
-  if (dice.chance(200)) set("server_idle_timeout", dice.between(1, 2));
-  if (dice.chance(300)) set("server_round_robin", 1);
-  if (dice.chance(300)) set("pool_idle_timeout", 1);
-  if (dice.chance(300)) set("autodb_idle_timeout", 1);
-  set("dns_max_ttl", dice.between(0, 3));
-  set("dns_nxdomain_ttl", dice.between(0, 1));
-  if (dice.chance(300)) set("server_reset_query_always", 1);
-  set("server_check_query", dice.chance(800) ? "select 1" : "");
-  set("server_check_delay", dice.chance(300) ? 0 : dice.between(1, 30));
-  constexpr int kept_statements[] = {1, 2, 4, 200};
-  set("max_prepared_statements", kept_statements[dice.roll(std::size(kept_statements))]);
-  set("prepare_unnamed", dice.chance(500));
-  set("query_wait_timeout", 0);
-  set("server_connect_timeout", dice.between(2, 15));
-  set("cancel_wait_timeout", dice.between(1, 10));
-  ini += choose_timeouts();
-  title_ += fmt::format("; {} mode{}, {}, {} workers, {} servers{}", mode,
-                        defers ? " with deferred BEGIN" : "", policy, workers_, limits_.pool,
-                        passwords_.describe());
-  return ini;
-}
-
-std::string Story::choose_timeouts() {
-  Dice& dice = world_.dice;
-  std::string ini;
-  if (dice.chance(150)) {
-    ini += "query_timeout = 1\n";
-    allowances_.query_timeout = seconds(1);
-    if (dice.chance(500)) ini += "timeout_action = close\n";
-  }
-  if (dice.chance(150)) {
-    allowances_.query_wait_timeout = seconds(2);
-    ini += "query_wait_timeout = 2\n";
-  }
-  if (dice.chance(100)) {
-    allowances_.closing_timeouts = true;
-    ini += "idle_transaction_timeout = 1\ntransaction_timeout = 2\nclient_idle_timeout = 3\n";
-  }
-  return ini;
-}
-
-const char* Story::choose_policy() {
-  const int policies = world_.dice.between(0, 9);
-  allowances_.sessions = policies < 8;
-  allowances_.strict = policies >= 6;
-  return policies < 6 ? "track" : policies < 8 ? "strict" : "pgbouncer";
-}
-
-// In most stories those who belong here can come in, in some the files know too little.
-void Story::choose_passwords() {
-  Dice& dice = world_.dice;
-  if (dice.chance(400)) return;
-  constexpr AuthMethod methods[] = {AuthMethod::trust, AuthMethod::md5, AuthMethod::scram_sha_256,
-                                    AuthMethod::plain};
-  constexpr SecretKind kinds[] = {SecretKind::plain, SecretKind::md5, SecretKind::scram};
-  const bool locked_out = dice.chance(50);
-  do {
-    passwords_.clients = methods[dice.roll(4)];
-    passwords_.servers = methods[dice.roll(3)];
-    passwords_.known = kinds[dice.roll(3)];
-  } while (!locked_out && !(passwords_.clients_come_in() && passwords_.servers_let_in()));
-  passwords_.iterations = dice.between(1, 4);
-}
-
-void Story::choose_manners() {
-  Dice& dice = world_.dice;
-  const auto maybe = [&](int permille, int value) { return dice.chance(permille) ? value : 0; };
-  manners_.cancelling = maybe(400, 150);
-  allowances_.late_cancels = misfortunes_.slow_cancels || misfortunes_.doors_close;
-  allowances_.late_news = misfortunes_.network_holds;
-  manners_.vanishing = misfortunes_.clients_break ? 60 : 0;
-  manners_.stalling = maybe(300, 80);
-  manners_.fleeing = misfortunes_.clients_break ? 30 : 0;
-  manners_.dying = misfortunes_.servers_die ? 20 : 0;
-  manners_.failing = maybe(700, 60);
-  manners_.copies = maybe(500, 120);
-  manners_.batches = dice.between(0, 600);
-  manners_.prepared = maybe(600, 500);
-  manners_.transactions = dice.between(0, 600);
-  manners_.longest_work = dice.chance(150) ? 1500 : 20;
-  manners_.largest_row = dice.chance(100) ? 3000 : 200;
-  if (!allowances_.sessions) return;
-  manners_.settings = maybe(700, dice.between(50, 700));
-  manners_.locks = maybe(300, 150);
-  manners_.things = maybe(300, 150);
-  manners_.prepares = maybe(400, 250);
-  manners_.secrets = allowances_.strict ? 60 : maybe(200, 30);
-  misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
-  manners_.discards = maybe(300, 60);
-  if (allowances_.shares) manners_.listening = maybe(500, 300);
-}
+// --- who is there
 
 void Story::add_actors() {
   Dice& dice = world_.dice;
@@ -276,6 +129,7 @@ void Story::schedule_misfortunes() {
       ledger_.role_exists = false;
     });
   }
+  schedule_host_misfortunes();
   if (title_.starts_with("calm")) return;
   const int count = world_.dice.between(3, 25);
   for (int i = 0; i < count; ++i) {
@@ -284,7 +138,7 @@ void Story::schedule_misfortunes() {
 }
 
 Backend* Story::any_backend() {
-  auto backends = postgres_->backends();
+  auto backends = cluster_->backends();
   return backends.empty() ? nullptr : world_.dice.pick(backends);
 }
 
@@ -292,7 +146,7 @@ Backend* Story::any_backend() {
 void Story::notify_somebody() {
   if (everybody_finished()) return;
   const Actor& actor = *world_.dice.pick(actors_);
-  if (!misfortunes_.operators) postgres_->notify(actor.database, actor.number());
+  if (!misfortunes_.operators) cluster_->primary().notify(actor.database, actor.number());
   world_.after(world_.dice.between(microseconds(50), milliseconds(20)),
                [this] { notify_somebody(); });
 }
@@ -352,12 +206,15 @@ void Story::close_door() {
   const auto door =
       static_cast<Postgres::Door>(dice.between(1, passwords_.servers == AuthMethod::trust ? 3 : 4));
   const Duration time = dice.between(milliseconds(1), milliseconds(2500));
+  if (cluster_->has_standbys()) {
+    return cluster_->close_door(dice.roll(cluster_->size()), door, time);
+  }
   world_.note("no new servers for {} us: {}", time.count(), static_cast<int>(door));
   ledger_.fault(ledger_.server_faults);
   ledger_.trouble_until = Instant::max();
-  postgres_->set_door(door);
+  cluster_->primary().set_door(door);
   world_.after(time, [this] {
-    postgres_->set_door(Postgres::Door::open);
+    cluster_->primary().set_door(Postgres::Door::open);
     // A silent door is found out by a timeout only.
     if (!passwords_.servers_let_in()) return;
     ledger_.trouble_until = world_.now() + seconds(16) + 2 * login_retry;
@@ -422,8 +279,10 @@ void Story::change_ini() {
 
 void Story::heal() {
   for (const auto& one : operators_) one->rest();
-  postgres_->set_door(Postgres::Door::open);
-  postgres_->cancel_delay = milliseconds(1);
+  cluster_->heal();
+  for (size_t number = 0; number < cluster_->size(); ++number) {
+    cluster_->host(number).cancel_delay = milliseconds(1);
+  }
   for (size_t worker = 0; worker < workers_; ++worker) house_->outside(worker).failing_lookups = 0;
   watch_->excuse_waiting(milliseconds(500));
   ++ledger_.resumes[""].count;

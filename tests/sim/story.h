@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/sim/actor.h"
+#include "tests/sim/cluster.h"
 #include "tests/sim/house.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/watch.h"
@@ -34,6 +35,18 @@ class Story {
     bool lookups_fail = false, role_goes = false;
   };
 
+  /// What befalls its hosts, if there are several.
+  struct HostMisfortunes {
+    bool standbys_fail = false, primary_fails = false, failovers = false, pauses = false;
+  };
+
+  void choose_hosts(uint64_t seed);
+  std::string choose_databases();
+  std::string choose_routing();
+  void choose_reads();
+  void schedule_host_misfortunes();
+  void host_misfortune();
+  void primary_in_trouble();
   void choose_misfortunes();
   std::string choose_settings();
   std::string choose_timeouts();
@@ -67,7 +80,9 @@ class Story {
   Allowances allowances_;
   Manners manners_;
   Passwords passwords_;
-  std::unique_ptr<Postgres> postgres_;
+  Cluster::Habits habits_;
+  HostMisfortunes host_misfortunes_;
+  std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<House> house_;
   std::unique_ptr<Watch> watch_;
   std::vector<std::unique_ptr<Actor>> actors_;

@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "tests/sim/cluster.h"
 #include "tests/sim/house.h"
-#include "tests/sim/postgres.h"
 
 namespace headgate::sim {
 
@@ -23,8 +23,8 @@ class Watch {
   static constexpr Duration after_pause = milliseconds(100);
   static constexpr Duration longest_overtaking = milliseconds(80);
 
-  Watch(World& world, House& house, Postgres& postgres, Limits limits)
-      : world_(world), house_(house), postgres_(postgres), limits_(limits) {}
+  Watch(World& world, House& house, Cluster& cluster, Limits limits)
+      : world_(world), house_(house), cluster_(cluster), limits_(limits) {}
 
   void after_event();
   /// A server has taken a session: are there too many now?
@@ -47,6 +47,7 @@ class Watch {
   using Waits = std::map<uint64_t, Wait>;  // by the client's id
 
   void check_limits();
+  size_t pools_of(const PoolEntry& entry);
   void check_sessions();
   void check_waiting(PoolEntry& entry);
   void check_fairness(PoolEntry& entry);
@@ -56,7 +57,7 @@ class Watch {
 
   World& world_;
   House& house_;
-  Postgres& postgres_;
+  Cluster& cluster_;
   const Limits limits_;
   std::map<uint32_t, Idle> idle_beside_waiter_;
   std::map<uint32_t, Waits> waits_;
