@@ -48,6 +48,13 @@ class List {
 
   void push_back(T& member) { insert(head_.previous_, member); }
   void push_front(T& member) { insert(&head_, member); }
+  /// In front of the first of which follows(member) holds; else at the back.
+  template <class Follows>
+  void insert_before(T& member, Follows&& follows) {
+    Node* node = head_.next_;
+    while (node != &head_ && !follows(item(node))) node = node->next_;
+    insert(node->previous_, member);
+  }
 
   void remove(T& member) {
     Node& node = member;

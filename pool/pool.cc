@@ -34,7 +34,8 @@ void Pool::withdraw(Waiter& client, Instant now) {
 
 void Pool::ask_again(Waiter& client, Instant waiting_since, Instant now) {
   client.waiting_since_ = waiting_since;
-  waiters_.push_front(client);
+  waiters_.insert_before(
+      client, [&](const Waiter& other) { return other.waiting_since() >= waiting_since; });
   settle_hunger(now);
 }
 

@@ -139,8 +139,8 @@ class Pool {
   PooledServer* ask(Waiter& client, Instant now);
   /// The client waits no longer: it left, was cancelled or timed out.
   void withdraw(Waiter& client, Instant now);
-  /// Puts a client that had been granted a server back in front of the queue, with its old time:
-  /// the server turned out to be dead.
+  /// Puts a client that had been granted a server, here or elsewhere, into the queue with its old
+  /// time, in front of all that came later: the server was dead, or could not do what was asked.
   void ask_again(Waiter& client, Instant waiting_since, Instant now);
   const List<Waiter>& waiters() const { return waiters_; }
 

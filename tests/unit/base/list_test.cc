@@ -91,3 +91,18 @@ TEST_CASE("list: the visited member may leave during its visit") {
   while (other.pop_front()) {
   }
 }
+
+TEST_CASE("list: a member is inserted in front of the first that is to follow it") {
+  Member a('a'), b('b'), c('c'), e('e');
+  List<Member> list;
+  const auto insert = [&](Member& member) {
+    list.insert_before(member, [&](const Member& other) { return other.letter > member.letter; });
+  };
+  insert(c);
+  insert(e);
+  insert(a);
+  insert(b);
+  CHECK(letters(list) == "abce");
+  while (list.pop_front()) {
+  }
+}

@@ -102,6 +102,18 @@ TEST_CASE("pool: a client that asks does not overtake one that was put back") {
   CHECK(rig.in_state(ServerState::active).size() == 2);
 }
 
+TEST_CASE("pool: who is put back overtakes those who came later, and nobody else") {
+  PoolRig rig({.rules = size(1), .prompt = false});
+  RigClient early, middle, late;
+  rig.pool().ask(early, rig.now);
+  rig.pool().ask(late, rig.now + seconds(2));
+  rig.pool().ask_again(middle, rig.now + seconds(1), rig.now + seconds(3));
+  std::vector<const Waiter*> order;
+  rig.pool().waiters().for_each([&](const Waiter& waiter) { order.push_back(&waiter); });
+  CHECK(order == std::vector<const Waiter*>{&early, &middle, &late});
+  for (RigClient* client : {&early, &middle, &late}) rig.pool().withdraw(*client, rig.now);
+}
+
 TEST_CASE("pool: a server that was used dirtily serves nobody before it is reset") {
   PoolRig rig({.rules = size(1), .prompt = false});
   rig.ask("a");
