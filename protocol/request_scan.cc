@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "protocol/frontend.h"
+#include "protocol/sql_scanner.h"
 #include "protocol/wire.h"
 
 namespace headgate {
@@ -21,6 +22,14 @@ std::optional<View> take_name(View& body) {
   const View name = body.substr(0, end);
   body.remove_prefix(end + 1);
   return name;
+}
+
+// Its client waits for CopyInResponse, maybe, before it says anything more.
+bool begins_copy(View text) {
+  SqlScanner scanner(text);
+  Token token = scanner.next();
+  while (token.is(';')) token = scanner.next();
+  return token.is("copy");
 }
 
 class Reading {
@@ -62,6 +71,7 @@ class Reading {
   End add(View text, End then) {
     begun_ = true;
     text = up_to_zero(text);
+    if (then == End::incomplete && begins_copy(text)) return End::unclear;
     const auto texts = scan_.texts();
     if (std::ranges::any_of(texts, [&](View one) { return one.data() == text.data(); })) {
       return then;

@@ -55,6 +55,18 @@ TEST_CASE("request scan: a batch is there when its Sync is") {
   CHECK(texts(scan) == Texts{"SELECT 1"});
 }
 
+TEST_CASE("request scan: a COPY in a batch is not waited for, since its client may wait for it") {
+  for (const View sql : {"COPY t FROM STDIN", " /* c */ ; copy t FROM STDIN", "COPY t TO STDOUT"}) {
+    const Said said = Said().parse("", sql).bind("").execute();
+    CHECK(scan_request(said.bytes, nullptr).end == End::unclear);
+  }
+  ClientStatements known;
+  known.set("in", statement("COPY t FROM STDIN"));
+  CHECK(scan_request(Said().bind("in").execute().bytes, &known).end == End::unclear);
+  const Said simple = Said().say(frontend::Query{"COPY t FROM STDIN"});
+  CHECK(scan_request(simple.bytes, nullptr).end == End::complete);
+}
+
 TEST_CASE("request scan: statements of before are found by their names") {
   ClientStatements known;
   known.set("old", statement("SELECT old"));
