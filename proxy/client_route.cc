@@ -62,21 +62,18 @@ RouteHint Client::declared(std::span<const View> texts, bool may_begin) const {
   if (value_of(values, "default_transaction_isolation") == "serializable") {
     return RouteHint::primary;
   }
-  if (const RouteHint hint = texts.empty() ? RouteHint::none : route_hint(texts[0]);
-      hint != RouteHint::none) {
-    return hint;
-  }
+  const View first = is_deferring() ? View(deferred_->sql) : texts[0];
+  if (const RouteHint hint = route_hint(first); hint != RouteHint::none) return hint;
   View route = value_of(values, "headgate.route");
   if (route.empty() && came_to_read()) route = "replica";
   const bool reads_by_default =
       route != "primary" &&
       (route == "replica" || value_of(values, "default_transaction_read_only") == "on");
   const RouteHint by_default = reads_by_default ? RouteHint::replica : RouteHint::none;
-  const View begin = is_deferring() ? View(deferred_->sql) : texts[0];
-  if (!may_begin || !opens_transaction(lone_statement(begin))) {
+  if (!may_begin || !opens_transaction(lone_statement(first))) {
     return route == "primary" ? RouteHint::primary : by_default;
   }
-  const Access access = access_of(begin);
+  const Access access = access_of(first);
   const bool reads =
       access == Access::read_only || (access == Access::as_usual && reads_by_default);
   return reads ? RouteHint::replica : RouteHint::primary;
