@@ -94,6 +94,9 @@ Statement Actor::new_statement(Kind kind) {
     statement.size = dice.chance(20) ? dice.between(0, 50 * manners_.largest_row)
                                      : dice.between(0, manners_.largest_row);
   }
+  // With several hosts it is looked at for where it may go.
+  if (manners_.data > 0 && (kind == Kind::copy_in || kind == Kind::copy_bad))
+    statement.spelling = 1;
   if (kind == Kind::run && dice.chance(300))
     statement.milliseconds = dice.between(1, manners_.longest_work);
   return statement;

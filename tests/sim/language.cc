@@ -107,7 +107,7 @@ std::optional<Statement> parse_signed(View text) {
       statement->kind == Kind::secret) {
     return find_thing(*statement, text.substr(0, comment));
   }
-  if (!data_sql(*statement).empty()) return parse_data(*statement, text.substr(0, comment));
+  if (auto own = parse_data(*statement, text.substr(0, comment))) return own;
   const auto said = parse_session_sql(text.substr(0, comment));
   if (!said || said->kind != statement->kind) return std::nullopt;
   statement->name = said->name;

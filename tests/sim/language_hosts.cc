@@ -58,6 +58,9 @@ std::string data_sql(const Statement& statement) {
     case Kind::sly:  // a view, which notes who has read
       return fmt::format("SELECT v FROM noted{} WHERE c = {}", statement.request % 20,
                          statement.client);
+    case Kind::copy_in:
+    case Kind::copy_bad:
+      return statement.spelling == 1 ? "COPY r FROM STDIN" : "";
     case Kind::begin_reading:
       return std::string(begin_reading_sql[statement.spelling]);
     default:

@@ -105,8 +105,10 @@ void Story::choose_start(Actor& actor) {
 void Story::add_operators() {
   Dice& dice = world_.dice;
   if (!dice.chance(misfortunes_.operators ? 700 : 300)) return;
+  Watch::Limits shown = limits_;
+  if (habits_.hosts > 1) shown.pool *= habits_.hosts + 1;  // what reads at each is shown with it
   scene_ = std::make_unique<Scene>(
-      Scene{world_, network_, ledger_, *house_, passwords_, limits_, actors_});
+      Scene{world_, network_, ledger_, *house_, passwords_, shown, actors_});
   const int count = dice.between(1, 2);
   for (int number = 1; number <= count; ++number) {
     const bool acts = misfortunes_.operators && dice.chance(700);
