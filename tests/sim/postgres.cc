@@ -71,7 +71,7 @@ void Postgres::tell_role() {
 }
 
 void Postgres::notify(const std::string& database, int client) {
-  const int number = ++notifications_;
+  const int number = ++ledger_.notifications;
   world_.note("n{} is notified of {}", client, number);
   if (ledger_.session_of(client).keeps("listen", client)) {
     ledger_.notified[client].push_back({number, world_.now()});

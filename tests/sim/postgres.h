@@ -194,7 +194,6 @@ class Postgres {
   const size_t number_;
   Door door_ = Door::open;
   int next_process_;
-  int notifications_ = 0;
   std::vector<std::shared_ptr<Backend>> backends_;
 };
 
