@@ -180,6 +180,17 @@ PoolRow describe_cancels(const Canceller& canceller) {
   return row;
 }
 
+// Those who wait to read at a standby are clients of the pool whose reads these are.
+size_t clients_waiting(WorkerPool& pool) {
+  size_t count = pool.clients_waiting();
+  if (!pool.has_readers()) return count;
+  pool.worker().for_each_pool([&](WorkerPool& other) {
+    const bool reads = other.entry().is_reader() && &other.entry().home() == &pool.entry();
+    if (reads) count += other.clients_waiting();
+  });
+  return count;
+}
+
 PoolRow describe(WorkerPool& pool, Instant now) {
   PoolRow row;
   row.database = pool.entry().database.name;
@@ -192,8 +203,8 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   row.servers_login = counts.login;
   const auto& waiters = pool.share().waiters();
   row.clients_waiting = static_cast<uint32_t>(pool.clients_waiting());
-  row.clients_active =
-      static_cast<uint32_t>(pool.clients() - std::min<size_t>(pool.clients(), row.clients_waiting));
+  row.clients_active = static_cast<uint32_t>(
+      pool.clients() - std::min<size_t>(pool.clients(), clients_waiting(pool)));
   pool.share().for_each_server([&](PooledServer& server) {
     auto& session = static_cast<Server&>(server);
     if (session.session().pins().any()) ++row.servers_pinned;
