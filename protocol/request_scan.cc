@@ -50,6 +50,7 @@ class Reading {
       case frontend::close:
         return body.starts_with('P') ? go_on() : End::unclear;
       case frontend::execute:
+        ++scan_.executes;
         return go_on();
       case frontend::sync:
         return End::complete;

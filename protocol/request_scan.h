@@ -26,6 +26,7 @@ struct RequestScan {
 
   End end = End::incomplete;
   size_t count = 0;
+  size_t executes = 0;  // the same text may be run several times
   std::array<View, most_texts> all;
 
   /// None: it runs nothing.

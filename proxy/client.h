@@ -35,6 +35,7 @@ class AdminSession;
 struct Explanation;
 struct Requester;
 class ClientLogin;
+struct RequestScan;
 class Server;
 class Worker;
 class WorkerPool;
@@ -268,7 +269,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
 
   bool awaits_rest(View rest);
   const ClientStatements* routed_statements();
-  void judge(std::span<const View> texts);
+  void judge(const RequestScan& scan);
   RouteHint declared(std::span<const View> texts, bool may_begin) const;
   enum class Judgement : uint8_t { reads, only_session, may_write };
   Judgement judge_texts(std::span<const View> texts);

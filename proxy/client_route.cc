@@ -27,7 +27,7 @@ bool Client::awaits_rest(View rest) {
   const Bytes whole = framer_.held().empty() ? Bytes() : Bytes(framer_.held()).append(rest);
   const RequestScan scan = scan_request(whole.empty() ? rest : View(whole), routed_statements());
   if (scan.end == RequestScan::End::incomplete) return true;
-  if (scan.end == RequestScan::End::complete) judge(scan.texts());
+  if (scan.end == RequestScan::End::complete) judge(scan);
   return false;
 }
 
@@ -35,7 +35,8 @@ const ClientStatements* Client::routed_statements() {
   return pool_->settings().prepared_statements > 0 ? &statements() : nullptr;
 }
 
-void Client::judge(std::span<const View> texts) {
+void Client::judge(const RequestScan& scan) {
+  const std::span<const View> texts = scan.texts();
   const bool runs = !texts.empty() || is_deferring();  // a bare Sync runs nothing
   const Judgement judged = judge_texts(texts);
   const bool may_begin = judged != Judgement::reads || is_deferring();
@@ -47,8 +48,9 @@ void Client::judge(std::span<const View> texts) {
   const bool may_go =
       declared_to_read || (automatic && told == RouteHint::none && judged == Judgement::reads);
   read_.for_replica = may_go && pool_->settings().sends_to_replicas();
+  const bool several = texts.size() > 1 || scan.executes > 1;
   read_.withheld =
-      !declared_to_read && !texts.empty() && (texts.size() > 1 || has_several_statements(texts[0]));
+      !declared_to_read && !texts.empty() && (several || has_several_statements(texts[0]));
 }
 
 bool Client::came_to_read() const {

@@ -67,6 +67,13 @@ TEST_CASE("request scan: a COPY in a batch is not waited for, since its client m
   CHECK(scan_request(simple.bytes, nullptr).end == End::complete);
 }
 
+TEST_CASE("request scan: a statement that runs twice is one text, and two Executes") {
+  const Said said = Said().parse("s", "SELECT 1").bind("s").execute().bind("s").execute().sync();
+  const RequestScan scan = scan_request(said.bytes, nullptr);
+  CHECK(texts(scan) == Texts{"SELECT 1"});
+  CHECK(scan.executes == 2);
+}
+
 TEST_CASE("request scan: statements of before are found by their names") {
   ClientStatements known;
   known.set("old", statement("SELECT old"));
