@@ -111,7 +111,7 @@ bool HostTurns::faulted(const std::string& host, Instant now) {
   if (faults.count == 0 || now - faults.since > fault_window)
     faults = {0, now, faults.pauses, faults.back_at};
   if (++faults.count < most_faults) return false;
-  if (now - faults.back_at > forgiven_after) faults.pauses = 0;
+  if (faults.back_at + forgiven_after < now) faults.pauses = 0;
   const Duration pause =
       std::min(first_pause * (int64_t{1} << std::min(faults.pauses, 10)), longest_pause);
   faults = {0, now, faults.pauses + 1, now + pause};
