@@ -138,6 +138,7 @@ class Actor {
   Statement new_work(bool alone);
   Statement new_reading_statement();
   void ask_call();
+  void ask_pipeline();
   int choose_data_shape();
   bool check_read(const Expected& expected, View body);
   void note_data(const Expected& expected, View body);

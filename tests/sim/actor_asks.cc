@@ -38,8 +38,10 @@ void Actor::act() {
     ask_discard();
   } else if (dice.chance(manners_.listening)) {
     ask_listening();
-  } else if (dice.chance(manners_.data / 10)) {
+  } else if (dice.chance_if_any(manners_.data / 10)) {
     ask_call();
+  } else if (dice.chance_if_any(manners_.data / 4)) {
+    ask_pipeline();
   } else {
     ask_simple();
   }
@@ -198,7 +200,8 @@ void Actor::ask_transaction_step() {
   }
   const bool runs = kind == Kind::run && status_ == 'T';
   if (runs && !reading_ && world_.dice.chance(manners_.listening)) return ask_listening();
-  if (kind == Kind::begin && world_.dice.chance(manners_.reading)) kind = Kind::begin_reading;
+  if (kind == Kind::begin && world_.dice.chance_if_any(manners_.reading))
+    kind = Kind::begin_reading;
   Statement statement = !runs               ? new_statement(kind)
                         : reading_          ? new_reading_statement()
                         : asks_of_session() ? new_session_statement(true)

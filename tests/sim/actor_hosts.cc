@@ -12,7 +12,7 @@ using Kind = Statement::Kind;
 // What is about nothing of the session; `alone`: as the only statement of its request.
 Statement Actor::new_work(bool alone) {
   Dice& dice = world_.dice;
-  if (!dice.chance(manners_.data)) return new_statement(Kind::run);
+  if (!dice.chance_if_any(manners_.data)) return new_statement(Kind::run);
   constexpr Kind kinds[] = {Kind::read, Kind::read, Kind::read,  Kind::read,
                             Kind::read, Kind::sly,  Kind::write, Kind::write};
   Statement statement = new_statement(reading_ ? Kind::read : kinds[dice.roll(std::size(kinds))]);
@@ -61,6 +61,26 @@ void Actor::ask_call() {
   Bytes body("\0\0\1\0\0\0\0\1", 8);
   body.append(size, sizeof size).append(text).append(2, '\0');
   say('F', body);
+}
+
+// Several simple queries at once, which may have to go to several hosts.
+void Actor::ask_pipeline() {
+  Dice& dice = world_.dice;
+  const int queries = dice.between(2, 4);
+  bool listens = false;
+  for (int i = 0; i < queries; ++i) {
+    Statement statement = new_work(true);
+    if (!listens && dice.chance(manners_.listening)) {
+      listens = true;
+      statement = new_statement(session_.has("listen", number_) ? Kind::unmake : Kind::make);
+      statement.name = "listen";
+    }
+    expect(statement, true);
+    expected_.push_back({'Z', statement});
+    Bytes text = to_text(statement);
+    text.push_back('\0');
+    say('Q', text);
+  }
 }
 
 // --- what it is told

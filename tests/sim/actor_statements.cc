@@ -84,8 +84,8 @@ void Actor::ask_prepared(bool& failed) {
     if (!failed) expected_.push_back(std::move(expected));
   };
   const std::string name = choose_name(failed);
-  int shape =
-      dice.chance(manners_.data) ? choose_data_shape() : choose_shape(dice, manners_.settings > 0);
+  int shape = dice.chance_if_any(manners_.data) ? choose_data_shape()
+                                                : choose_shape(dice, manners_.settings > 0);
   bool known = false;
   for (const auto* names : {&names_, &new_names_}) {
     if (const auto found = names->find(name); found != names->end()) {

@@ -186,7 +186,7 @@ void Cluster::fail_over() {
   } else {
     take_down(old_, dice.chance(500));
   }
-  world_.after(dice.between(milliseconds(1), milliseconds(1500)), [this, number] {
+  world_.after(dice.between(milliseconds(1), milliseconds(700)), [this, number] {
     if (failovers_ == number && failover_ == Failover::without_primary) promote();
   });
 }
@@ -217,7 +217,7 @@ void Cluster::promote() {
   for (size_t host = 0; host < size(); ++host) {
     if (host != old_) follow(host);
   }
-  world_.after(dice.between(milliseconds(10), milliseconds(1500)), [this, number = failovers_] {
+  world_.after(dice.between(milliseconds(10), milliseconds(700)), [this, number = failovers_] {
     if (failovers_ == number && failover_ == Failover::promoted) old_comes_back();
   });
 }
@@ -260,7 +260,14 @@ void Cluster::old_comes_back() {
     old.standby =
         !habits_.stale_primaries || (habits_.diverged_standbys && world_.dice.chance(500));
     bring_up(old_);
-    return later(milliseconds(100), milliseconds(1500));
+    // Its successor is not seen for a moment, perhaps: that does not make it the primary again.
+    if (!old.standby && world_.dice.chance(500)) {
+      world_.after(world_.dice.between(milliseconds(50), milliseconds(500)),
+                   [this, number = primary_] {
+                     if (number == primary_) vanish(number, milliseconds(300), true);
+                   });
+    }
+    return later(milliseconds(100), milliseconds(2500));
   }
   old.standby = true;
   follow(old_);

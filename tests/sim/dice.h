@@ -25,6 +25,8 @@ class Dice {
   }
   /// True so many times in a thousand.
   bool chance(int permille) { return roll(1000) < static_cast<uint64_t>(permille); }
+  /// The same, but for what never happens nothing is thrown: stories without it stay as they are.
+  bool chance_if_any(int permille) { return permille > 0 && chance(permille); }
   template <class T>
   T& pick(std::vector<T>& from) {
     MUST(!from.empty());

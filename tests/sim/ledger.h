@@ -35,7 +35,7 @@ struct Ledger {
     int number;
     Instant when;
   };
-  int notifications = 0;  // the number of the last
+  int notifications = 0;                         // the number of the last
   std::map<int, std::deque<Notified>> notified;  // by client: what it has still to hear
   /// Since long before then nobody has given the listening connection a reason to end.
   bool hears_all_since(Instant when) const {

@@ -70,8 +70,8 @@ void Story::add_actors() {
   const bool spread = dice.chance(300);
   const int strangers = dice.chance(200) ? 200 : 0;
   for (int number = 1; number <= count; ++number) {
-    actors_.push_back(std::make_unique<Actor>(
-        world_, network_, ledger_, number, dice.between(2, 10), allowances_, manners_, passwords_));
+    actors_.push_back(std::make_unique<Actor>(world_, network_, ledger_, number, choose_requests(),
+                                              allowances_, manners_, passwords_));
     Actor& actor = *actors_.back();
     actor.database = spread && dice.chance(400) ? "db1" : "db0";
     actor.user = spread && dice.chance(400) ? "u1" : "u0";

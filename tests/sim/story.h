@@ -44,6 +44,7 @@ class Story {
   std::string choose_databases();
   std::string choose_routing();
   void choose_reads();
+  int choose_requests();
   void schedule_host_misfortunes();
   void host_misfortune();
   void primary_in_trouble();

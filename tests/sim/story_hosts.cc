@@ -67,6 +67,13 @@ void Story::choose_reads() {
   manners_.reading = dice.between(0, 600);
   manners_.declared = dice.between(0, 500);
   manners_.prepared /= 2;
+  if (host_misfortunes_.failovers) manners_.dawdling = 250;
+}
+
+// Where the primary changes clients are to be there before it and after it.
+int Story::choose_requests() {
+  const int requests = world_.dice.between(2, 10);
+  return host_misfortunes_.failovers ? 4 * requests : requests;
 }
 
 // --- what befalls the hosts
@@ -81,7 +88,8 @@ void Story::schedule_host_misfortunes() {
   if (!host_misfortunes_.failovers || title_.starts_with("calm")) return;
   const int failovers = dice.between(1, 2);
   for (int i = 0; i < failovers; ++i) {
-    world_.after(dice.between(milliseconds(10), trouble), [this] { cluster_->fail_over(); });
+    world_.after(dice.between(milliseconds(10), milliseconds(2500)),
+                 [this] { cluster_->fail_over(); });
   }
 }
 
