@@ -156,10 +156,15 @@ Watch::Waits Watch::waits_of(PoolEntry& entry) {
   return waits;
 }
 
-bool Watch::is_active(WorkerId worker, uint64_t id) {
+// By this pool: what it had waited for here may have been cancelled, and the next goes elsewhere.
+bool Watch::is_active(const PoolEntry& entry, WorkerId worker, uint64_t id) {
   bool active = false;
   house_.pooler().worker(worker).clients().for_each([&](Client& client) {
     active |= client.id() == id && client.state() == ClientState::active;
+  });
+  house_.pooler().worker(worker).servers().for_each([&](Server& server) {
+    const bool serves = server.relay() && server.relay()->client().id() == id;
+    active &= !serves || &server.pool().entry() == &entry;
   });
   return active;
 }
@@ -175,7 +180,7 @@ void Watch::check_fairness(PoolEntry& entry) {
     }
   }
   for (const auto& [id, wait] : before) {
-    if (!now.contains(id) && is_active(wait.worker, id)) served(entry, now, wait, id);
+    if (!now.contains(id) && is_active(entry, wait.worker, id)) served(entry, now, wait, id);
   }
   before = std::move(now);
 }

@@ -51,7 +51,7 @@ class Watch {
   void check_sessions();
   void check_waiting(PoolEntry& entry);
   void check_fairness(PoolEntry& entry);
-  bool is_active(WorkerId worker, uint64_t id);
+  bool is_active(const PoolEntry& entry, WorkerId worker, uint64_t id);
   void served(PoolEntry& entry, Waits& waits, const Wait& one, uint64_t id);
   Waits waits_of(PoolEntry& entry);
 
