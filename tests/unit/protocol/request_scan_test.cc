@@ -69,7 +69,8 @@ TEST_CASE("request scan: a COPY in a batch is not waited for, since its client m
 
 TEST_CASE("request scan: a statement that runs twice is one text, and two Executes") {
   const Said said = Said().parse("s", "SELECT 1").bind("s").execute().bind("s").execute().sync();
-  const RequestScan scan = scan_request(said.bytes, nullptr);
+  const ClientStatements known;
+  const RequestScan scan = scan_request(said.bytes, &known);
   CHECK(texts(scan) == Texts{"SELECT 1"});
   CHECK(scan.executes == 2);
 }
