@@ -125,7 +125,7 @@ void Cluster::pause_replay(size_t number, Duration time) {
 
 void Cluster::freeze(size_t number, Duration time) {
   Host& host = hosts_[number];
-  if (!host.up || (number == primary_ && failover_ == Failover::without_primary)) return;
+  if (!host.up || is_former(number)) return;
   world_.note("{} freezes for {} us", name_of(number), time.count());
   if (number == primary_ && on_trouble) on_trouble();
   for (Backend* backend : host.postgres->backends()) backend->freeze(time);
@@ -133,7 +133,7 @@ void Cluster::freeze(size_t number, Duration time) {
 }
 
 void Cluster::close_door(size_t number, Postgres::Door door, Duration time) {
-  if (!hosts_[number].up) return;
+  if (!hosts_[number].up || is_former(number)) return;
   world_.note("{} has its door closed for {} us: {}", name_of(number), time.count(),
               static_cast<int>(door));
   if (number == primary_ && on_trouble) on_trouble();
@@ -167,7 +167,7 @@ void Cluster::bring_up(size_t number) {
 }
 
 void Cluster::vanish(size_t number, Duration time, bool politely) {
-  if (!hosts_[number].up || (failover_ != Failover::none && number == old_)) return;
+  if (!hosts_[number].up || is_former(number)) return;
   take_down(number, politely);
   world_.after(time, [this, number, fate = hosts_[number].fate] {
     if (hosts_[number].fate == fate && !hosts_[number].up) bring_up(number);

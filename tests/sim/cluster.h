@@ -99,6 +99,8 @@ class Cluster {
   void promote();
   void old_comes_back();
   void follow(size_t host);
+  /// What befalls it is a part of the failover that is under way.
+  bool is_former(size_t host) const { return failover_ != Failover::none && host == old_; }
 
   World& world_;
   Ledger& ledger_;

@@ -82,7 +82,7 @@ void Backend::terminate() {
 void Backend::freeze(Duration time) {
   host_.ledger().fault(host_.ledger().server_faults);
   World& world = host_.world();
-  frozen_until_ = world.now() + time;
+  frozen_until_ = std::max(frozen_until_, world.now() + time);
   lags_ = true;
   world.after(time + microseconds(1), [weak = weak_from_this()] {
     if (const auto still = weak.lock()) still->hear();
