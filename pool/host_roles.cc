@@ -4,7 +4,18 @@
 
 namespace headgate {
 
-HostRoles::HostRoles(std::vector<std::string> names, HostRules rules) : rules_(rules) {
+namespace {
+
+// Where every cluster begins: nobody is on an earlier one.
+constexpr uint32_t first_timeline = 1;
+
+// The probe may take away the header of a page from what a primary says.
+constexpr uint64_t longest_page_header = 40;
+
+}  // namespace
+
+HostRoles::HostRoles(std::vector<std::string> names, HostRules rules, Instant began)
+    : rules_(rules), began_(began) {
   for (std::string& name : names) hosts_.emplace_back().name = std::move(name);
 }
 
@@ -12,6 +23,7 @@ HostRoles::HostRoles(std::vector<std::string> names, HostRules rules) : rules_(r
 
 bool HostRoles::answered(size_t host, HostAnswer answer, Instant asked, Instant now) {
   Host& from = hosts_[host];
+  from.heard = true;
   from.role = answer.in_recovery ? HostRole::standby : HostRole::primary;
   from.usual_latency = from.asked && from.error.empty()
                            ? from.usual_latency + (now - asked - from.usual_latency) / 4
@@ -21,15 +33,21 @@ bool HostRoles::answered(size_t host, HostAnswer answer, Instant asked, Instant 
   from.answer = answer;
   from.error.clear();
   if (!answer.in_recovery) timeline_ = std::max(timeline_, answer.timeline);
-  if (first_timeline_ == 0) first_timeline_ = timeline_;
   const bool changed = update(now);
   if (primary_ == host) remember(answer.lsn, asked);
+  note_diverged();
   return changed;
 }
 
 bool HostRoles::failed(size_t host, std::string why, bool unreachable, Instant now) {
+  hosts_[host].heard = true;
   hosts_[host].error = std::move(why);
   if (unreachable) hosts_[host].role = HostRole::unknown;
+  return update(now);
+}
+
+bool HostRoles::learn(uint32_t timeline, Instant now) {
+  timeline_ = std::max(timeline_, timeline);
   return update(now);
 }
 
@@ -38,14 +56,19 @@ bool HostRoles::tend(Instant now) { return update(now); }
 // --- what follows
 
 std::optional<size_t> HostRoles::elect() const {
+  if (!began_well_) return std::nullopt;
   const auto may_be = [&](size_t host) {
-    return hosts_[host].role == HostRole::primary && hosts_[host].answer.timeline >= timeline_;
+    return hosts_[host].role == HostRole::primary && !is_former_primary(host);
   };
   if (primary_ && may_be(*primary_)) return primary_;
   for (size_t host = 0; host < hosts_.size(); ++host) {
     if (may_be(host)) return host;
   }
   return std::nullopt;
+}
+
+bool HostRoles::is_former_primary(size_t host) const {
+  return hosts_[host].role == HostRole::primary && hosts_[host].answer.timeline < timeline_;
 }
 
 bool HostRoles::is_well(size_t host, Instant now) const {
@@ -71,9 +94,12 @@ bool HostRoles::is_slow(size_t host, Instant now) const {
 }
 
 bool HostRoles::update(Instant now) {
+  began_well_ =
+      began_well_ || now - began_ >= rules_.patience || std::ranges::all_of(hosts_, &Host::heard);
   const auto primary = elect();
   bool changed = primary != primary_;
   primary_ = primary;
+  if (changed && primary) remember(hosts_[*primary].answer.lsn, *hosts_[*primary].asked);
   for (size_t host = 0; host < hosts_.size(); ++host) {
     Host& one = hosts_[host];
     if (one.readable_since && now - *one.readable_since >= forgiven_after) one.ejections = 0;
@@ -93,6 +119,18 @@ bool HostRoles::update(Instant now) {
   return changed;
 }
 
+// A standby that follows has only what its primary wrote before. Of one that has more it is still
+// true when the primary has written as much.
+void HostRoles::note_diverged() {
+  if (!primary_) return;
+  const Host& primary = hosts_[*primary_];
+  for (Host& one : hosts_) {
+    if (one.role != HostRole::standby || *one.asked + one.latency > *primary.asked) continue;
+    const bool ahead = one.answer.lsn > primary.answer.lsn + longest_page_header;
+    if (ahead) one.diverged_from = timeline_;
+  }
+}
+
 void HostRoles::remember(uint64_t lsn, Instant at) {
   while (!samples_.empty() && at - samples_.front().at > memory) samples_.pop_front();
   // A new primary may begin behind what the old one had reached; and of a position that has not
@@ -103,7 +141,7 @@ void HostRoles::remember(uint64_t lsn, Instant at) {
 
 Instant HostRoles::shows_until(size_t host) const {
   const Host& one = hosts_[host];
-  if (one.role != HostRole::standby) return Instant::min();
+  if (one.role != HostRole::standby || has_diverged(host)) return Instant::min();
   const uint32_t timeline = timeline_of(one);
   const auto behind = std::ranges::partition_point(samples_, [&](const Sample& sample) {
     return sample.lsn <= one.answer.lsn && sample.timeline <= timeline;
@@ -111,12 +149,19 @@ Instant HostRoles::shows_until(size_t host) const {
   return behind == samples_.begin() ? Instant::min() : std::prev(behind)->at;
 }
 
-// Who cannot tell has followed whoever was the primary when it was first asked.
-uint32_t HostRoles::timeline_of(const Host& host) const {
-  return host.answer.timeline == 0 ? first_timeline_ : host.answer.timeline;
+// Of who cannot tell nothing later is certain.
+uint32_t HostRoles::timeline_of(const Host& host) {
+  return host.answer.timeline == 0 ? first_timeline : host.answer.timeline;
 }
 
-bool HostRoles::follows(size_t host) const { return timeline_of(hosts_[host]) >= timeline_; }
+bool HostRoles::has_diverged(size_t host) const {
+  const Host& one = hosts_[host];
+  return one.role == HostRole::standby && one.diverged_from > 0 && one.diverged_from == timeline_;
+}
+
+bool HostRoles::follows(size_t host) const {
+  return !has_diverged(host) && timeline_of(hosts_[host]) >= timeline_;
+}
 
 std::optional<Duration> HostRoles::lag(size_t host) const {
   const Host& one = hosts_[host];

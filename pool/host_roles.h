@@ -3,9 +3,10 @@
 // a failover needs no reload. Decides; asks nobody, and knows no clock.
 //
 // A host is the primary if it is not in recovery and no other has been seen on a later timeline: a
-// primary of before, which comes back and does not know of its successor, is not written to. One
-// that has become silent stays the primary until another says that it is, but a host that could not
-// be reached has no role until it has answered again.
+// primary of before, which comes back and does not know of its successor, is not written to. The
+// first one is elected when all hosts were heard, or had their time to answer. One that has become
+// silent stays the primary until another says that it is, but a host that could not be reached has
+// no role until it has answered again.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ enum class HostRole : uint8_t { unknown, primary, standby };
 struct HostAnswer {
   bool in_recovery = false;
   uint64_t lsn = 0;       // replayed by a standby, written by a primary
-  uint32_t timeline = 0;  // a standby's: one that it surely follows; 0: it cannot be told
+  uint32_t timeline = 0;  // a standby's: one that it surely follows; 0: it cannot tell
 };
 
 struct HostRules {
@@ -47,27 +48,34 @@ class HostRoles {
 
    private:
     friend class HostRoles;
+    bool heard = false;          // has answered or failed
+    uint32_t diverged_from = 0;  // the primary's timeline on which it had what that never wrote
     std::optional<Instant> readable_since;
     Instant back_at = Instant::min();  // in rotation again, if all is well
     int ejections = 0;                 // in a row
   };
 
-  HostRoles(std::vector<std::string> names, HostRules rules);
-  void set_rules(HostRules rules) { rules_ = rules; }
+  HostRoles(std::vector<std::string> names, HostRules rules, Instant began);
 
   // --- what has happened; true: the primary, or who can be read, is another now
   bool answered(size_t host, HostAnswer answer, Instant asked, Instant now);
   /// `unreachable`: no server process is there, or not the one of before.
   bool failed(size_t host, std::string why, bool unreachable, Instant now);
+  /// Others have seen a primary on that timeline.
+  bool learn(uint32_t timeline, Instant now);
   /// Time has passed.
   bool tend(Instant now);
 
   // --- what follows
   std::optional<size_t> primary() const { return primary_; }
   const std::vector<Host>& hosts() const { return hosts_; }
+  /// It says that it is a primary, on an earlier timeline than one that was seen.
+  bool is_former_primary(size_t host) const;
   /// How far a standby was behind the primary when it was asked, to within the interval of the
   /// questions; nothing: it is not known.
   std::optional<Duration> lag(size_t host) const;
+  /// The standby has what the primary of this timeline never wrote.
+  bool has_diverged(size_t host) const;
   /// The standby is on the primary's timeline, so that their positions can be compared.
   bool follows(size_t host) const;
   /// All that was committed on the primary before this can be seen on that standby. A position on a
@@ -96,17 +104,19 @@ class HostRoles {
 
   bool update(Instant now);
   std::optional<size_t> elect() const;
+  void note_diverged();
   bool is_well(size_t host, Instant now) const;
   bool is_slow(size_t host, Instant now) const;
   bool answers(const Host& host, Instant now) const;
   void remember(uint64_t lsn, Instant at);
-  uint32_t timeline_of(const Host& host) const;
+  static uint32_t timeline_of(const Host& host);
 
   std::vector<Host> hosts_;
   HostRules rules_;
+  const Instant began_;
+  bool began_well_ = false;  // all were heard, or had their time
   std::optional<size_t> primary_;
   uint32_t timeline_ = 0;  // the latest that a primary was on
-  uint32_t first_timeline_ = 0;
   std::deque<Sample> samples_;
 };
 

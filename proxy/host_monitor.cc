@@ -26,6 +26,14 @@ View word_for(HostRole role) {
   return {};
 }
 
+constexpr char former_primary[] = "a primary on an earlier timeline: not written to";
+
+std::vector<HostAddress> hosts_of(const std::string& list, int port) {
+  std::vector<HostAddress> hosts;
+  for (std::string& name : split_at_commas(list)) hosts.push_back({std::move(name), port});
+  return hosts;
+}
+
 std::string listed(const std::vector<std::string>& names) {
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
@@ -38,7 +46,9 @@ HostMonitor::HostMonitor(Pooler& pooler, PoolSettingsPtr settings, const Setting
       settings_(std::move(settings)),
       interval_(std::max<Duration>(global.monitor_interval, milliseconds(10))),
       timeout_(std::max<Duration>(global.monitor_timeout, interval_)),
-      roles_(split_at_commas(settings_->entry.host), {timeout_, global.max_replica_lag}),
+      roles_(split_at_commas(settings_->entry.host), {timeout_, global.max_replica_lag},
+             worker_.now()),
+      address_{roles_.hosts().empty() ? "" : roles_.hosts()[0].name, settings_->entry.port},
       look_(
           worker_.deadlines(), [](void* self, Instant) { static_cast<HostMonitor*>(self)->look(); },
           this) {
@@ -67,8 +77,17 @@ void HostMonitor::host_answered(size_t host, HostAnswer answer, Instant asked) {
   const HostRoles::Host& now = roles_.hosts()[host];
   if (now.role != before || had_failed) {
     log(LogLevel::log, "host {}: {}", field("host", now.name), field("role", word_for(now.role)));
+    if (roles_.is_former_primary(host)) {
+      log(LogLevel::warning, "host {}: {}", field("host", now.name), former_primary);
+    }
   }
   changed ? roles_changed() : tell_readable();
+  if (answer.in_recovery) return;
+  pooler_.monitors().saw_primary({now.name, address_.port}, answer.timeline);
+}
+
+void HostMonitor::learn(uint32_t timeline) {
+  if (roles_.learn(timeline, worker_.now())) roles_changed();
 }
 
 bool HostMonitor::wants_functions(size_t host) const {
@@ -183,6 +202,8 @@ void HostMonitor::describe(Snapshot& snapshot, Instant now) const {
       const bool alone = database->hosts.is_left_alone(host.name, now);
       row.read = host.readable && !alone && row.weight > 0;
       row.error = host.error;
+      if (row.error.empty() && roles_.is_former_primary(i)) row.error = former_primary;
+      if (row.error.empty() && roles_.has_diverged(i)) row.error = "ahead of the primary";
       if (row.error.empty() && host.slow) row.error = "left alone: slower than others by far";
       if (row.error.empty() && alone) row.error = "left alone for a while: it has failed";
       if (const auto lag = roles_.lag(i)) row.lag_us = lag->count();
@@ -223,6 +244,11 @@ void HostMonitors::change_config(const Config& config, const TlsContextPtr& tls)
     entries[key] = &entry;
   }
   std::erase_if(monitors_, [&](const auto& monitor) { return !wanted.contains(monitor.first); });
+  std::vector<std::vector<HostAddress>> lists;
+  for (const auto& [key, databases] : wanted) {
+    lists.push_back(hosts_of(std::get<0>(key), std::get<1>(key)));
+  }
+  timelines_.set_lists(lists);
   for (auto& [key, databases] : wanted) {
     auto& monitor = monitors_[key];
     const bool is_new = !monitor;
@@ -234,15 +260,30 @@ void HostMonitors::change_config(const Config& config, const TlsContextPtr& tls)
           pooler_, std::make_shared<const PoolSettings>(std::move(settings)), global);
     }
     monitor->serve(std::move(databases));
+    monitor->learn(timelines_.latest(monitor->address()));
     if (is_new) monitor->start();
   }
 }
 
 void HostMonitors::start_anew(const std::string& database, const Config& config) {
+  std::set<std::optional<KnownTimelines::Cluster>> clusters;
+  for (const auto& [key, monitor] : monitors_) {
+    if (!database.empty() && !monitor->serves(database)) continue;
+    timelines_.forget(monitor->address());
+    clusters.insert(timelines_.cluster_of(monitor->address()));
+  }
   std::erase_if(monitors_, [&](const auto& monitor) {
-    return database.empty() || monitor.second->serves(database);
+    return clusters.contains(timelines_.cluster_of(monitor.second->address()));
   });
   change_config(config, tls_);
+}
+
+void HostMonitors::saw_primary(const HostAddress& host, uint32_t timeline) {
+  if (!timelines_.saw_primary(host, timeline)) return;
+  const auto cluster = timelines_.cluster_of(host);
+  for (const auto& [key, monitor] : monitors_) {
+    if (timelines_.cluster_of(monitor->address()) == cluster) monitor->learn(timeline);
+  }
 }
 
 void HostMonitors::addresses_vanished(const HostUse& host, const std::vector<Address>& addresses) {

@@ -1,6 +1,7 @@
 // Who watches the hosts of the databases that ask for a role (target_session_attrs): one monitor
 // for all databases that list the same hosts, one connection to each of these. What it finds out it
-// tells the databases, and every worker. On worker 0's thread.
+// tells the databases, and every worker; on which timeline it has seen a primary, also the other
+// monitors of the cluster, those of later included. On worker 0's thread.
 #pragma once
 
 #include <map>
@@ -13,6 +14,7 @@
 #include "admin/snapshot.h"
 #include "base/deadlines.h"
 #include "pool/host_roles.h"
+#include "pool/known_timelines.h"
 #include "proxy/host_probe.h"
 #include "proxy/registry.h"
 
@@ -32,6 +34,10 @@ class HostMonitor final : public HostProbeUser {
   /// Its rows of SHOW HOSTS, for each database.
   void describe(Snapshot& snapshot, Instant now) const;
   bool serves(const std::string& database) const;
+  /// A primary was seen on that timeline, by whomever.
+  void learn(uint32_t timeline);
+  /// One of its hosts, which tells its cluster.
+  const HostAddress& address() const { return address_; }
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
 
  private:
@@ -52,6 +58,7 @@ class HostMonitor final : public HostProbeUser {
   const PoolSettingsPtr settings_;
   const Duration interval_, timeout_;
   HostRoles roles_;
+  const HostAddress address_;
   UserFunctionsPtr functions_;
   std::vector<std::unique_ptr<HostProbe>> probes_;
   std::vector<Hold<DatabaseState>> databases_;
@@ -64,8 +71,12 @@ class HostMonitors {
 
   /// A configuration is in force: monitors come and go. What asks for the same goes on.
   void change_config(const Config& config, const TlsContextPtr& tls);
-  /// Forgets what is known of the hosts of a database, empty: of all, and asks them anew.
+  /// Forgets what is known of the hosts of a database, empty: of all, and asks them anew: all
+  /// monitors of its cluster do, so that none remembers what the others forget.
   void start_anew(const std::string& database, const Config& config);
+  /// A primary is at that host.
+  void saw_primary(const HostAddress& host, uint32_t timeline);
+  const KnownTimelines& timelines() const { return timelines_; }
   /// The name of a host leads elsewhere now.
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
   void describe(Snapshot& snapshot, Instant now) const;
@@ -78,6 +89,7 @@ class HostMonitors {
 
   Pooler& pooler_;
   TlsContextPtr tls_;
+  KnownTimelines timelines_;
   std::map<Key, std::unique_ptr<HostMonitor>> monitors_;
 };
 

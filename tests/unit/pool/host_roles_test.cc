@@ -10,10 +10,12 @@ constexpr Duration interval = milliseconds(250);
 
 /// Three hosts that are asked at times which the test moves on.
 struct Cluster {
-  HostRoles roles;
   Instant now{seconds(100)};
+  HostRoles roles;
 
-  explicit Cluster(HostRules rules = {}) : roles({"a", "b", "c"}, rules) {}
+  /// Long ago, unless a test begins with it.
+  explicit Cluster(HostRules rules = {}, Duration age = seconds(10))
+      : roles({"a", "b", "c"}, rules, now - age) {}
 
   void primary(size_t host, uint64_t lsn = 1000, uint32_t timeline = 1) {
     roles.answered(host, {false, lsn, timeline}, now, now + milliseconds(1));
@@ -112,6 +114,81 @@ TEST_CASE("host roles: of two that claim the same timeline the first stays") {
   cluster.primary(b);
   cluster.primary(a);
   CHECK(cluster.roles.primary() == b);
+}
+
+/// One that nobody has been heard of.
+Cluster beginning() { return Cluster({}, Duration::zero()); }
+
+TEST_CASE("host roles: nobody is the primary before each host was heard") {
+  Cluster cluster = beginning();
+  cluster.primary(a, 9000, 1);
+  CHECK_FALSE(cluster.roles.primary());
+  cluster.primary(a, 9100, 1);
+  cluster.standby(c, 1000, 2);
+  CHECK(cluster.readable(c));
+  CHECK_FALSE(cluster.roles.primary());
+  SUBCASE("and then it is the one on the latest timeline") {
+    cluster.primary(b, 1000, 2);
+    CHECK(cluster.roles.primary() == b);
+    CHECK(cluster.roles.is_former_primary(a));
+  }
+  SUBCASE("or has failed, however that was") {
+    cluster.roles.failed(b, "", false, cluster.now);
+    CHECK(cluster.roles.primary() == a);
+  }
+}
+
+TEST_CASE("host roles: who does not answer at the beginning is waited for as long as it may take") {
+  Cluster cluster = beginning();
+  cluster.primary(a);
+  cluster.standby(c);
+  cluster.wait(seconds(1) - microseconds(1));
+  CHECK_FALSE(cluster.roles.primary());
+  CHECK_FALSE(cluster.roles.tend(cluster.now));
+  CHECK(cluster.roles.tend(cluster.now + microseconds(1)));
+  CHECK(cluster.roles.primary() == a);
+  // Once: whoever is the next primary is so at once.
+  cluster.roles.failed(a, "gone", true, cluster.now);
+  cluster.primary(c, 1000, 2);
+  CHECK(cluster.roles.primary() == c);
+}
+
+TEST_CASE("host roles: what the first primary had said before it was elected counts") {
+  Cluster cluster = beginning();
+  cluster.primary(a, 1000);
+  const Instant asked = cluster.now;
+  cluster.wait(milliseconds(10));
+  cluster.standby(b, 1000);
+  cluster.standby(c, 999);
+  REQUIRE(cluster.roles.primary() == a);
+  CHECK(cluster.roles.shows_until(b) == asked);
+  CHECK(cluster.roles.shows_until(c) == Instant::min());
+}
+
+TEST_CASE(
+    "host roles: of a timeline that others have seen a primary on none before it is written") {
+  Cluster cluster;
+  cluster.all();
+  REQUIRE(cluster.roles.primary() == a);
+  CHECK(cluster.roles.learn(2, cluster.now));
+  CHECK_FALSE(cluster.roles.primary());
+  CHECK(cluster.roles.is_former_primary(a));
+  CHECK_FALSE(cluster.roles.is_former_primary(b));
+  CHECK_FALSE(cluster.roles.learn(2, cluster.now));
+  CHECK_FALSE(cluster.roles.learn(1, cluster.now));
+  cluster.primary(a, 2000, 1);
+  CHECK_FALSE(cluster.roles.primary());
+  cluster.primary(b, 1500, 2);
+  CHECK(cluster.roles.primary() == b);
+}
+
+TEST_CASE("host roles: what is known at the beginning counts from the first answer on") {
+  Cluster cluster = beginning();
+  CHECK_FALSE(cluster.roles.learn(2, cluster.now));
+  cluster.all();
+  CHECK_FALSE(cluster.roles.primary());
+  cluster.primary(a, 1000, 2);
+  CHECK(cluster.roles.primary() == a);
 }
 
 TEST_CASE("host roles: a standby that is silent is out of rotation, and back by itself") {
@@ -287,6 +364,62 @@ TEST_CASE("host roles: a new primary that begins behind the old one shows nothin
   CHECK(cluster.roles.shows_until(c) < later);
   cluster.standby(c, 1100, 2);
   CHECK(cluster.roles.shows_until(c) == later);
+}
+
+TEST_CASE("host roles: a standby that cannot tell its timeline follows the first, and no other") {
+  Cluster cluster;
+  SUBCASE("a primary on the first") {
+    cluster.all();
+    CHECK(cluster.roles.follows(b));
+    CHECK(cluster.roles.shows_until(b) == cluster.now);
+  }
+  SUBCASE("a later one, also when no other was ever seen") {
+    cluster.primary(a, 1000, 3);
+    cluster.standby(b, 1000, 0);
+    CHECK_FALSE(cluster.roles.follows(b));
+    CHECK(cluster.roles.shows_until(b) == Instant::min());
+    CHECK(cluster.readable(b));
+  }
+}
+
+TEST_CASE("host roles: a standby that is ahead of what the primary says later does not follow it") {
+  uint32_t told = 0;
+  SUBCASE("which it cannot tell") { told = 0; }
+  SUBCASE("or tells") { told = 1; }
+  CAPTURE(told);
+  Cluster cluster;
+  cluster.primary(a, 1000);
+  cluster.standby(b, 2000, told);
+  cluster.standby(c, 1040, told);  // as far as a page's header may be: no more than the primary has
+  CHECK(cluster.roles.follows(b));  // the primary may have written that meanwhile
+  CHECK(cluster.roles.shows_until(b) == cluster.now);
+  cluster.primary(a, 1000);  // asked when b's answer had not come
+  CHECK(cluster.roles.follows(b));
+  cluster.wait(interval);
+  cluster.primary(a, 1000);
+  CHECK_FALSE(cluster.roles.follows(b));
+  CHECK(cluster.roles.has_diverged(b));
+  CHECK(cluster.roles.shows_until(b) == Instant::min());
+  CHECK(cluster.roles.follows(c));
+  SUBCASE("also when the primary has as much, and the standby was away") {
+    cluster.roles.failed(b, "gone", true, cluster.now);
+    cluster.wait(interval);
+    cluster.primary(a, 3000);
+    cluster.standby(b, 2000, told);
+    CHECK_FALSE(cluster.roles.follows(b));
+    CHECK(cluster.roles.shows_until(b) == Instant::min());
+  }
+  SUBCASE("unless that primary was itself one of before") {
+    cluster.primary(c, 2500, 2);
+    cluster.standby(b, 2500, 2);
+    CHECK(cluster.roles.follows(b));
+    CHECK(cluster.roles.shows_until(b) == cluster.now);
+  }
+  SUBCASE("and is no standby any more when it is promoted") {
+    cluster.primary(b, 2000, 2);
+    CHECK_FALSE(cluster.roles.has_diverged(b));
+    CHECK(cluster.roles.primary() == b);
+  }
 }
 
 /// Each host answers in its time until all have, and have done so a few times.
