@@ -157,6 +157,36 @@ Result<Held> decode_held(View body) {
   return message;
 }
 
+void encode(Bytes& out, const Timeline& message) {
+  Writer body(out, letter(Tag::timeline));
+  put_bytes(body, message.host);
+  body.put(message.port);
+  body.put(static_cast<int32_t>(message.timeline));
+}
+
+Result<Timeline> decode_timeline(View body) {
+  Reader in(body);
+  Timeline message;
+  message.host = get_bytes(in, ClientRecord::max_name);
+  in.get(message.port);
+  int32_t timeline = 0;
+  in.get(timeline);
+  message.timeline = static_cast<uint32_t>(timeline);
+  if (!in.complete()) return malformed();
+  return message;
+}
+
+void encode_taken(Bytes& out) { Writer(out, letter(Tag::taken)).put(additions); }
+
+Result<int32_t> decode_taken(View body) {
+  if (body.empty()) return 0;
+  Reader in(body);
+  int32_t known = 0;
+  in.get(known);
+  if (in.spoiled() || known < 0) return malformed();  // whatever a later one says behind it
+  return known;
+}
+
 void encode(Bytes& out, const Cancel& message) {
   Writer body(out, letter(Tag::cancel));
   put_long(body, message.key);

@@ -7,11 +7,12 @@
 //   old  Socket ...  SocketsEnd                         each with a descriptor: the old one still
 //                                                       serves; whatever fails now changes nothing
 //   new  Taken                                          from here on the old one accepts nobody
-//   old  Held ...  Go                                   what its pools keep; now the new one
-//   accepts old  Client ...                                     each with a descriptor, when it is
-//   at rest old  Held ...                                       whenever that has changed new
-//   Cancel      old  CancelDone                    for clients that are still there old  (closes)
-//   it has none left
+//   old  Held ...  Timeline ...  Go                     what its pools keep, and what is known of
+//                                                       primaries; now the new one accepts
+//   old  Client ...                                     each with a descriptor, when it is at rest
+//   old  Held ...                                       whenever that has changed
+//   new  Cancel      old  CancelDone                    for clients that are still there
+//   old  (closes)                                       it has none left
 //
 // A message is its tag, a length that counts itself, and its body, as in PostgreSQL's protocol.
 #pragma once
@@ -32,6 +33,12 @@ namespace headgate::handover {
 /// Raised when a message or record changes: processes of two versions do not understand each other.
 constexpr int32_t version = 1;
 
+/// Raised when the old process may say something new that a new one can do without. Taken tells
+/// which additions the new one knows; one of before there were any says nothing there, and one of
+/// before hears nothing of it.
+constexpr int32_t additions = 1;
+constexpr int32_t with_timelines = 1;
+
 /// The largest message: a client with all the statements that it may have, and some.
 constexpr size_t max_message = size_t{40} * 1024 * 1024;
 
@@ -41,6 +48,7 @@ enum class Tag : char {
   sockets_end = 'E',
   taken = 'T',
   held = 'P',
+  timeline = 'N',
   go = 'G',
   client = 'C',
   cancel = 'X',
@@ -67,6 +75,13 @@ struct Socket {
 struct Held {
   std::string database, user;
   int32_t servers = 0;
+};
+
+/// The latest timeline on which a primary was seen in the cluster of that host.
+struct Timeline {
+  std::string host;
+  int32_t port = 0;
+  uint32_t timeline = 0;
 };
 
 struct Cancel {
@@ -117,8 +132,11 @@ struct ClientRecord {
 void encode(Bytes& out, const Hello& message);
 void encode(Bytes& out, const Socket& message);
 void encode(Bytes& out, const Held& message);
+void encode(Bytes& out, const Timeline& message);
 void encode(Bytes& out, const Cancel& message);
 void encode(Bytes& out, const ClientRecord& record);
+/// With the additions that this process knows.
+void encode_taken(Bytes& out);
 void encode_cancel_done(Bytes& out, int32_t number);
 /// One without a body.
 void encode(Bytes& out, Tag tag);
@@ -126,6 +144,9 @@ void encode(Bytes& out, Tag tag);
 Result<Hello> decode_hello(View body);
 Result<Socket> decode_socket(View body);
 Result<Held> decode_held(View body);
+Result<Timeline> decode_timeline(View body);
+/// The additions that the new process knows.
+Result<int32_t> decode_taken(View body);
 Result<Cancel> decode_cancel(View body);
 Result<int32_t> decode_cancel_done(View body);
 Result<ClientRecord> decode_client(View body);

@@ -72,6 +72,9 @@ void Successor::message(char tag, View body) {
     return greeted(*hello);
   }
   if (tag == static_cast<char>(Tag::taken) && !taken_) {
+    const auto additions = handover::decode_taken(body);
+    if (!additions) return refuse();
+    additions_ = *additions;
     taken_ = true;
     deadline_.disarm();
     return handover_.taken(process_);
@@ -160,6 +163,7 @@ void Handover::taken(int process) {
 
 void Handover::go() {
   tell_what_is_held(true);
+  tell_timelines();
   Bytes message;
   encode(message, Tag::go);
   if (successor_) successor_->send(message);
@@ -180,6 +184,19 @@ void Handover::tell_what_is_held(bool all) {
     told = held;
     message.clear();
     encode(message, handover::Held{pool->database.name, pool->user.name, held});
+    successor_->send(message);
+  }
+}
+
+void Handover::tell_timelines() {
+  if (!successor_ || successor_->additions() < handover::with_timelines) return;
+  const KnownTimelines& known = pooler_.monitors().timelines();
+  Bytes message;
+  for (const auto& [host, cluster] : known.hosts()) {
+    const uint32_t latest = known.latest(host);
+    if (latest == 0 || host.name.size() > handover::ClientRecord::max_name) continue;
+    message.clear();
+    encode(message, handover::Timeline{host.name, host.port, latest});
     successor_->send(message);
   }
 }

@@ -30,6 +30,8 @@ class Successor final : public LinkUser {
   void send(View message);
   void send_with(View message, ParcelPtr attached);
   bool takes_over() const { return taken_; }
+  /// What it understands beyond the first of its version.
+  int32_t additions() const { return additions_; }
   std::optional<Stream::PeerProcess> peer() const { return link_.stream().peer_process(); }
   /// All that was said has left this process.
   bool all_sent() const { return !link_.open() || link_.stream().queued() == 0; }
@@ -49,6 +51,7 @@ class Successor final : public LinkUser {
   Framer framer_;
   Deadline deadline_;
   int32_t process_ = 0;  // 0: it has not said Hello
+  int32_t additions_ = 0;
   bool taken_ = false;
 };
 
@@ -83,6 +86,7 @@ class Handover final : public ListenerUser {
   void lost(Successor& successor, const std::string& why);
 
  private:
+  void tell_timelines();
   void on_accept(ParcelPtr connection, bool from_unix) override;
   void on_accept_failed(int) override {}
 

@@ -20,7 +20,7 @@ Takeover::Takeover(Pooler& pooler, ParcelPtr channel)
   link_.stream().expect_descriptors();
   accept_at_.arm(pooler.worker(0).now() + patience);
   Bytes message;
-  encode(message, Tag::taken);
+  handover::encode_taken(message);
   const View said = message;
   link_.stream().write({&said, 1});
 }
@@ -56,6 +56,11 @@ bool Takeover::message(char tag, View body) {
       const auto held = handover::decode_held(body);
       if (held) pooler_.servers_elsewhere(*held);
       return held.ok();
+    }
+    case Tag::timeline: {
+      const auto seen = handover::decode_timeline(body);
+      if (seen) pooler_.monitors().saw_primary({seen->host, seen->port}, seen->timeline);
+      return seen.ok();
     }
     case Tag::go:
       accept();

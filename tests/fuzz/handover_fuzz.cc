@@ -49,6 +49,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case handover::Tag::held:
       fuzz::check(handover::decode_held(body), body);
       break;
+    case handover::Tag::timeline:
+      fuzz::check(handover::decode_timeline(body), body);
+      break;
+    case handover::Tag::taken:
+      (void)handover::decode_taken(body);
+      break;
     case handover::Tag::cancel:
       fuzz::check(handover::decode_cancel(body), body);
       break;

@@ -459,6 +459,8 @@ def handover():
     yield "hello", b"H" + struct.pack("!ii", 1, 4711)
     yield "socket", b"L\0\1\0"
     yield "held", b"P" + text("shop") + text("app") + struct.pack("!i", 7)
+    yield "timeline", b"N" + text("10.0.0.1") + struct.pack("!ii", 5432, 7)
+    yield "taken", b"T" + struct.pack("!i", 1)
     yield "cancel", b"X" + bytes(8) + struct.pack("!i", 7)
     yield "bare", b"C" + client + pairs() * 4 + b"\1" + bytes(4) + text("") + bytes(3)
     yield "full", (b"C" + client + pairs("work_mem", "search_path") + pairs("a") + pairs("b") + pairs("c") + b"\0"

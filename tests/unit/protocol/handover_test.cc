@@ -141,6 +141,12 @@ TEST_CASE("handover: the other messages come back as they were") {
   CHECK(held->user == "u");
   CHECK(held->servers == 12);
 
+  const auto seen = decode_timeline(body_of(encoded(Timeline{"10.0.0.1", 5432, ~uint32_t{0}})));
+  REQUIRE(seen.ok());
+  CHECK(seen->host == "10.0.0.1");
+  CHECK(seen->port == 5432);
+  CHECK(seen->timeline == ~uint32_t{0});
+
   const auto cancel = decode_cancel(body_of(encoded(Cancel{~uint64_t{0} >> 1, 3})));
   REQUIRE(cancel.ok());
   CHECK(cancel->key == ~uint64_t{0} >> 1);
@@ -162,11 +168,23 @@ TEST_CASE("handover: what another version says first is understood as far as its
   CHECK_FALSE(decode_hello(body_of(message)));
 }
 
+TEST_CASE("handover: who takes over tells what it knows beyond the first of its version") {
+  Bytes message;
+  encode_taken(message);
+  CHECK(*decode_taken(body_of(message)) == additions);
+  CHECK(*decode_taken(Bytes(body_of(message)) + "more") == additions);
+  CHECK(*decode_taken(body_of(encoded(Tag::taken))) == 0);  // before there was more
+  CHECK_FALSE(decode_taken(View("123")));
+  CHECK_FALSE(decode_taken(View("\xFF\0\0\0", 4)));
+}
+
 TEST_CASE("handover: short messages that are cut, or say what there is not, are refused") {
   for (const View bad : {View(""), View("\0", 1), View("\3\0\0", 3), View("\0\2\0", 3)}) {
     CHECK_FALSE(decode_socket(bad));
   }
   CHECK_FALSE(decode_held(body_of(encoded(Held{"d", "u", -1}))));
+  CHECK_FALSE(decode_timeline(View("\0\0\0\1h1234567", 12)));
+  CHECK_FALSE(decode_timeline(Bytes(body_of(encoded(Timeline{"h", 1, 1}))) + "x"));
   CHECK_FALSE(decode_cancel(View("1234567")));
   CHECK_FALSE(decode_cancel_done(View("12345")));
 }
