@@ -4,12 +4,6 @@
 
 namespace headgate::sim {
 
-namespace {
-
-constexpr size_t databases = 2;  // each has a monitor of its own
-
-}  // namespace
-
 Cluster::Cluster(World& world, Network& network, Ledger& ledger, Habits habits)
     : world_(world), ledger_(ledger), habits_(habits) {
   for (int number = 0; number < habits.hosts; ++number) {
@@ -103,10 +97,10 @@ void Cluster::schedule_replay(size_t number) {
   });
 }
 
-Cluster::Answer Cluster::ask(size_t number, const std::string& database, bool again) {
+Cluster::Answer Cluster::ask(size_t number, bool again) {
   const Host& host = hosts_[number];
   if (number == primary_ && !host.standby) {
-    if (again) known_for_.insert(database);
+    primary_is_known_ |= again;
     if (world_.dice.chance(300)) append(0, 0);  // others are at work, too
   }
   const uint64_t lsn = host.replayed == 0 ? 0x1000028 : written_[host.replayed - 1].lsn;
@@ -211,7 +205,7 @@ void Cluster::promote() {
   }
   primary_ = dice.pick(heirs);
   failover_ = Failover::promoted;
-  known_for_.clear();
+  primary_is_known_ = false;
   ++timeline_;
   Host& heir = hosts_[primary_];
   replay(primary_, written_.size());
@@ -256,7 +250,7 @@ void Cluster::old_comes_back() {
   const bool was_back = old.ahead > 0;
   const bool as_it_was = (habits_.stale_primaries || habits_.diverged_standbys) && !was_back &&
                          world_.dice.chance(700);
-  if (as_it_was && habits_.stale_primaries && known_for_.size() < databases) {
+  if (as_it_was && habits_.stale_primaries && !primary_is_known_) {
     return later(milliseconds(50), milliseconds(100));
   }
   if (old.up) take_down(old_, false);

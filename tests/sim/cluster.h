@@ -7,7 +7,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -57,7 +56,7 @@ class Cluster {
     uint64_t lsn;
     uint32_t timeline;
   };
-  Answer ask(size_t host, const std::string& database, bool again);
+  Answer ask(size_t host, bool again);
 
   // --- what befalls them
   void pause_replay(size_t host, Duration time);
@@ -112,7 +111,7 @@ class Cluster {
   uint32_t timeline_ = 1;
   enum class Failover : uint8_t { none, without_primary, promoted } failover_ = Failover::none;
   uint64_t failovers_ = 0;
-  std::set<std::string> known_for_;  // the databases whose monitors know the primary of now
+  bool primary_is_known_ = false;  // to one monitor at least, of whatever database
 };
 
 }  // namespace headgate::sim

@@ -105,7 +105,7 @@ void Backend::say_cells(const std::vector<std::optional<std::string>>& cells) {
 void Backend::answer_role(const Statement& statement) {
   Cluster& cluster = host_.cluster();
   if (user_ != monitor) host_.world().violated("{} asks for a role", user_);
-  const auto answer = cluster.ask(host_.number(), database_, asked_role_);
+  const auto answer = cluster.ask(host_.number(), asked_role_);
   asked_role_ = !answer.in_recovery;
   const bool of_standby = answer.in_recovery && !statement.name.empty();
   if (of_standby && !cluster.habits().tells_timeline) {

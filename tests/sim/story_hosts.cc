@@ -47,7 +47,6 @@ std::string Story::choose_routing() {
   if (habits_.hosts == 1) return "";
   Dice& dice = world_.dice;
   if (misfortunes_.operators) habits_.stale_primaries = false;
-  if (misfortunes_.operators && !habits_.tells_timeline) habits_.diverged_standbys = false;
   allowances_.own_writes = !dice.chance(150);
   std::string ini = fmt::format("monitor_user = monitor\nread_consistency = {}\n",
                                 allowances_.own_writes ? "session"
