@@ -120,14 +120,15 @@ bool HostRoles::update(Instant now) {
 }
 
 // A standby that follows has only what its primary wrote before. Of one that has more it is still
-// true when the primary has written as much.
+// true when the primary has written as much. Who is on an earlier timeline does not follow anyway,
+// until it has been rewound and tells the one of now.
 void HostRoles::note_diverged() {
   if (!primary_) return;
   const Host& primary = hosts_[*primary_];
   for (Host& one : hosts_) {
     if (one.role != HostRole::standby || *one.asked + one.latency > *primary.asked) continue;
     const bool ahead = one.answer.lsn > primary.answer.lsn + longest_page_header;
-    if (ahead) one.diverged_from = timeline_;
+    if (ahead && timeline_of(one) >= timeline_) one.diverged_from = timeline_;
   }
 }
 

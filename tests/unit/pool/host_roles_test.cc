@@ -422,6 +422,21 @@ TEST_CASE("host roles: a standby that is ahead of what the primary says later do
   }
 }
 
+TEST_CASE("host roles: an old primary that was ahead follows when it has been rewound") {
+  Cluster cluster;
+  cluster.all();
+  cluster.wait(interval);
+  cluster.primary(b, 1100, 2);
+  cluster.standby(a, 9000, 1);  // with what nobody else has
+  cluster.wait(interval);
+  cluster.primary(b, 1200, 2);
+  CHECK_FALSE(cluster.roles.follows(a));
+  cluster.roles.failed(a, "gone", true, cluster.now);
+  cluster.standby(a, 1200, 2);
+  CHECK(cluster.roles.follows(a));
+  CHECK(cluster.roles.shows_until(a) == cluster.now);
+}
+
 /// Each host answers in its time until all have, and have done so a few times.
 void answer_in(Cluster& cluster, Duration b_takes, Duration c_takes) {
   for (int i = 0; i < 30; ++i) {
