@@ -248,6 +248,11 @@ bool ServerSession::may_have_statement(View name) const {
   return pins_.has(Pin::prepared) || statements_.may_have(name);
 }
 
+bool ServerSession::may_have_stand_in(View name) const {
+  if (name.starts_with(statement_prefix)) return false;
+  return pins_.has(Pin::prepared) || statements_.may_have_stand_in(name);
+}
+
 View ServerSession::undeferred() const {
   const bool waits = unknown_.contains(deferrable) || (values_ && values_->contains(deferrable));
   return waits ? "SET TRANSACTION NOT DEFERRABLE;" : "";

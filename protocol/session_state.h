@@ -104,6 +104,8 @@ class ServerSession {
   ServerSqlStatements& statements() { return statements_; }
   /// The client may have made one of this name here.
   bool may_have_statement(View name) const;
+  /// A stand-in of this name may have been left here for one of its statements of the protocol.
+  bool may_have_stand_in(View name) const;
   /// What comes first in a query of ours, lest it waits for all others.
   View undeferred() const;
   /// With its values a query of ours may end before its time.

@@ -120,6 +120,10 @@ bool ServerSqlStatements::may_have(View name) const {
   return has(name) || unknown_.contains(name) || std::ranges::find(asked_, name) != asked_.end();
 }
 
+bool ServerSqlStatements::may_have_stand_in(View name) const {
+  return may_have(name) || contents(has_).contains(name);
+}
+
 // --- the transaction is over
 
 std::vector<std::string> ServerSqlStatements::question() {

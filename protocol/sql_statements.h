@@ -65,6 +65,8 @@ class ServerSqlStatements {
   bool has(View name) const;
   /// The client may have done so.
   bool may_have(View name) const;
+  /// Or Headgate, for one of the client's statements of the protocol.
+  bool may_have_stand_in(View name) const;
   /// What it is known to have.
   SqlStatements all() const { return has_ ? *has_ : SqlStatements(); }
   bool any() const { return has_ || !unknown_.empty(); }

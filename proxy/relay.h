@@ -258,6 +258,7 @@ class Relay {
   void provide_unnamed();
   void stand_in(const SessionMarks& marks, char tag);
   void refuse_if_made_in_sql(View name);
+  void drop_stand_in(View name);
   void execute_is_sent(View body);
   void make_room_for_statement();
   void inject_parse(View name, View text);

@@ -190,6 +190,16 @@ void Relay::refuse_if_made_in_sql(View name) {
   server_.exchange().sent(Asked::close, Fate::quiet);
 }
 
+// One that is closed may have been given in SQL as well, which was refused: that has left a
+// stand-in, which would be in the way of what gets the name next.
+void Relay::drop_stand_in(View name) {
+  ServerSession& session = server_.session();
+  if (!session.may_have_stand_in(name) || server_.exchange().copying_in()) return;
+  session.statements().touch(std::string(name));
+  send_close(name);
+  server_.exchange().sent(Asked::close, Fate::quiet);
+}
+
 const StatementPtr& Relay::statement_called(View name) {
   return name.empty() ? on_server().unnamed_shared(of_client()) : of_client().find(name);
 }
@@ -371,6 +381,7 @@ void Relay::take_close(const StatementInput& input, View name) {
     return send_as_it_is(input);
   }
   if (const StatementPtr statement = of_client().find(name)) {
+    drop_stand_in(name);
     asked_instead(Asked::close, Fate::forward,
                   {statement, OnServer::nothing, OfClient::forgotten, std::string(name)});
   } else {

@@ -413,6 +413,34 @@ def test_a_name_is_given_once_in_both_ways(pooler):
         assert not pinned(pooler)
 
 
+@pytest.mark.parametrize("pinned_by", [None, "PREPARE q AS SELECT E'\\\\x'"])
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_name_that_was_refused_in_sql_is_free_when_it_is_closed(pooler, pinned_by, pipelined):
+    with connect(pooler) as wire:
+        if pinned_by:
+            wire.query(pinned_by)
+            wait_until(lambda: pinned(pooler), 5, "it is pinned")
+        requests = [
+            ((parse("SELECT 'first'", "p"), sync()), "1Z"),
+            ((query("PREPARE p AS SELECT 'sql'"),), "EZ"),
+            ((close("S", "p"), sync()), "3Z"),
+            ((bind((), "p"), execute(), sync()), "EZ"),
+            ((query("EXECUTE p"),), "EZ"),
+            ((parse("SELECT 'second'", "p"), bind((), "p"), execute(), sync()), "12DCZ"),
+            ((close("S", "p"), sync()), "3Z"),
+            ((query("PREPARE p AS SELECT 'sql'"),), "CZ"),
+            ((query("EXECUTE p"),), "TDCZ"),
+        ]
+        answers = []
+        for messages, _ in requests:
+            wire.send(*messages)
+            if not pipelined:
+                answers.append(tags(wire.read_until()))
+        if pipelined:
+            answers = [tags(wire.read_until()) for _ in requests]
+        assert answers == [answer for _, answer in requests]
+
+
 def test_nobody_is_disturbed_by_who_deallocates_statements_of_headgates(start_headgate):
     pooler = start_headgate(pool_mode="transaction", default_pool_size=1)
     with connect(pooler) as wire, connect(pooler) as other:
