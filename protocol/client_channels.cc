@@ -24,30 +24,61 @@ void ClientChannels::listen_sent(const ChannelNames& names) {
   }
 }
 
-void ClientChannels::unlisten_sent(const ChannelNames& names, bool all) {
-  if (!unlistens()) in_doubt_ = false;
-  unlistens_all_ |= all;
+void ClientChannels::unlisten_sent(const ChannelNames& names, bool all, size_t requests_ahead) {
+  if (unlistens_.empty() || unlistens_.back().requests_ahead != requests_ahead) {
+    unlistens_.emplace_back().requests_ahead = requests_ahead;
+  }
+  Unlisten& last = unlistens_.back();
+  last.all |= all;
   for (const std::string& name : names) {
-    const bool noted = std::ranges::find(unlistens_, name) != unlistens_.end();
-    if (!noted && channels_.contains(name)) unlistens_.push_back(name);
+    const bool noted = std::ranges::find(last.names, name) != last.names.end();
+    if (!noted && channels_.contains(name)) last.names.push_back(name);
   }
 }
 
-// What a LISTEN behind it has gained is told by the server.
+void ClientChannels::doubt() {
+  std::erase_if(unlistens_, [](const Unlisten& one) { return one.requests_ahead == 0; });
+  for (Unlisten& one : unlistens_) one.unsure = true;
+}
+
+ChannelNames ClientChannels::request_ended(bool transaction_over) {
+  std::vector<Unlisten> later;
+  ChannelNames useless;
+  for (Unlisten& one : unlistens_) {
+    const bool begun = one.requests_ahead == 0;
+    if (begun && transaction_over) {
+      unlisten(one, useless);
+      continue;
+    }
+    if (!begun) --one.requests_ahead;
+    later.push_back(std::move(one));
+  }
+  unlistens_ = std::move(later);
+  return useless;
+}
+
+// Where a COPY has made it impossible to count requests something may be left.
 ChannelNames ClientChannels::settle() {
-  ChannelNames names = std::exchange(unlistens_, {});
-  if (std::exchange(unlistens_all_, false)) names = all();
-  if (std::exchange(in_doubt_, false)) return {};
+  ChannelNames useless;
+  for (const Unlisten& one : std::exchange(unlistens_, {})) {
+    if (!one.unsure) unlisten(one, useless);
+  }
+  return useless;
+}
+
+// What a LISTEN behind it has gained is told by the server.
+void ClientChannels::unlisten(const Unlisten& one, ChannelNames& useless) {
+  const ChannelNames names = one.all ? all() : one.names;
   for (const std::string& name : names) {
     const auto found = channels_.find(name);
     if (found != channels_.end()) found->second.heard = false;
   }
-  return take_useless(names);
+  const ChannelNames more = take_useless(names);
+  useless.insert(useless.end(), more.begin(), more.end());
 }
 
 ChannelNames ClientChannels::discarded() {
   unlistens_.clear();
-  unlistens_all_ = false;
   for (auto& [name, channel] : channels_) channel.heard = false;
   return take_useless(all());
 }

@@ -43,14 +43,18 @@ class ClientChannels {
   // --- what the client says. Those that are returned are of no use to it any more.
   /// A LISTEN to these was sent, of which only the reserved ones count.
   void listen_sent(const ChannelNames& names);
-  /// An UNLISTEN was sent: of these, or of all.
-  void unlisten_sent(const ChannelNames& names, bool all);
-  bool unlistens() const { return unlistens_all_ || !unlistens_.empty(); }
-  /// An error, or a ROLLBACK, was told since: nobody knows what it has taken back.
-  void doubt() { in_doubt_ = true; }
-  /// The transaction is over and nothing more was sent: an UNLISTEN has taken place, or it is in
-  /// doubt, and then the client goes on listening.
+  /// An UNLISTEN was sent, of these or of all, in a request behind so many that are not answered.
+  void unlisten_sent(const ChannelNames& names, bool all, size_t requests_ahead);
+  bool unlistens() const { return !unlistens_.empty(); }
+  /// An error, or a ROLLBACK, was told: nobody knows what it has taken back of what the server has
+  /// got to, and there the client goes on listening.
+  void doubt();
+  /// A request is answered. With the transaction, if none is open any more, its UNLISTENs are over.
+  ChannelNames request_ended(bool transaction_over);
+  /// All is answered.
   ChannelNames settle();
+  /// Nothing has come of what was sent; it may be sent again.
+  void forget_unlistens() { unlistens_.clear(); }
   /// DISCARD ALL was carried out.
   ChannelNames discarded();
 
@@ -77,12 +81,18 @@ class ClientChannels {
     bool heard = false;
     bool active() const { return sent || asked || heard; }
   };
+  /// What of one request, or of one transaction that has begun, is to be heard no more.
+  struct Unlisten {
+    size_t requests_ahead = 0;
+    bool all = false;
+    bool unsure = false;  // an error was told before its time had come
+    ChannelNames names;
+  };
+  void unlisten(const Unlisten& one, ChannelNames& useless);
   ChannelNames take_useless(const ChannelNames& names);
 
   std::map<std::string, Channel, std::less<>> channels_;
-  ChannelNames unlistens_;
-  bool unlistens_all_ = false;
-  bool in_doubt_ = false;
+  std::vector<Unlisten> unlistens_;  // as they were sent
   std::deque<NotificationPtr> kept_;
   size_t kept_bytes_ = 0;
 };

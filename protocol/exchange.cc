@@ -232,7 +232,7 @@ Answer Exchange::received_stray_ready(char status) {
   status_ = static_cast<TransactionStatus>(status);
   --stray_readies_;
   if (skipping_) skipping_ = batch_open_ = false;
-  return {stray_fate_};
+  return {.fate = stray_fate_, .stray = true};
 }
 
 // How many entries ReadyForQuery settles: up to the first that ends with it. Zero if none does.
@@ -241,6 +241,14 @@ size_t Exchange::entries_through_ready() const {
     if (has(ends_with_ready, at(index).asked)) return index + 1;
   }
   return 0;
+}
+
+size_t Exchange::readies_owed() const {
+  size_t owed = 0;
+  for (size_t index = 0; index < count_; ++index) {
+    if (has(ends_with_ready, at(index).asked)) ++owed;
+  }
+  return owed;
 }
 
 void Exchange::swallow_all() {

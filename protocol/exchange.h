@@ -45,6 +45,8 @@ struct Answer {
   Fate fate = Fate::forward;
   /// The server said something that nothing asked for: it must not be used any more.
   bool unexpected = false;
+  /// A ReadyForQuery of which it was not certain that it would come.
+  bool stray = false;
   /// It is the success of a message that was sent as `noted`; or the failure of such a Parse.
   bool noted = false;
   /// The simple query that it ends has failed.
@@ -92,6 +94,8 @@ class Exchange {
   bool skipping() const { return skipping_; }
   /// A ReadyForQuery is owed: status() may not be the last word.
   bool ready_owed() const { return entries_through_ready() > 0; }
+  /// So many of them.
+  size_t readies_owed() const;
   /// The answer that is expected next was asked for by Headgate, not by the client.
   bool next_is_swallowed() const { return count_ > 0 && front().fate == Fate::swallow; }
 

@@ -81,8 +81,7 @@ void Client::begin_has_failed(bool request_ended) {
     channels_->asked();
     channels_->answered({}, useless);
     pool_->subscribers().release(*this, useless);
-    channels_->doubt();
-    pool_->subscribers().release(*this, channels_->settle());
+    channels_->forget_unlistens();
   }
   ++pool_->stats().query_count;
   deferred_->failed = true;

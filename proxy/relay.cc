@@ -188,6 +188,7 @@ Relay::Relay(Client& client, Server& server, Instant now)
   server.session().ignore(settings().policies.with(StatePolicy::ignore));
   server.replay_memory().clear();
   server.withheld().clear();
+  if (client.has_channels()) client.channels().forget_unlistens();  // of a server that was lost
 }
 
 const PoolSettings& Relay::settings() const { return server_.pool().settings(); }

@@ -187,7 +187,11 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   if (client_.has_channels()) {
     client_.channels().listen_sent(marks.listens);
     const bool ends = marks.unlistens_all || !marks.unlistens.empty();
-    if (ends) client_.channels().unlisten_sent(marks.unlistens, marks.unlistens_all);
+    const Exchange& exchange = server_.exchange();
+    if (ends && !exchange.skipping()) {
+      client_.channels().unlisten_sent(marks.unlistens, marks.unlistens_all,
+                                       exchange.readies_owed());
+    }
   }
   for (const std::string& name : marks.settings) {
     touch(name);

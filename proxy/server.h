@@ -220,6 +220,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   void question_failed();
   bool heard_elsewhere(View body);
   bool settle_channels();
+  void unlistens_end();
   void take_channels(bool understood);
   void unlisten();
   bool in_forbidden_transaction() const;

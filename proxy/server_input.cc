@@ -116,6 +116,7 @@ struct Server::Input {
       if (answer.noted || answer.given_up > 0) server.settle_statements(tag, answer);
       fate = answer.fate;
       server.broken_ |= answer.unexpected;
+      if (!answer.stray && client() && client()->has_channels()) server.unlistens_end();
     } else if (tag == backend::parameter_status) {
       server.take_parameter(body);
     } else if (fate == Fate::forward && server.relay_ &&

@@ -307,13 +307,20 @@ bool Server::heard_elsewhere(View body) {
          client.channels().hears(notification->channel) != ClientChannels::Hears::no;
 }
 
-// All is answered: an UNLISTEN has taken place, and the client may hear what was notified
-// meanwhile. False: it is closed for that.
+// A request is answered, which may be the end of the transaction that its UNLISTEN is in.
+void Server::unlistens_end() {
+  Client& client = relay_->client();
+  const bool transaction_over = exchange_.status() == TransactionStatus::idle;
+  const ChannelNames useless = client.channels().request_ended(transaction_over);
+  client.pool()->subscribers().release(client, useless);
+}
+
+// All is answered: the client may hear what was notified meanwhile. False: it is closed for that.
 bool Server::settle_channels() {
   Client& client = relay_->client();
   if (!client.has_channels()) return true;
   if (exchange_.clean() && client.channels().unlistens()) {
-    pool_->subscribers().release(client, client.channels().settle());
+    client.pool()->subscribers().release(client, client.channels().settle());
   }
   return client.tell_notifications();
 }

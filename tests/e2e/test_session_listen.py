@@ -7,7 +7,7 @@ import signal
 import asyncpg
 import pytest
 
-from lib.messages import bind, execute, parse, query, sync
+from lib.messages import bind, execute, flush, parse, query, sync
 from lib.processes import wait_until
 from lib.wire import Wire, errors, tags
 
@@ -259,7 +259,7 @@ def test_it_ends_with(pooler, end):
             for sql in end.split("; "):
                 wire.query(sql)
             other.query("NOTIFY a, 'unheard'")
-            wire.query("LISTEN b")
+            assert tags(wire.query("LISTEN b")) == "CZ"
             assert barrier(wire, other, "b", f"{turn}") == []
             wire.query("UNLISTEN b")
 
@@ -273,6 +273,46 @@ def test_it_goes_on_behind(pooler, story):
         for sql in story.split("; "):
             wire.send(query(sql))
             wire.read_until()
+        other.query("NOTIFY a, 'heard'")
+        assert heard(wire, 1) == [("a", "heard")]
+
+
+@pytest.mark.parametrize("others", ["SELECT 1/(pg_sleep(0.1) IS NULL)::int; {}", "{}; SELECT 1/0", "BEGIN; SELECT 1; ROLLBACK; {}; SELECT 1/0",
+                                    "BEGIN; {}; COMMIT; SELECT 1/0", "SELECT 1/0; BEGIN; {}; COMMIT"])  # fmt: skip
+@pytest.mark.parametrize("end", ["UNLISTEN a", "UNLISTEN *"])
+def test_it_ends_in_a_pipeline_whatever_becomes_of_the_rest(pooler, others, end):
+    with connect(pooler) as wire, connect(pooler) as other:
+        wire.query("LISTEN a")
+        statements = others.format(end).split("; ")
+        wire.send(*(query(sql) for sql in statements))
+        assert sum("E" in tags(wire.read_until()) for _ in statements) == 1
+        other.query("NOTIFY a, 'unheard'")
+        assert tags(wire.query("LISTEN b")) == "CZ"
+        assert barrier(wire, other, "b", "x") == []
+
+
+@pytest.mark.parametrize("story", ["BEGIN; UNLISTEN a; ROLLBACK; SELECT 1", "BEGIN; SELECT 1/0; UNLISTEN a; COMMIT",
+                                   "SELECT 1/0; BEGIN; UNLISTEN *; SELECT 1/0; COMMIT; SELECT 1"])  # fmt: skip
+def test_it_goes_on_behind_a_pipeline(pooler, story):
+    with connect(pooler) as wire, connect(pooler) as other:
+        wire.query("LISTEN a")
+        statements = story.split("; ")
+        wire.send(*(query(sql) for sql in statements))
+        for _ in statements:
+            wire.read_until()
+        other.query("NOTIFY a, 'heard'")
+        assert heard(wire, 1) == [("a", "heard")]
+
+
+def test_it_goes_on_where_the_batch_had_failed_before(pooler):
+    with connect(pooler) as wire, connect(pooler) as other:
+        wire.query("LISTEN a")
+        wire.send(parse("UNLISTEN a", "u"), sync())
+        assert tags(wire.read_until()) == "1Z"
+        wire.send(parse("SELECT 1/0"), bind(), execute(), flush())
+        wire.read_until("E")
+        wire.send(bind((), "u"), execute(), sync())
+        assert tags(wire.read_until()) == "Z"
         other.query("NOTIFY a, 'heard'")
         assert heard(wire, 1) == [("a", "heard")]
 

@@ -98,28 +98,77 @@ TEST_CASE("client channels: a LISTEN behind the question is not in its answer") 
 
 TEST_CASE("client channels: an UNLISTEN counts when its transaction is over, if nothing failed") {
   ClientChannels client = client_of({"a", "b", "c"});
-  client.unlisten_sent({"a", "unknown"}, false);
+  client.unlisten_sent({"a", "unknown"}, false, 0);
   CHECK(client.unlistens());
+  CHECK(client.request_ended(false).empty());
   CHECK(client.hears("a") == Hears::yes);
-  CHECK(client.settle() == ChannelNames{"a"});
+  CHECK(client.request_ended(true) == ChannelNames{"a"});
   CHECK_FALSE(client.unlistens());
   CHECK(client.hears("a") == Hears::no);
-  client.unlisten_sent({"b"}, false);
+  client.unlisten_sent({"b"}, false, 0);
   client.doubt();
-  CHECK(client.settle().empty());
+  CHECK(client.request_ended(true).empty());
   CHECK(client.hears("b") == Hears::yes);
   client.doubt();  // of something before
-  client.unlisten_sent({}, true);
-  CHECK(client.settle() == ChannelNames{"b", "c"});
+  client.unlisten_sent({}, true, 0);
+  CHECK(client.request_ended(true) == ChannelNames{"b", "c"});
   CHECK_FALSE(client.listens());
+}
+
+TEST_CASE("client channels: an error in another request of a pipeline casts no doubt on UNLISTEN") {
+  ClientChannels client = client_of({"a", "b"});
+  client.unlisten_sent({"a"}, false, 1);
+  client.doubt();  // of the request ahead
+  CHECK(client.request_ended(true).empty());
+  CHECK(client.hears("a") == Hears::yes);
+  client.unlisten_sent({"b"}, false, 2);
+  CHECK(client.request_ended(true) == ChannelNames{"a"});
+  CHECK(client.request_ended(true).empty());
+  client.doubt();  // of its own
+  CHECK(client.request_ended(true).empty());
+  CHECK(client.hears("b") == Hears::yes);
+  CHECK_FALSE(client.unlistens());
+}
+
+TEST_CASE("client channels: what is taken back of a transaction can be said once more in it") {
+  ClientChannels client = client_of({"a", "b"});
+  client.unlisten_sent({"a", "b"}, false, 0);
+  CHECK(client.request_ended(false).empty());
+  client.doubt();  // ROLLBACK TO
+  CHECK(client.request_ended(false).empty());
+  client.unlisten_sent({"a"}, false, 0);
+  CHECK(client.request_ended(false).empty());
+  CHECK(client.request_ended(true) == ChannelNames{"a"});
+  CHECK(client.hears("b") == Hears::yes);
+}
+
+TEST_CASE(
+    "client channels: where requests cannot be counted an UNLISTEN counts if nothing failed") {
+  ClientChannels client = client_of({"a", "b"});
+  client.unlisten_sent({"a"}, false, 3);
+  CHECK(client.request_ended(true).empty());
+  CHECK(client.settle() == ChannelNames{"a"});
+  client.unlisten_sent({"b"}, false, 3);
+  client.doubt();
+  CHECK(client.settle().empty());
+  CHECK_FALSE(client.unlistens());
+  CHECK(client.hears("b") == Hears::yes);
+}
+
+TEST_CASE("client channels: an UNLISTEN that went to a server that was lost counts for nothing") {
+  ClientChannels client = client_of({"a"});
+  client.unlisten_sent({"a"}, false, 0);
+  client.forget_unlistens();
+  CHECK(client.settle().empty());
+  CHECK(client.hears("a") == Hears::yes);
 }
 
 TEST_CASE("client channels: a LISTEN behind an UNLISTEN lets the channel be heard") {
   ClientChannels client = client_of({"a"});
   ChannelNames useless;
-  client.unlisten_sent({}, true);
+  client.unlisten_sent({}, true, 0);
   client.listen_sent({"a"});
-  CHECK(client.settle().empty());
+  CHECK(client.request_ended(true).empty());
   CHECK(client.hears("a") == Hears::perhaps);
   client.asked();
   CHECK(client.answered({"a"}, useless));

@@ -24,6 +24,19 @@ TEST_CASE("exchange: a simple query is over at ReadyForQuery, however many comma
   CHECK(rig.over());
 }
 
+TEST_CASE("exchange: how many ReadyForQuery are owed is how many requests were sent") {
+  Rig rig;
+  CHECK(rig.exchange.readies_owed() == 0);
+  rig.ask("PBE");
+  CHECK(rig.exchange.readies_owed() == 0);
+  rig.ask("SQ");
+  CHECK(rig.exchange.readies_owed() == 2);
+  rig.hear("12CZ");
+  CHECK(rig.exchange.readies_owed() == 1);
+  rig.hear("CZ");
+  CHECK(rig.exchange.readies_owed() == 0);
+}
+
 TEST_CASE("exchange: a transaction left open is over but not clean") {
   Rig rig;
   rig.ask("Q");
