@@ -119,6 +119,7 @@ class Actor {
   void ask_extended(const Statement& statement, bool described);
   void ask_prepared_batch();
   void ask_prepared(bool& failed);
+  void ask_run(const std::string& name, int shape, const Statement& statement, bool& failed);
   void plan_failure(const Statement& statement);
   std::string choose_name(bool failed);
   void say_parse(const std::string& name, const std::string& text);

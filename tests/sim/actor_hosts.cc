@@ -70,9 +70,9 @@ void Actor::ask_pipeline() {
   bool listens = false;
   for (int i = 0; i < queries; ++i) {
     Statement statement = new_work(true);
-    if (!listens && !session_.has("listen", number_) && dice.chance(manners_.listening)) {
+    if (!listens && dice.chance(manners_.listening)) {
       listens = true;
-      statement = new_statement(Kind::make);
+      statement = new_statement(session_.has("listen", number_) ? Kind::unmake : Kind::make);
       statement.name = "listen";
     }
     expect(statement, true);

@@ -12,6 +12,8 @@ using Kind = Statement::Kind;
 
 namespace {
 
+constexpr int runs_again = 400;  // of what reads
+
 // What a new statement is about: some set something in their session.
 int choose_shape(Dice& dice, bool settings) {
   return dice.between(1, settings ? last_shape : last_plain_shape);
@@ -71,6 +73,21 @@ std::string Actor::choose_name(bool failed) {
   return fmt::format("s{}", next_name_++);
 }
 
+void Actor::ask_run(const std::string& name, int shape, const Statement& statement, bool& failed) {
+  const auto add = [&](char tag) {
+    if (!failed) expected_.push_back({tag, statement});
+  };
+  say_bind(name, shape, statement);
+  add('2');
+  if (world_.dice.chance(500)) {
+    say('D', Bytes("P\0", 2));
+    add(answers_rows(statement) ? 'T' : 'n');
+  }
+  say('E', Bytes(5, '\0'));
+  if (!failed) expect(statement, false);
+  failed |= statement.kind == Kind::fail;
+}
+
 void Actor::ask_prepared(bool& failed) {
   Dice& dice = world_.dice;
   const bool fails = dice.chance(manners_.failing);
@@ -110,16 +127,12 @@ void Actor::ask_prepared(bool& failed) {
     add({.tag = 't', .statement = statement});
     add({.tag = 'n', .statement = statement});
   }
-  say_bind(name, shape, statement);
-  add({.tag = '2', .statement = statement});
-  const bool described = dice.chance(500);
-  if (described) {
-    say('D', Bytes("P\0", 2));
-    add({.tag = answers_rows(statement) ? 'T' : 'n', .statement = statement});
+  ask_run(name, shape, statement, failed);
+  if (shape == read_shape && statement.kind == Kind::read && dice.chance(runs_again)) {
+    Statement again = new_statement(Kind::run);
+    adapt_to_shape(again, shape);
+    ask_run(name, shape, again, failed);
   }
-  say('E', Bytes(5, '\0'));
-  if (!failed) expect(statement, false);
-  failed |= statement.kind == Kind::fail;
   if (name.empty() || !dice.chance(150)) return;
   say('C', Bytes("S") + name + Bytes(1, '\0'));
   closing_.insert(name);

@@ -155,7 +155,7 @@ void Story::choose_manners() {
   manners_.settings = maybe(700, dice.between(50, 700));
   manners_.locks = maybe(300, 150);
   manners_.things = maybe(300, 150);
-  if (habits_.hosts == 1) manners_.prepares = maybe(400, 250);
+  manners_.prepares = maybe(400, 250);
   manners_.secrets = allowances_.strict ? 60 : maybe(200, 30);
   misfortunes_.role_goes = !title_.starts_with("calm") && dice.chance(150);
   manners_.discards = maybe(300, 60);
