@@ -150,7 +150,7 @@ Watch::Waits Watch::waits_of(PoolEntry& entry) {
     if (!pool) continue;
     pool->share().waiters().for_each([&](const Waiter& waiter) {
       const auto* client = dynamic_cast<const Client*>(static_cast<const Borrower*>(&waiter));
-      if (client) waits[client->id()] = {id, waiter.waiting_since(), {}};
+      if (client) waits[client->id()] = {id, waiter.waiting_since()};
     });
   }
   return waits;
@@ -177,6 +177,7 @@ void Watch::check_fairness(PoolEntry& entry) {
     const auto known = before.find(id);
     if (known != before.end() && known->second.since == wait.since) {
       wait.overtaken = known->second.overtaken;
+      wait.is_new = false;
     }
   }
   for (const auto& [id, wait] : before) {
@@ -188,7 +189,7 @@ void Watch::check_fairness(PoolEntry& entry) {
 void Watch::served(PoolEntry& entry, Waits& waits, const Wait& one, uint64_t id) {
   if (world_.now() < excused_until_) return;
   for (auto& [other, wait] : waits) {
-    if (wait.worker == one.worker && wait.since < one.since) {
+    if (!wait.is_new && wait.worker == one.worker && wait.since < one.since) {
       world_.violated("client {} was served before client {} of the same worker, who waits longer",
                       id, other);
     }

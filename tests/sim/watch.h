@@ -39,6 +39,7 @@ class Watch {
     WorkerId worker = 0;
     Instant since{};
     Instant overtaken{};  // for the first time; zero: not yet
+    bool is_new = true;   // maybe put back when the other had been served
   };
   struct Idle {
     Instant since{}, in_vain_since{}, paused_at{};
