@@ -138,7 +138,7 @@ Result<Inheritance> inherit(Descriptor channel) {
     Address address = local_address(said->attached.number());
     inheritance.sockets.push_back({*facts, std::move(said->attached), std::move(address)});
   }
-  fcntl(channel.number(), F_SETFL, fcntl(channel.number(), F_GETFL) | O_NONBLOCK);
+  make_non_blocking(channel.number());
   inheritance.channel = std::move(channel);
   return inheritance;
 }

@@ -9,35 +9,34 @@ namespace headgate {
 void Lingering::start(LoopState& state, Descriptor connection, Buffer queue) {
   auto* lingering = new Lingering(state, std::move(connection), std::move(queue));
   // Nothing is read here: the loop's buffer may hold bytes that are lent to our caller.
-  if (!lingering->flush() ||
-      uv_poll_init(&state.loop, &lingering->poll_, lingering->descriptor_.number()) != 0) {
+  const bool alive = lingering->flush();
+  const uint32_t wanted = lingering->wanted_events();
+  const int descriptor = lingering->descriptor_.number();
+  if (!alive || state.poller.watch(descriptor, wanted, *lingering) != 0) {
     delete lingering;
     return;
   }
+  lingering->watched_ = wanted;
   uv_timer_init(&state.loop, &lingering->timer_);
-  lingering->poll_.data = lingering->timer_.data = lingering;
+  lingering->timer_.data = lingering;
   uv_timer_start(
       &lingering->timer_, [](uv_timer_t* timer) { static_cast<Lingering*>(timer->data)->close(); },
       longest_ms, 0);
   state.lingering.push_back(*lingering);
-  lingering->watch();
 }
 
-void Lingering::watch() {
-  int events = (input_over_ ? 0 : UV_READABLE) | (queue_.empty() ? 0 : UV_WRITABLE);
-  if (events == watched_) return;
-  watched_ = events;
-  uv_poll_start(&poll_, events, [](uv_poll_t* handle, int status, int ready) {
-    static_cast<Lingering*>(handle->data)->on_poll(status, ready);
-  });
+uint32_t Lingering::wanted_events() const {
+  return (input_over_ ? 0U : EPOLLIN) | (queue_.empty() ? 0U : EPOLLOUT);
 }
 
-void Lingering::on_poll(int status, int events) {
-  bool alive = status == 0;
-  if (alive && (events & UV_WRITABLE) != 0) alive = flush();
-  if (alive && (events & UV_READABLE) != 0) alive = swallow();
-  if (!alive || (input_over_ && queue_.empty())) return close();
-  watch();
+void Lingering::on_events(uint32_t events) {
+  bool alive = (events & EPOLLERR) == 0;
+  if (alive && (events & (EPOLLOUT | EPOLLHUP)) != 0) alive = flush();
+  if (alive && (events & (EPOLLIN | EPOLLHUP)) != 0) alive = swallow();
+  const uint32_t wanted = wanted_events();
+  if (!alive || wanted == 0) return close();
+  if (wanted != watched_) loop_.poller.change(descriptor_.number(), wanted, *this);
+  watched_ = wanted;
 }
 
 // False: the peer is gone.
@@ -70,14 +69,10 @@ void Lingering::hurry() {
 
 void Lingering::close() {
   loop_.lingering.remove(*this);
-  auto released = [](uv_handle_t* handle) { static_cast<Lingering*>(handle->data)->release(); };
-  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), released);
-  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), released);
+  loop_.poller.forget(descriptor_.number(), *this);
   descriptor_ = {};
-}
-
-void Lingering::release() {
-  if (--open_handles_ == 0) delete this;
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_),
+           [](uv_handle_t* handle) { delete static_cast<Lingering*>(handle->data); });
 }
 
 }  // namespace headgate

@@ -14,12 +14,12 @@
 
 namespace headgate {
 
-class Lingering : public ListNode<Lingering> {
+class Lingering final : public ListNode<Lingering>, private Watcher {
  public:
   static constexpr size_t most_input_bytes = 64 * 1024;
   static constexpr uint64_t longest_ms = 1000;
 
-  /// Takes over a connection that no handle of the loop watches any more.
+  /// Takes over a connection that nobody in the loop watches any more.
   static void start(LoopState& state, Descriptor connection, Buffer queue);
 
   /// Does what can be done at once and closes; for when the loop ends.
@@ -29,22 +29,19 @@ class Lingering : public ListNode<Lingering> {
   Lingering(LoopState& state, Descriptor connection, Buffer queue)
       : loop_(state), descriptor_(std::move(connection)), queue_(std::move(queue)) {}
 
-  void on_poll(int status, int events);
+  void on_events(uint32_t events) override;
+  uint32_t wanted_events() const;
   bool flush();
   bool swallow();
-  void watch();
   void close();
-  void release();
 
   LoopState& loop_;
   Descriptor descriptor_;
   Buffer queue_;
   size_t swallowed_bytes_ = 0;
   bool input_over_ = false;
-  int watched_ = 0;
-  uv_poll_t poll_;
+  uint32_t watched_ = 0;
   uv_timer_t timer_;
-  int open_handles_ = 2;
 };
 
 }  // namespace headgate

@@ -27,8 +27,6 @@ void set_listening_options(int descriptor, const Address& on, const ListenOption
   set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, 1);
   if (on.kind == Address::Kind::ip6) set_option(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (options.reuse_port) set_option(descriptor, SOL_SOCKET, SO_REUSEPORT, 1);
-  if (options.defer_accept)
-    set_option(descriptor, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer_accept_seconds);
 }
 
 bool out_of_resources(int error) {
@@ -37,39 +35,45 @@ bool out_of_resources(int error) {
 
 }  // namespace
 
-struct UvListener::Handles {
-  Handles(Descriptor listening, bool unix_socket, ListenerUser& hears)
-      : socket(std::move(listening)), from_unix(unix_socket), user(&hears) {}
+struct UvListener::Handles final : Watcher {
+  Handles(LoopState& state, Descriptor listening, bool unix_socket, ListenerUser& hears)
+      : loop(state), socket(std::move(listening)), from_unix(unix_socket), user(&hears) {}
 
-  int start(uv_loop_t& loop);
+  int start();
+  void on_events(uint32_t) override { accept_some(); }
   void watch();
+  void leave();
   void accept_some();
   bool accept_one();
   void pause(int error);
   void close();
 
+  LoopState& loop;
   Descriptor socket;
-  bool from_unix;
+  const bool from_unix;
   ListenerUser* user;  // null once the listener is gone
-  bool wanted = true;
-  uv_poll_t poll;
+  bool wanted = true, watched = false;
+  bool defers = false;  // the system hands over who has said something
   uv_timer_t resume;
-  int open = 2;
 };
 
-int UvListener::Handles::start(uv_loop_t& loop) {
-  if (int error = uv_poll_init(&loop, &poll, socket.number())) return -error;
-  uv_timer_init(&loop, &resume);
-  poll.data = resume.data = this;
-  watch();
+int UvListener::Handles::start() {
+  if (int error = loop.poller.watch(socket.number(), EPOLLIN, *this)) return error;
+  watched = true;
+  uv_timer_init(&loop.loop, &resume);
+  resume.data = this;
   return 0;
 }
 
+// Where the system lacks the memory for it now, it is tried again.
 void UvListener::Handles::watch() {
-  if (!wanted) return;
-  uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
-    static_cast<Handles*>(handle->data)->accept_some();
-  });
+  if (!wanted || watched) return;
+  if (int error = loop.poller.watch(socket.number(), EPOLLIN, *this)) return pause(error);
+  watched = true;
+}
+
+void UvListener::Handles::leave() {
+  if (std::exchange(watched, false)) loop.poller.forget(socket.number(), *this);
 }
 
 void UvListener::Handles::accept_some() {
@@ -83,8 +87,9 @@ bool UvListener::Handles::accept_one() {
   Descriptor connection(
       accept4(socket.number(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (connection.valid()) {
-    user->on_accept(std::make_unique<UvParcel>(std::move(connection), from_system(from)),
-                    from_unix);
+    auto parcel = std::make_unique<UvParcel>(std::move(connection), from_system(from));
+    parcel->has_bytes = defers;
+    user->on_accept(std::move(parcel), from_unix);
     return true;
   }
   if (out_of_resources(errno)) {
@@ -95,7 +100,7 @@ bool UvListener::Handles::accept_one() {
 }
 
 void UvListener::Handles::pause(int error) {
-  uv_poll_stop(&poll);
+  leave();
   uv_timer_start(
       &resume, [](uv_timer_t* timer) { static_cast<Handles*>(timer->data)->watch(); }, pause_ms, 0);
   user->on_accept_failed(error);
@@ -103,18 +108,15 @@ void UvListener::Handles::pause(int error) {
 
 void UvListener::Handles::close() {
   user = nullptr;
-  auto closed = [](uv_handle_t* handle) {
-    auto* handles = static_cast<Handles*>(handle->data);
-    if (--handles->open == 0) delete handles;
-  };
-  uv_close(reinterpret_cast<uv_handle_t*>(&poll), closed);
-  uv_close(reinterpret_cast<uv_handle_t*>(&resume), closed);
+  leave();
   socket = {};
+  uv_close(reinterpret_cast<uv_handle_t*>(&resume),
+           [](uv_handle_t* handle) { delete static_cast<Handles*>(handle->data); });
 }
 
-int UvListener::start(uv_loop_t& loop, Descriptor socket, ListenerUser& user) {
-  auto handles = std::make_unique<Handles>(std::move(socket), address_.is_unix(), user);
-  int error = handles->start(loop);
+int UvListener::start(LoopState& state, Descriptor socket, ListenerUser& user) {
+  auto handles = std::make_unique<Handles>(state, std::move(socket), address_.is_unix(), user);
+  const int error = handles->start();
   if (error == 0) handles_ = handles.release();
   return error;
 }
@@ -126,13 +128,14 @@ void UvListener::accept_waiting() {
 
 void UvListener::set_defer_accept(bool defer) {
   if (address_.is_unix()) return;
+  handles_->defers = defer;
   set_option(handles_->socket.number(), IPPROTO_TCP, TCP_DEFER_ACCEPT,
              defer ? defer_accept_seconds : 0);
 }
 
 void UvListener::accept(bool wanted) {
   handles_->wanted = wanted;
-  wanted ? handles_->watch() : void(uv_poll_stop(&handles_->poll));
+  wanted ? handles_->watch() : handles_->leave();
 }
 
 int UvListener::descriptor() const { return handles_->socket.number(); }
@@ -149,11 +152,12 @@ UvListener::~UvListener() {
 
 namespace {
 
-Result<std::unique_ptr<Listener>> listen_on_passed(uv_loop_t& loop, const ListenOptions& options,
+Result<std::unique_ptr<Listener>> listen_on_passed(LoopState& state, const ListenOptions& options,
                                                    ListenerUser& user) {
+  make_non_blocking(options.passed);
   Address at = local_address(options.passed);
   auto listener = std::make_unique<UvListener>(at, UnixPath());
-  if (int error = listener->start(loop, Descriptor(options.passed), user))
+  if (int error = listener->start(state, Descriptor(options.passed), user))
     return listen_error(at, "epoll_ctl", error);
   listener->set_defer_accept(options.defer_accept);
   return std::unique_ptr<Listener>(std::move(listener));
@@ -161,9 +165,9 @@ Result<std::unique_ptr<Listener>> listen_on_passed(uv_loop_t& loop, const Listen
 
 }  // namespace
 
-Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
+Result<std::unique_ptr<Listener>> listen_on(LoopState& state, const Address& on,
                                             const ListenOptions& options, ListenerUser& user) {
-  if (options.passed >= 0) return listen_on_passed(loop, options, user);
+  if (options.passed >= 0) return listen_on_passed(state, options, user);
   auto system = to_system(on);
   if (on.is_unix()) {
     if (auto room = UnixPath::make_room(on); !room) return std::move(room).error();
@@ -184,8 +188,9 @@ Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
   if (::listen(socket.number(), options.backlog) < 0) return listen_error(on, "listen", errno);
   Address bound = on.is_unix() ? on : local_address(socket.number());
   auto listener = std::make_unique<UvListener>(std::move(bound), std::move(path));
-  if (int error = listener->start(loop, std::move(socket), user))
+  if (int error = listener->start(state, std::move(socket), user))
     return listen_error(on, "epoll_ctl", error);
+  listener->set_defer_accept(options.defer_accept);
   return std::unique_ptr<Listener>(std::move(listener));
 }
 

@@ -4,16 +4,15 @@
 // Owned by who asked for it; may be destroyed within its own callbacks.
 #pragma once
 
-#include <uv.h>
-
 #include "proxy/descriptor.h"
 #include "proxy/io.h"
+#include "proxy/uv/loop_state.h"
 #include "proxy/uv/unix_path.h"
 
 namespace headgate {
 
 /// Binds and listens; errors read "cannot listen on ADDRESS: STEP(): REASON".
-Result<std::unique_ptr<Listener>> listen_on(uv_loop_t& loop, const Address& on,
+Result<std::unique_ptr<Listener>> listen_on(LoopState& state, const Address& on,
                                             const ListenOptions& options, ListenerUser& user);
 
 class UvListener final : public Listener {
@@ -29,7 +28,7 @@ class UvListener final : public Listener {
   UvListener& operator=(const UvListener&) = delete;
 
   /// Starts to accept; 0 or an errno.
-  int start(uv_loop_t& loop, Descriptor socket, ListenerUser& user);
+  int start(LoopState& state, Descriptor socket, ListenerUser& user);
   const Address& address() const override { return address_; }
   void accept_waiting() override;
   void set_defer_accept(bool defer) override;
@@ -46,7 +45,7 @@ class UvListener final : public Listener {
 
   Address address_;
   UnixPath path_;
-  Handles* handles_ = nullptr;  // they live until libuv lets them go
+  Handles* handles_ = nullptr;  // they live until libuv lets their timer go
 };
 
 }  // namespace headgate

@@ -1,8 +1,10 @@
 #include "proxy/uv/outside.h"
 
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "proxy/uv/lingering.h"
@@ -20,48 +22,62 @@ int64_t clock_microseconds(clockid_t clock) {
   return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1'000;
 }
 
-template <class Handle>
-uv_handle_t* any(Handle& handle) {
-  return reinterpret_cast<uv_handle_t*>(&handle);
-}
-
-template <class Handle>
-UvOutside* owner_of(Handle* handle) {
-  return static_cast<UvOutside*>(handle->data);
-}
-
 }  // namespace
 
 UvOutside::UvOutside(LoopUser& user) : user_(user) {
-  int error = uv_loop_init(&state_.loop);
-  MUST(error == 0);
-  uv_prepare_init(&state_.loop, &turn_end_);
-  uv_idle_init(&state_.loop, &no_wait_);
-  uv_timer_init(&state_.loop, &alarm_);
-  uv_async_init(&state_.loop, &mail_, [](uv_async_t* mail) { owner_of(mail)->user_.on_mail(); });
-  uv_async_init(&state_.loop, &stop_, [](uv_async_t* stop) { uv_stop(stop->loop); });
-  turn_end_.data = alarm_.data = mail_.data = this;
-  uv_prepare_start(&turn_end_, [](uv_prepare_t* turn) { owner_of(turn)->end_turn(); });
+  MUST(uv_loop_init(&state_.loop) == 0);
+  bell_event_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  MUST(bell_event_.valid());
+  // Each ring of the bell is an event of its own: its counter need not be read.
+  MUST(state_.poller.watch(bell_event_.number(), EPOLLIN | EPOLLET, bell_) == 0);
+  MUST(state_.poller.watch(uv_backend_fd(&state_.loop), EPOLLIN, library_) == 0);
 }
 
 UvOutside::~UvOutside() {
   jobs_.abandon();
   while (!state_.lingering.empty()) state_.lingering.front().hurry();
-  for (uv_handle_t* handle : {any(turn_end_), any(no_wait_), any(alarm_), any(mail_), any(stop_)})
-    uv_close(handle, nullptr);
-  for (auto& signal : signals_) uv_close(any(signal->handle), nullptr);
+  bury_closed();
+  state_.poller.forget(bell_event_.number(), bell_);
+  state_.poller.forget(uv_backend_fd(&state_.loop), library_);
+  for (auto& signal : signals_) {
+    uv_close(reinterpret_cast<uv_handle_t*>(&signal->handle), nullptr);
+  }
   uv_run(&state_.loop, UV_RUN_DEFAULT);
-  int error = uv_loop_close(&state_.loop);
-  MUST(error == 0);  // else a stream or listener has outlived its loop
+  MUST(uv_loop_close(&state_.loop) == 0);
+  MUST(state_.poller.watched() == 0);  // else a stream or listener has outlived its loop
 }
 
 void UvOutside::run() {
-  uv_run(&state_.loop, UV_RUN_DEFAULT);
+  while (!stopping_.exchange(false)) take_turn();
   jobs_.abandon();
   while (jobs_.work_running()) uv_run(&state_.loop, UV_RUN_ONCE);
 }
 
-void UvOutside::stop() { uv_async_send(&stop_); }
+void UvOutside::take_turn() {
+  end_turn();
+  uv_loop_t& loop = state_.loop;
+  uv_update_time(&loop);
+  const int library_ms = uv_loop_alive(&loop) ? uv_backend_timeout(&loop) : -1;
+  const bool more_to_do =
+      jobs_.answers_due() || !state_.failed.empty() || !state_.fresh.empty() || alarm_is_due();
+  std::optional<Duration> longest;
+  if (library_ms >= 0) longest = milliseconds(library_ms);
+  if (alarm_ms_) {
+    const Duration until_alarm = milliseconds(*alarm_ms_ - static_cast<int64_t>(uv_now(&loop)));
+    longest = std::min(longest.value_or(until_alarm), until_alarm);
+  }
+  state_.poller.wait(more_to_do ? Duration::zero() : longest);
+  uv_update_time(&loop);
+  if (library_ms == 0) uv_run(&loop, UV_RUN_NOWAIT);
+  if (!alarm_is_due()) return;
+  alarm_ms_.reset();
+  user_.on_time(now());
+}
+
+void UvOutside::stop() {
+  stopping_ = true;
+  ring();
+}
 
 void UvOutside::on_signal(int signum, std::function<void()> action) {
   auto& signal = *signals_.emplace_back(std::make_unique<Signal>());
@@ -74,15 +90,21 @@ void UvOutside::on_signal(int signum, std::function<void()> action) {
 }
 
 void UvOutside::end_turn() {
+  receive_first_bytes();
   jobs_.answer();
   deliver_failures();
   user_.on_turn_end();
-  bool more_to_do = jobs_.answers_due() || !state_.failed.empty();
-  if (more_to_do) {
-    uv_idle_start(&no_wait_, [](uv_idle_t*) {});
-  } else {
-    uv_idle_stop(&no_wait_);
+  bury_closed();
+}
+
+void UvOutside::receive_first_bytes() {
+  for (size_t count = state_.fresh.size(); count > 0; --count) {
+    if (auto* stream = state_.fresh.pop_front()) stream->receive_first();
   }
+}
+
+void UvOutside::bury_closed() {
+  while (UvStream* stream = state_.closed.pop_front()) delete stream;
 }
 
 // Only those that have failed by now: a user who tries again at once must not hold up the loop.
@@ -106,31 +128,31 @@ void UvOutside::random(std::span<char> out) {
   }
 }
 
-// libuv's clock is ours, in whole milliseconds and perhaps a little behind: never too early. A
-// millisecond at least, because libuv would serve a timer that is set to "now" by its own callback
-// for ever.
+// In whole milliseconds: never too early.
 void UvOutside::wake_at(std::optional<Instant> at) {
-  if (!at) {
-    alarm_ms_.reset();
-    uv_timer_stop(&alarm_);
-    return;
-  }
-  auto due = std::chrono::ceil<milliseconds>(at->time_since_epoch()).count();
-  uint64_t due_ms = due > 0 ? static_cast<uint64_t>(due) : 0;
-  if (alarm_ms_ == due_ms) return;
-  alarm_ms_ = due_ms;
-  uint64_t loop_ms = uv_now(&state_.loop);
-  uv_timer_start(
-      &alarm_,
-      [](uv_timer_t* alarm) {
-        UvOutside* outside = owner_of(alarm);
-        outside->alarm_ms_.reset();
-        outside->user_.on_time(outside->now());
-      },
-      due_ms > loop_ms ? due_ms - loop_ms : 1, 0);
+  alarm_ms_.reset();
+  if (at) alarm_ms_ = std::chrono::ceil<milliseconds>(at->time_since_epoch()).count();
 }
 
-void UvOutside::wake() { uv_async_send(&mail_); }
+// libuv's clock is ours, as it was when the turn began.
+bool UvOutside::alarm_is_due() const {
+  return alarm_ms_ && *alarm_ms_ <= static_cast<int64_t>(uv_now(&state_.loop));
+}
+
+void UvOutside::wake() {
+  mail_ = true;
+  ring();
+}
+
+void UvOutside::ring() {
+  const uint64_t one = 1;
+  const ssize_t written = write(bell_event_.number(), &one, sizeof one);
+  MUST(written == sizeof one || errno == EAGAIN);
+}
+
+void UvOutside::heard_bell() {
+  if (mail_.exchange(false)) user_.on_mail();
+}
 
 StreamPtr UvOutside::connect(const Address& to, const SocketOptions& options, StreamUser& user) {
   return UvStream::connect(state_, to, options, user);
@@ -142,7 +164,7 @@ StreamPtr UvOutside::attach(ParcelPtr parcel, const SocketOptions& options, Stre
 
 Result<std::unique_ptr<Listener>> UvOutside::listen(const Address& on, const ListenOptions& options,
                                                     ListenerUser& user) {
-  return listen_on(state_.loop, on, options, user);
+  return listen_on(state_, on, options, user);
 }
 
 void UvOutside::resolve(const std::string& host, uint16_t port, Resolved done) {

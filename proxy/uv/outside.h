@@ -1,4 +1,6 @@
-// The outside world on libuv: one UvOutside for each worker thread, with the loop that it runs.
+// The outside world: one UvOutside for each worker thread, with the loop that it runs. Sockets are
+// watched by a poller of ours; timers, signals and threads are libuv's, whose loop takes a turn
+// when it has something to do.
 //
 // Made and destroyed by its owner while run() is not running; whatever came from it (streams,
 // listeners) must be closed before it is destroyed. All but wake() and stop() belong to the thread
@@ -6,6 +8,8 @@
 #pragma once
 
 #include <uv.h>
+
+#include <atomic>
 
 #include "proxy/uv/jobs.h"
 #include "proxy/uv/loop_state.h"
@@ -45,17 +49,36 @@ class UvOutside final : public Outside {
     std::function<void()> action;
   };
 
+  /// libuv has something to do.
+  struct Library final : Watcher {
+    explicit Library(uv_loop_t& loop) : loop_(loop) {}
+    void on_events(uint32_t) override { uv_run(&loop_, UV_RUN_NOWAIT); }
+    uv_loop_t& loop_;
+  };
+  /// Another thread calls.
+  struct Bell final : Watcher {
+    explicit Bell(UvOutside& outside) : outside_(outside) {}
+    void on_events(uint32_t) override { outside_.heard_bell(); }
+    UvOutside& outside_;
+  };
+
+  void take_turn();
   void end_turn();
+  void receive_first_bytes();
   void deliver_failures();
+  void bury_closed();
+  bool alarm_is_due() const;
+  void ring();
+  void heard_bell();
 
   LoopUser& user_;
   LoopState state_;
   Jobs jobs_{state_.loop};
-  uv_prepare_t turn_end_;
-  uv_idle_t no_wait_;  // active while there is something to do at the end of the next turn
-  uv_async_t mail_, stop_;
-  uv_timer_t alarm_;
-  std::optional<uint64_t> alarm_ms_;  // what the timer is set to, on the loop's clock
+  Library library_{state_.loop};
+  Bell bell_{*this};
+  Descriptor bell_event_;
+  std::atomic<bool> mail_{false}, stopping_{false};
+  std::optional<int64_t> alarm_ms_;  // of wake_at(), on the loop's clock
   std::vector<std::unique_ptr<Signal>> signals_;
 };
 

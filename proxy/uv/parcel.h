@@ -18,6 +18,7 @@ struct UvParcel final : Parcel {
   int error = 0;                   // a write has failed and on_end() is still due
   bool dialled = false;            // we have connected, rather than accepted
   bool configured = false;         // the socket's options are set
+  bool has_bytes = false;          // that nobody has read, most likely
 };
 
 }  // namespace headgate

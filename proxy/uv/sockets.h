@@ -34,6 +34,8 @@ Address local_address(int descriptor);
 
 /// A new non-blocking socket, closed on exec; not valid (and errno set) if there is none to have.
 Descriptor open_socket(Address::Kind kind);
+/// For one that somebody else has opened.
+void make_non_blocking(int descriptor);
 /// TCP_NODELAY and what the options ask for. An option that the system refuses is left out.
 void set_tcp_options(int descriptor, const SocketOptions& options);
 void set_option(int descriptor, int level, int name, int value);

@@ -48,7 +48,11 @@ StreamPtr UvStream::attach(LoopState& state, UvParcel& parcel, const SocketOptio
     set_tcp_options(stream->descriptor_.number(), options);
   int error = stream->enter_loop();
   if (parcel.error != 0) error = parcel.error;
-  if (error != 0) stream->fail(error);
+  if (error != 0) {
+    stream->fail(error);
+  } else if (parcel.has_bytes) {
+    state.fresh.push_back(*stream);
+  }
   return owner;
 }
 
@@ -65,22 +69,16 @@ int UvStream::dial(const Address& to, const SocketOptions& options) {
 }
 
 int UvStream::enter_loop() {
-  if (int error = uv_poll_init(&loop_.loop, &poll_, descriptor_.number())) return -error;
-  poll_.data = this;
-  handle_ = Handle::watched;
-  watch_what_is_wanted();
+  const uint32_t wanted = wanted_events();
+  if (int error = loop_.poller.watch(descriptor_.number(), wanted, *this)) return error;
+  watched_ = wanted;
   return 0;
 }
 
-// Events of this descriptor that the loop has fetched already are dropped by libuv.
 void UvStream::leave_loop() {
-  if (handle_ != Handle::watched) return;
-  handle_ = Handle::closing;
-  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), [](uv_handle_t* handle) {
-    auto* stream = static_cast<UvStream*>(handle->data);
-    stream->handle_ = Handle::gone;
-    if (stream->state_ == State::closed) delete stream;
-  });
+  if (linked()) (error_ != 0 ? loop_.failed : loop_.fresh).remove(*this);
+  if (watched_ != 0) loop_.poller.forget(descriptor_.number(), *this);
+  watched_ = 0;
 }
 
 // A pause is not told to epoll before a byte comes in spite of it: most pauses are over by then.
@@ -88,42 +86,41 @@ void UvStream::read(bool wanted) {
   reading_ = wanted;
   if (!wanted) return;
   hangup_seen_ = false;
-  if ((watched_ & UV_READABLE) == 0) watch_what_is_wanted();
+  if ((watched_ & EPOLLIN) == 0) watch_what_is_wanted();
 }
 
-int UvStream::wanted_events() const {
-  if (state_ == State::connecting) return UV_WRITABLE;
+uint32_t UvStream::wanted_events() const {
+  if (state_ == State::connecting) return EPOLLOUT;
   if (state_ != State::open) return 0;
-  int input = reading_ ? UV_READABLE : hangup_seen_ ? 0 : UV_DISCONNECT;
-  return input | (queue_.empty() ? 0 : UV_WRITABLE);
+  const uint32_t input = reading_ ? EPOLLIN : hangup_seen_ ? 0U : EPOLLRDHUP;
+  return input | (queue_.empty() ? 0U : EPOLLOUT);
 }
 
 void UvStream::watch_what_is_wanted() {
-  int wanted = wanted_events();
-  if (wanted == watched_ || handle_ != Handle::watched) return;
-  watched_ = static_cast<uint8_t>(wanted);
+  const uint32_t wanted = wanted_events();
+  if (wanted == watched_) return;
+  const int descriptor = descriptor_.number();
   if (wanted == 0) {
-    uv_poll_stop(&poll_);
-    return;
+    loop_.poller.forget(descriptor, *this);
+  } else if (watched_ != 0) {
+    loop_.poller.change(descriptor, wanted, *this);
+  } else if (int error = loop_.poller.watch(descriptor, wanted, *this)) {
+    return fail(error);
   }
-  int error = uv_poll_start(&poll_, wanted, [](uv_poll_t* handle, int status, int events) {
-    static_cast<UvStream*>(handle->data)->on_poll(status, events);
-  });
-  MUST(error == 0);  // it fails only for a descriptor that somebody else watches in this loop
+  watched_ = wanted;
 }
 
-void UvStream::on_poll(int status, int events) {
-  if (status < 0) {  // the socket has an error, and libuv has stopped watching it
-    watched_ = 0;
-    events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
-  }
+// An error or a hangup may be behind each of the things that we wait for.
+void UvStream::on_events(uint32_t events) {
+  if ((events & EPOLLERR) != 0) events |= EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+  if ((events & EPOLLHUP) != 0) events |= watched_;
   if (error_ != 0) return;  // on_end() comes at the end of the turn
   if (state_ == State::connecting) return finish_connect();
-  if ((events & UV_WRITABLE) != 0 && !queue_.empty()) flush();
-  if (state_ == State::open && error_ == 0 && (events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+  if ((events & EPOLLOUT) != 0 && !queue_.empty()) flush();
+  if (state_ == State::open && error_ == 0 && (events & (EPOLLIN | EPOLLRDHUP)) != 0) {
     if (reading_) {
       receive();
-    } else if ((events & UV_DISCONNECT) != 0) {
+    } else if ((events & EPOLLRDHUP) != 0) {
       look_at_hangup();
     }
   }
@@ -319,13 +316,20 @@ void UvStream::finish_writing() {
 
 // Nothing may be called from within a call to the stream, so the user hears of it a little later.
 void UvStream::fail(int error) {
+  if (linked()) loop_.fresh.remove(*this);
   error_ = error;
   queue_.clear();
   loop_.failed.push_back(*this);
 }
 
+void UvStream::receive_first() {
+  if (state_ != State::open || !reading_) return;
+  receive();
+  watch_what_is_wanted();
+}
+
 void UvStream::deliver_failure() {
-  if (handle_ == Handle::watched && state_ == State::open) receive_the_last();
+  if (watched_ != 0 && state_ == State::open) receive_the_last();
   if (state_ != State::open && state_ != State::connecting) return;
   // A unix peer that had not read everything leaves this behind; confirmed() needs to know.
   if (descriptor_.valid() && take_error(descriptor_.number()) == ECONNRESET) error_ = ECONNRESET;
@@ -343,7 +347,6 @@ void UvStream::receive_the_last() {
   }
 }
 
-// on_end() is the last thing done: without a handle the stream may be gone when it returns.
 void UvStream::end(int error) {
   error_ = error;
   state_ = State::ended;
@@ -391,7 +394,6 @@ std::optional<Stream::PeerProcess> UvStream::peer_process() const {
 
 ParcelPtr UvStream::detach() {
   MUST(state_ == State::open && queue_.empty());
-  if (linked()) loop_.failed.remove(*this);
   leave_loop();
   auto parcel = std::make_unique<UvParcel>(std::move(descriptor_), peer_);
   parcel->local = std::move(local_);
@@ -407,11 +409,10 @@ void UvStream::close(bool linger) {
   linger = linger && state_ == State::open && error_ == 0;
   user_ = nullptr;
   state_ = State::closed;
-  if (linked()) loop_.failed.remove(*this);
   leave_loop();
   if (linger) Lingering::start(loop_, std::move(descriptor_), std::move(queue_));
   descriptor_ = {};
-  if (handle_ != Handle::closing) delete this;
+  loop_.closed.push_back(*this);
 }
 
 }  // namespace headgate

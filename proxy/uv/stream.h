@@ -1,13 +1,10 @@
-// A Stream on a non-blocking socket of ours, watched by uv_poll_t: one recv for each readable
-// event, one send or sendmsg for each write. It owns no memory for bytes but for those that the
-// system did not take at once, and changes what epoll watches only when it must (libuv pays two
-// system calls for that).
+// A Stream on a non-blocking socket of ours: one recv for each readable event, one send or sendmsg
+// for each write. It owns no memory for bytes but for those that the system did not take at once,
+// and changes what epoll watches only when it must.
 //
-// Owned through StreamPtr. Its memory outlives close() until libuv has let go of the handle, so
-// that a user may close any stream within any callback.
+// Owned through StreamPtr. Its memory outlives close() until the turn ends, so that a user may
+// close any stream within any callback.
 #pragma once
-
-#include <uv.h>
 
 #include <deque>
 #include <memory>
@@ -19,7 +16,7 @@
 
 namespace headgate {
 
-class UvStream final : public Stream, public ListNode<UvStream> {
+class UvStream final : public Stream, public ListNode<UvStream>, private Watcher {
  public:
   static StreamPtr connect(LoopState& state, const Address& to, const SocketOptions& options,
                            StreamUser& user);
@@ -45,19 +42,20 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   ParcelPtr detach() override;
   void close(bool linger) override;
 
-  /// At the end of the turn, for a stream that has left LoopState::failed.
+  /// At the end of the turn, for a stream that has left LoopState::fresh.
+  void receive_first();
+  /// The same for one that has left LoopState::failed.
   void deliver_failure();
 
  private:
   enum class State : uint8_t { connecting, open, ended, detached, closed };
-  enum class Handle : uint8_t { none, watched, closing, gone };
 
   UvStream(LoopState& state, StreamUser& user) : loop_(state), user_(&user) {}
 
   int dial(const Address& to, const SocketOptions& options);
   int enter_loop();
   void leave_loop();
-  void on_poll(int status, int events);
+  void on_events(uint32_t events) override;
   void finish_connect();
   void receive();
   ssize_t receive_into(char* buffer);
@@ -70,9 +68,8 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   void receive_the_last();
   void end(int error);
   void watch_what_is_wanted();
-  int wanted_events() const;
+  uint32_t wanted_events() const;
 
-  uv_poll_t poll_;
   LoopState& loop_;
   StreamUser* user_;  // null from close() on
   Buffer queue_;
@@ -94,10 +91,9 @@ class UvStream final : public Stream, public ListNode<UvStream> {
   Address peer_;
   mutable std::unique_ptr<Address> local_;  // asked for when needed first
   Descriptor descriptor_;
-  int error_ = 0;        // what the stream has failed with, or ended with
-  uint8_t watched_ = 0;  // what libuv has been asked to watch
+  int error_ = 0;         // what the stream has failed with, or ended with
+  uint32_t watched_ = 0;  // what epoll has been asked to watch; 0: it does not know us
   State state_ = State::open;
-  Handle handle_ = Handle::none;
   bool reading_ = true;
   bool finishing_ = false;    // no more will be written
   bool hangup_seen_ = false;  // while reading was paused: not to be watched for again
@@ -105,6 +101,6 @@ class UvStream final : public Stream, public ListNode<UvStream> {
 };
 
 // Ten thousand clients: what one costs while it is idle.
-static_assert(sizeof(UvStream) <= 320);
+static_assert(sizeof(UvStream) <= 184);
 
 }  // namespace headgate

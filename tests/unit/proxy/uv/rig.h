@@ -14,6 +14,7 @@
 
 #include "proxy/uv/outside.h"
 #include "proxy/uv/parcel.h"
+#include "proxy/uv/sockets.h"
 
 namespace headgate {
 
@@ -157,6 +158,7 @@ struct Pair {
 inline Pair unix_pair() {
   int ends[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  make_non_blocking(ends[0]);
   Address unnamed{Address::Kind::unix_path, 0, {}};
   return {std::make_unique<UvParcel>(Descriptor(ends[0]), unnamed), Peer(ends[1])};
 }
