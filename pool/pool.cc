@@ -229,6 +229,7 @@ WorkerId Pool::claim_hungry(bool needed_here) {
 
 Waiter* Pool::lend_to_first(PooledServer& server, Instant now) {
   Waiter* client = waiters_.pop_front();
+  last_served_ = now;
   lend(server, now);
   settle_hunger(now);
   return client;

@@ -143,6 +143,8 @@ class Pool {
   /// time, in front of all that came later: the server was dead, or could not do what was asked.
   void ask_again(Waiter& client, Instant waiting_since, Instant now);
   const List<Waiter>& waiters() const { return waiters_; }
+  /// When one of the waiters got a server last.
+  Instant last_served() const { return last_served_; }
 
   // --- servers
   Wish wish(Instant now);
@@ -324,6 +326,7 @@ class Pool {
   Instant hungry_since_{};                // as published
   Instant next_expiry_ = Instant::max();  // no idle server expires earlier
   Instant evicting_until_{};
+  Instant last_served_ = Instant::min();
   Instant last_wish_ = Instant::min();
   Instant last_minimum_{};
   Instant replaced_until_{};  // expiries up to here have been seen to

@@ -130,7 +130,7 @@ void Server::after_lease() {
     return look();
   }
   task_ = Task::idle;
-  settle(pool_->share().give_back(*this, now));
+  pool_->settle_returned(*this, pool_->share().give_back(*this, now));
 }
 
 // What a client has left unseen is known to be there: the next one has it discarded.

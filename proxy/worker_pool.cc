@@ -224,7 +224,9 @@ std::optional<Instant> WorkerPool::look_if_due() {
     return std::nullopt;
   }
   const Instant since = share_.waiters().front().waiting_since();
-  const Instant due = share_.active() > 0 ? since + patience : since;
+  const Instant moved = std::max(since, share_.last_served());
+  const Instant due =
+      share_.active() > 0 ? std::min(moved + patience, since + longest_patience) : since;
   if (due > worker_.now()) return due;
   look_again();
   return std::nullopt;
@@ -351,6 +353,11 @@ bool WorkerPool::vacate(const std::string& database) {
 // --- what becomes of a free server
 
 void WorkerPool::settle(Server& server, Grant grant) {
+  settle_returned(server, grant);
+  if (!share_.waiters().empty()) look_again();
+}
+
+void WorkerPool::settle_returned(Server& server, Grant grant) {
   tell_to_look_again(grant.look_again);
   switch (grant.to) {
     case Grant::To::idle:
@@ -367,7 +374,6 @@ void WorkerPool::settle(Server& server, Grant grant) {
       server.close(grant.reason);
       break;
   }
-  if (!share_.waiters().empty()) look_again();
 }
 
 void WorkerPool::tend() {

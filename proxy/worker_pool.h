@@ -71,14 +71,19 @@ class WorkerPool {
   void look_again();
   /// The same a little later, for a client that has just begun to wait: most often one of this
   /// worker's own servers comes back before another worker could send one. At the end of the turn
-  /// if none of them is at work, else after `patience`: the bound of promise 4 across workers.
+  /// if none of them is at work; else when `patience` has passed since it began to wait and since
+  /// one came back for a client before it, but not later than `longest_patience`: the bound of
+  /// promise 4 across workers.
   void look_soon();
   static constexpr Duration patience = milliseconds(1);
+  static constexpr Duration longest_patience = milliseconds(4);
   /// What was left for the end of the turn. Returns when a look is due that is not due yet: to be
   /// called again at the end of the next turn, and by then.
   std::optional<Instant> end_turn();
   /// Carries out what has been decided about a free server.
   void settle(Server& server, Grant grant);
+  /// The same for one that has been given back: nobody waits for another because of that.
+  void settle_returned(Server& server, Grant grant);
   /// Closes what is due, opens what min_pool_size lacks, fails waiters that wait in vain.
   void tend();
 
