@@ -139,13 +139,7 @@ void ClientLogin::welcome(const Welcome& welcome, int32_t key_process, int32_t k
   encode(out, backend::AuthenticationOk{});
   // A driver's own target_session_attrs goes by this.
   const bool reads = client_.came_to_read() && client_.pool()->settings().sends_to_replicas();
-  for (const auto& [name, value] : welcome.parameters) {
-    const auto tracked = client_.worker().pooler().tracked().find(name);
-    const bool own = tracked && values_.get(*tracked);
-    View told = own ? View(*values_.get(*tracked)) : View(value);
-    if (reads && name == "in_hot_standby") told = "on";
-    encode(out, backend::ParameterStatus{name, told});
-  }
+  welcome.tell(out, values_, reads);
   const TrackedNames& names = tracked_names();
   for (size_t i = 0; i < names.size(); ++i) {
     const auto parameter = static_cast<Tracked>(i);

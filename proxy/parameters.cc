@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "protocol/canonical.h"
+#include "protocol/messages.h"
 
 namespace headgate {
 
@@ -185,6 +186,30 @@ std::string TrackedValues::difference(const TrackedValues& server,
     sql.append(set_to(name, *mine)).append(";");
   }
   return sql;
+}
+
+void Welcome::learn(View name, View value, std::optional<Tracked> place) {
+  encode(messages, backend::ParameterStatus{name, value});
+  parameters.push_back({std::string(name), std::string(value), place, messages.size()});
+  if (place) tracked.set(*place, intern(value));
+}
+
+// Most clients differ in one or two: what lies between is copied as it is.
+void Welcome::tell(Bytes& out, const TrackedValues& values, bool at_standby) const {
+  const View all = messages;
+  size_t told = 0, begin = 0;
+  for (const Parameter& parameter : parameters) {
+    const Text* own = parameter.tracked ? &values.get(*parameter.tracked) : nullptr;
+    const bool differs = own && *own && **own != parameter.value;
+    const bool standby = at_standby && parameter.name == "in_hot_standby";
+    if (differs || standby) {
+      out.append(all.substr(told, begin - told));
+      encode(out, backend::ParameterStatus{parameter.name, standby ? View("on") : View(**own)});
+      told = parameter.end;
+    }
+    begin = parameter.end;
+  }
+  out.append(all.substr(told));
 }
 
 std::string quote_literal(View value) {

@@ -75,7 +75,19 @@ class TrackedValues {
 
 /// What a server says of itself when a client logs in: all its ParameterStatus, in its order.
 struct Welcome {
-  std::vector<std::pair<std::string, std::string>> parameters;
+  struct Parameter {
+    std::string name, value;
+    std::optional<Tracked> tracked;
+    size_t end;  // of its message
+  };
+
+  /// The server has told one more; `place`: that among those tracked.
+  void learn(View name, View value, std::optional<Tracked> place);
+  /// Appends what a client hears that has these values. `at_standby`: as if a standby told it.
+  void tell(Bytes& out, const TrackedValues& values, bool at_standby) const;
+
+  std::vector<Parameter> parameters;
+  Bytes messages;  // all of them, as the server told them
   TrackedValues tracked;
 };
 using WelcomePtr = std::shared_ptr<const Welcome>;

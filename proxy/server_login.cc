@@ -175,10 +175,8 @@ void ServerLogin::take_parameter(View body) {
   if (!status || learning_->parameters.size() >= max_parameters) {
     return fail(Error(ErrorCode::server_protocol));
   }
-  learning_->parameters.emplace_back(status->parameter, status->value);
-  if (const auto tracked = worker_.pooler().tracked().find(status->parameter)) {
-    learning_->tracked.set(*tracked, intern(status->value));
-  }
+  learning_->learn(status->parameter, status->value,
+                   worker_.pooler().tracked().find(status->parameter));
 }
 
 void ServerLogin::take_key(View body) {
@@ -217,7 +215,7 @@ bool ServerLogin::has_another_role() const {
   if (target != TargetRole::primary && target != TargetRole::standby) return false;
   const View other = target == TargetRole::primary ? "on" : "off";
   return std::ranges::any_of(learning_->parameters, [&](const auto& parameter) {
-    return parameter.first == "in_hot_standby" && parameter.second == other;
+    return parameter.name == "in_hot_standby" && parameter.value == other;
   });
 }
 

@@ -120,11 +120,20 @@ int64_t UvOutside::wall_microseconds() { return clock_microseconds(CLOCK_REALTIM
 
 Duration UvOutside::cpu_time() { return Duration(clock_microseconds(CLOCK_THREAD_CPUTIME_ID)); }
 
+// A call for many who want a few; who has got his leaves none behind.
 void UvOutside::random(std::span<char> out) {
-  while (!out.empty()) {
-    ssize_t got = getrandom(out.data(), out.size(), 0);
+  for (char& one : out) {
+    if (unused_random_ == 0) fill_random();
+    one = std::exchange(random_[--unused_random_], 0);
+  }
+}
+
+void UvOutside::fill_random() {
+  while (unused_random_ < random_.size()) {
+    const ssize_t got =
+        getrandom(random_.data() + unused_random_, random_.size() - unused_random_, 0);
     MUST(got >= 0 || errno == EINTR);
-    if (got > 0) out = out.subspan(static_cast<size_t>(got));
+    if (got > 0) unused_random_ += static_cast<size_t>(got);
   }
 }
 

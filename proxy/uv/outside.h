@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include <array>
 #include <atomic>
 
 #include "proxy/uv/jobs.h"
@@ -68,6 +69,7 @@ class UvOutside final : public Outside {
   void deliver_failures();
   void bury_closed();
   bool alarm_is_due() const;
+  void fill_random();
   void ring();
   void heard_bell();
 
@@ -78,6 +80,8 @@ class UvOutside final : public Outside {
   Bell bell_{*this};
   Descriptor bell_event_;
   std::atomic<bool> mail_{false}, stopping_{false};
+  std::array<char, 256> random_{};
+  size_t unused_random_ = 0;         // at the front
   std::optional<int64_t> alarm_ms_;  // of wake_at(), on the loop's clock
   std::vector<std::unique_ptr<Signal>> signals_;
 };

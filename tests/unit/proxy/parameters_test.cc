@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "protocol/messages.h"
+
 using namespace headgate;
 
 namespace {
@@ -146,4 +148,33 @@ TEST_CASE("parameters: defaults fill only what is missing") {
   CHECK(*mine.get(Tracked::time_zone) == "UTC");
   CHECK(*mine.get(Tracked::application_name) == "mine");
   CHECK(*mine.get(beyond) == "far out");
+}
+
+TEST_CASE("welcome: a client hears what the server has told, but for the values of its own") {
+  const auto message = [](View name, View value) {
+    Bytes bytes;
+    encode(bytes, backend::ParameterStatus{name, value});
+    return bytes;
+  };
+  Welcome welcome;
+  welcome.learn("in_hot_standby", "off", std::nullopt);
+  welcome.learn("TimeZone", "UTC", Tracked::time_zone);
+  welcome.learn("server_version", "15.9", std::nullopt);
+  welcome.learn("application_name", "", Tracked::application_name);
+  CHECK(*welcome.tracked.get(Tracked::time_zone) == "UTC");
+
+  Bytes same, other, reader;
+  welcome.tell(same, TrackedValues(), false);
+  CHECK(same == welcome.messages);
+  CHECK(same == message("in_hot_standby", "off") + message("TimeZone", "UTC") +
+                    message("server_version", "15.9") + message("application_name", ""));
+
+  other = "R";
+  welcome.tell(other, values("Asia/Tokyo", "till"), false);
+  CHECK(other == "R" + message("in_hot_standby", "off") + message("TimeZone", "Asia/Tokyo") +
+                     message("server_version", "15.9") + message("application_name", "till"));
+
+  welcome.tell(reader, values("UTC", "till"), true);
+  CHECK(reader == message("in_hot_standby", "on") + message("TimeZone", "UTC") +
+                      message("server_version", "15.9") + message("application_name", "till"));
 }

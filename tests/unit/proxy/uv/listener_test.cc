@@ -215,6 +215,34 @@ TEST_CASE("listener: a client that says nothing is not accepted yet where that w
   CHECK(door.accepted.size() == 1);
 }
 
+TEST_CASE("listener: what a client has said when it is accepted is read in the same turn") {
+  Rig rig;
+  Door door;
+  Recorder user;
+  auto listener = open_door(rig, any_port, door, ListenOptions{.unix_group = ""});
+  door.when_accepted = [&] { attach(rig, user, std::move(door.accepted.back())); };
+  Peer peer = dial(listener->address().port);
+  peer.send("hello");
+  Bytes got_by_then;
+  rig.run_until([&] {
+    got_by_then = user.got;
+    return user.stream != nullptr;
+  });
+  CHECK(got_by_then == "hello");
+}
+
+TEST_CASE("listener: one that was passed on does not hold up the loop, whatever its flags") {
+  Rig rig;
+  Door door;
+  TestServer blocking;
+  ListenOptions options = not_deferred;
+  options.passed = blocking.socket.duplicate().release();
+  auto listener = open_door(rig, any_port, door, options);
+  Peer peer = dial(blocking.port);
+  rig.run_until([&] { return door.accepted.size() == 1; });
+  CHECK(rig.turns_during(milliseconds(5)) < 10);
+}
+
 TEST_CASE("listener: more clients than one turn takes are all accepted") {
   Rig rig;
   Door door;
