@@ -321,15 +321,17 @@ void Client::go_on() {
   take_pending();
 }
 
-void Client::serve_again(View request) {
+// A cancel that its server was sent, or was to be sent, may have struck nothing there.
+void Client::serve_again(const Unanswered& unanswered) {
   unread_held();
   Buffer again;
-  again.append(request);
+  again.append(unanswered.request);
   again.append(pending_.view());
   std::swap(pending_, again);
   move_to(ClientState::waiting);
   lender_->share().ask_again(*this, request_since_, worker_.now());
   lender_->look_again();
+  if (unanswered.canceled) cancel_requested(Requester{});
 }
 
 // --- the end

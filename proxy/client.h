@@ -43,6 +43,7 @@ struct DatabaseState;
 struct LogSubject;
 struct ReadAge;
 struct RouteShape;
+struct Unanswered;
 struct UserState;
 enum class LoneStatement : uint8_t;
 enum class RouteHint : uint8_t;
@@ -93,7 +94,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void relay_over();
   void go_on();
   /// The server died before it touched the request: wait for another, in front of the queue.
-  void serve_again(View request);
+  void serve_again(const Unanswered& unanswered);
   /// No server can be had: FATAL for one that waits.
   void fail_waiting(const Error& error) override;
   /// The pool knows its welcome now.
@@ -116,7 +117,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void has_written();
   /// A replica says that it is no read.
   void read_was_refused();
-  void serve_on_primary(View request);
+  void serve_on_primary(const Unanswered& unanswered);
   void lender_is_out() override;
 
   // --- replication (proxy/replication.cc)

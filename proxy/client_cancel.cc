@@ -15,6 +15,7 @@ void Client::cancel_requested(Requester requester) {
     return worker_.pooler().tell_requester(requester, "cancel request for console client");
   }
   if (state_ == ClientState::active && server_->exchange().owed() > 0) {
+    if (Relay* relay = server_->relay()) relay->cancel_requested();
     return server_->cancel(requester);
   }
   if (state_ == ClientState::waiting) answer_canceled();

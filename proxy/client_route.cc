@@ -161,13 +161,13 @@ void Client::read_was_refused() {
 
 // A replica has not done what was asked. Its primary is asked for all of it, so statements that the
 // request had named are to be named once more.
-void Client::serve_on_primary(View request) {
-  for_each_named_parse(request, [&](View name) { statements().forget(name); });
+void Client::serve_on_primary(const Unanswered& unanswered) {
+  for_each_named_parse(unanswered.request, [&](View name) { statements().forget(name); });
   ++pool_->meters().replica_reads_repeated;
   if (RouteShape* shape = shape_at_hand()) ++shape->repeated;
   lender_ = pool_;
   read_ = {read_.writes_nothing};
-  serve_again(request);
+  serve_again(unanswered);
 }
 
 // The host of its pool is not to be read any more.

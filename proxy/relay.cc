@@ -285,6 +285,7 @@ void Relay::query_ended(TransactionStatus status) {
     if (notes_statements_) server_.noted_statement().clear();
   }
   query_since_.reset();
+  canceled_ = false;
   grace_until_.reset();
   // A cancel of ours may strike the next query of a pipeline instead.
   if (server_.exchange().over() && server_.cancels() == 0) overdue_error_.reset();
@@ -348,6 +349,8 @@ bool Relay::untouched() const {
 }
 
 View Relay::replay() const { return server_.replay_memory(); }
+
+Unanswered Relay::unanswered() const { return {Bytes(replay()).append(held_), canceled_}; }
 
 bool Relay::held_too_long(Instant now) const {
   return !held_.empty() && held_until_ <= now && client_.awaits_channels();

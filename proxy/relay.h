@@ -26,6 +26,12 @@ class Client;
 class Server;
 struct PoolSettings;
 
+/// What a client has asked for and was told nothing of: for another server.
+struct Unanswered {
+  Bytes request;
+  bool canceled = false;  // the client has asked to cancel it meanwhile
+};
+
 class Relay {
  public:
   /// The most answers that a server may owe a client; more requests wait unread.
@@ -115,9 +121,13 @@ class Relay {
   /// It gives it back now.
   bool complete() const;
   /// The server ended. True: it provably did nothing with the request, which can be sent again;
-  /// replay() holds it.
+  /// unanswered() holds it.
   bool untouched() const;
+  /// What the server has got of the request.
   View replay() const;
+  Unanswered unanswered() const;
+  /// The client asks to cancel its query.
+  void cancel_requested() { canceled_ = true; }
   /// A message that has not been sent yet, because the client is to listen to something.
   View held() const { return held_; }
   bool fatal_was_passed() const { return fatal_passed_; }
@@ -304,6 +314,7 @@ class Relay {
   bool goodbye_ = false;
   bool full_ = false;
   bool fatal_passed_ = false;
+  bool canceled_ = false;  // the query that runs
   bool in_transaction_ = false;
   Begin begin_;
   bool request_ended_ = false;  // the one that is sent with it

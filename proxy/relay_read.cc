@@ -76,7 +76,7 @@ void Relay::release() {
 
 /// True: the client is not told this error, the primary is asked.
 bool Relay::is_for_primary(const ErrorFields& fields) {
-  if (!may_go_elsewhere() || server_.cancels() > 0 || in_transaction_) return false;
+  if (!may_go_elsewhere() || in_transaction_) return false;
   if (fields.sqlstate == duplicate_statement || fields.routine == "RevalidateCachedQuery") {
     return false;
   }
@@ -107,20 +107,20 @@ bool Relay::one_at_a_time() const {
 // A role may not be there yet that its client has taken, say.
 void Server::give_up_read() {
   Client& client = relay_->client();
-  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  const Unanswered unanswered = relay_->unanswered();
   statements_.take_back_all(client.statements());
   relay_.reset();
   client.unlinked();
   close("var change failed");
-  client.serve_on_primary(request);
+  client.serve_on_primary(unanswered);
 }
 
 void Server::serve_on_primary() {
   Client& client = relay_->client();
-  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  const Unanswered unanswered = relay_->unanswered();
   client.unlinked();
   client_left(Leaving::orderly);
-  client.serve_on_primary(request);
+  client.serve_on_primary(unanswered);
 }
 
 }  // namespace headgate

@@ -60,7 +60,7 @@ void Server::lost(std::string_view reason) {
   const bool untouched = replaceable && relay_->untouched();
   const bool elsewhere = replaceable && !mid_answer() && relay_->may_go_elsewhere();
   const bool told = relay_->fatal_was_passed() || mid_answer();
-  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  const Unanswered unanswered = relay_->unanswered();
   const Bytes last_words = std::move(last_words_);
   if (untouched || elsewhere) statements_.take_back_all(client.statements());
   relay_.reset();
@@ -69,9 +69,9 @@ void Server::lost(std::string_view reason) {
   close(reason);
   if (elsewhere) {
     pool_->host_faulted();
-    return client.serve_on_primary(request);
+    return client.serve_on_primary(unanswered);
   }
-  if (untouched) return client.serve_again(request);
+  if (untouched) return client.serve_again(unanswered);
   if (told) return client.close_behind_answer(reason);
   if (!last_words.empty()) {
     client.link().send(last_words);

@@ -142,10 +142,10 @@ bool Server::struck_by_another() const {
 // The client has yet to be heard: it waits for a server again, in its place.
 void Server::serve_elsewhere() {
   Client& client = relay_->client();
-  const Bytes request = Bytes(relay_->replay()).append(relay_->held());
+  const Unanswered unanswered = relay_->unanswered();
   client.unlinked();
   client_left(Leaving::vanished);
-  client.serve_again(request);
+  client.serve_again(unanswered);
 }
 
 // Nothing else of the client's session is touched, its unnamed statement say. The client waits: if

@@ -255,8 +255,6 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
        (asked_to_cancel() ||
         (detail.starts_with("query_timeout") && timed_out(allowances_.query_timeout)))) ||
       (sqlstate == "25P02" && status_ == 'E') || (sqlstate == "40001" && may_conflict()) ||
-      // With a cancel under way nothing is asked for anew.
-      (sqlstate == "25006" && asked_to_cancel()) ||
       (message == "query_wait_timeout" && timed_out(allowances_.query_wait_timeout)) ||
       ((message == "query timeout" || message == "query_timeout") &&
        timed_out(allowances_.query_timeout)) ||

@@ -117,7 +117,7 @@ void Actor::note_data(const Expected& expected, View body) {
 // A conflict with what is replayed may end a transaction that was told to be at a standby, and a
 // read of which something was told already.
 bool Actor::may_conflict() const {
-  if (reading_ || asked_to_cancel()) return true;
+  if (reading_) return true;
   if (expected_.empty()) return false;
   const Expected& next = expected_.front();
   if (next.statement.kind != Kind::read) return false;
