@@ -10,7 +10,7 @@ import pytest
 from lib import accounting
 from lib.cluster import Cluster
 from lib.fake_server import GOOD_ANSWER, LOGIN, READY, FakeServer
-from lib.headgate import Headgate, is_sanitized
+from lib.headgate import is_sanitized
 from lib.messages import message, query
 from lib.names import Names
 from lib.processes import wait_until
@@ -19,21 +19,6 @@ from lib.wire import Wire, first_value
 pytestmark = pytest.mark.headgate_only
 
 WHERE = "SELECT host(inet_server_addr())"
-SETTINGS = {"pool_mode": "transaction", "default_pool_size": 5, "monitor_user": "monitor", "monitor_interval": 0.1,
-            "query_wait_timeout": 30, "server_lifetime": 3600}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared_cluster(many_files):
-    with Cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def cluster(shared_cluster):
-    """All well again: whoever was the primary still is."""
-    yield shared_cluster
-    shared_cluster.heal()
 
 
 @pytest.fixture
@@ -43,21 +28,14 @@ def fresh_cluster(many_files):
 
 
 @pytest.fixture
-def start_pooler():
-    started = []
-
-    def start(databases, wait=True, names=None, **settings):
-        started.append(Headgate(databases, **{**SETTINGS, **settings}))
-        environment = names(started[-1]).environment if names else None
-        pooler = started[-1].start(environment=environment)
+def start_pooler(start_monitoring):
+    def start(databases, wait=True, **settings):
+        pooler = start_monitoring(databases, **settings)
         if wait:
             wait_until(lambda: all(row["role"] != "unknown" for row in pooler.admin("SHOW HOSTS")), 20, "roles")
         return pooler
 
-    yield start
-    for pooler in started:
-        pooler.stop()
-        pooler.remove()
+    return start
 
 
 def hosts(pooler, database="app_ro"):

@@ -1,9 +1,12 @@
-"""A primary with two replicas, and poolers that send reads to them (read_routing): what the tests of it share."""
+"""A primary with two replicas, and poolers that find the roles of their hosts and send reads to them
+(target_session_attrs, read_routing): what the tests of it share."""
+
+import contextlib
 
 import pytest
 
 from lib.cluster import Cluster
-from lib.headgate import Headgate
+from lib.headgate import WORKERS, Headgate
 from lib.messages import extended, sync
 from lib.processes import wait_until
 
@@ -34,7 +37,7 @@ SETUP = (
 )
 PRIMARY, REPLICAS = "127.0.0.1", {"127.0.0.2", "127.0.0.3"}
 SETTINGS = {"pool_mode": "transaction", "default_pool_size": 5, "monitor_user": "monitor", "monitor_interval": 0.05,
-            "query_wait_timeout": 30, "server_lifetime": 3600, "workers": 2}  # fmt: skip
+            "query_wait_timeout": 30, "server_lifetime": 3600, "workers": WORKERS or 2}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +56,32 @@ def cluster(shared_cluster):
 
 
 @pytest.fixture
-def start_pooler(cluster):
-    started = []
+def start_monitoring():
+    """start_monitoring(databases, names=..., ...) -> a running Headgate that asks hosts for their roles, stopped
+    after the test."""
+    with contextlib.ExitStack() as stack:
 
+        def start(databases, names=None, **settings):
+            pooler = Headgate(databases, **{**SETTINGS, **settings})
+            stack.callback(pooler.remove)
+            return pooler.start(environment=names(pooler).environment if names else None)
+
+        yield start
+
+
+@pytest.fixture
+def start_pooler(cluster, start_monitoring):
     def start(routing="auto", target="primary", entry=None, **settings):
         where = {"host": cluster.hosts, "port": cluster.primary.port, "dbname": "app", "read_routing": routing,
                  **(entry or {})}  # fmt: skip
         if target:
             where["target_session_attrs"] = target
-        started.append(Headgate({"app": where}, **{**SETTINGS, **settings}))
-        pooler = started[-1].start()
+        pooler = start_monitoring({"app": where}, **settings)
         if routing in ("auto", "explicit"):
             wait_until(lambda: standbys(pooler) == REPLICAS, 20, "the replicas are found")
         return pooler
 
-    yield start
-    for pooler in started:
-        pooler.stop()
-        pooler.remove()
+    return start
 
 
 def standbys(pooler):
