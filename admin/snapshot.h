@@ -232,6 +232,11 @@ struct RouteRow {
 struct MemoryRow {
   const char* name;
   uint64_t size = 0, used = 0, free = 0, total = 0;
+
+  /// So many in use, of that size each.
+  static MemoryRow of(const char* name, uint64_t size, uint64_t used) {
+    return {.name = name, .size = size, .used = used, .total = size * used};
+  }
 };
 
 struct Snapshot {

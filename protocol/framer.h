@@ -72,6 +72,22 @@ class Framer {
   bool broken_ = false;
 };
 
+/// A handler for who wants every message whole: `hear(tag, body)` says whether to go on. One whose
+/// body is longer than `most` breaks the stream.
+template <class Hear>
+struct WholeMessages {
+  size_t most;
+  Hear hear;
+
+  Treat on_header(char, uint32_t body_size) const {
+    return body_size <= most ? Treat::gather : Treat::bad;
+  }
+  void on_pass(View, bool) const {}
+  bool on_message(char tag, View body, bool) { return hear(tag, body); }
+};
+template <class Hear>
+WholeMessages(size_t, Hear) -> WholeMessages<Hear>;
+
 // The length field counts itself, so less than 4 is a lie; the arithmetic is done in 64 bits.
 inline bool length_is_sane(uint32_t length) {
   return length >= length_size && length <= 0x7fffffff;

@@ -33,18 +33,6 @@ std::optional<int64_t> number_in(View text) {
 
 }  // namespace
 
-struct ConnectProbe::Input {
-  ConnectProbe& probe;
-  Treat on_header(char, uint32_t body_size) {
-    return body_size <= max_message ? Treat::gather : Treat::bad;
-  }
-  void on_pass(View, bool) {}
-  bool on_message(char tag, View body, bool) {
-    probe.answer(tag, body);
-    return probe.finished_ != nullptr;
-  }
-};
-
 ConnectProbe::ConnectProbe(Worker& worker, PoolSettingsPtr settings, std::string host,
                            std::string user, Finished finished)
     : worker_(worker),
@@ -117,7 +105,10 @@ void ConnectProbe::on_link_bytes(View bytes) {
     if (finished_ == nullptr || taken == bytes.size()) return;
     bytes.remove_prefix(taken);
   }
-  Input input{*this};
+  WholeMessages input{max_message, [this](char tag, View body) {
+                        answer(tag, body);
+                        return finished_ != nullptr;
+                      }};
   framer_.feed(bytes, input);
   if (framer_.broken()) finish("protocol violation by the server");
 }

@@ -30,7 +30,7 @@ struct ConnectResult {
 /// One log-in and one question.
 class ConnectProbe final : public LinkUser, public LoginUser {
  public:
-  static constexpr uint32_t max_message = 64 * 1024;  // that a server may answer with
+  static constexpr size_t max_message = 64 * 1024;  // that a server may answer with
 
   using Finished = std::function<void(ConnectResult)>;
 
@@ -40,8 +40,6 @@ class ConnectProbe final : public LinkUser, public LoginUser {
   void start();
 
  private:
-  struct Input;
-
   void on_link_connected() override { login_->connected(); }
   void on_link_secured() override { login_->secured(); }
   void on_link_unsafe(const std::string& why) override { finish("TLS: " + why); }

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t most_cancels = 10'000;
 
 /// What a new process may say is short.
-constexpr uint32_t max_said = 64;
+constexpr size_t max_said = 64;
 
 }  // namespace
 
@@ -45,19 +45,11 @@ void Successor::send_with(View message, ParcelPtr attached) {
   if (link_.open()) link_.stream().write_with(message, std::move(attached));
 }
 
-struct Successor::Input {
-  Successor& successor;
-
-  Treat on_header(char, uint32_t size) { return size <= max_said ? Treat::gather : Treat::bad; }
-  void on_pass(View, bool) {}
-  bool on_message(char tag, View body, bool) {
-    successor.message(tag, body);
-    return successor.link_.open();
-  }
-};
-
 void Successor::on_link_bytes(View bytes) {
-  Input input{*this};
+  WholeMessages input{max_said, [this](char tag, View body) {
+                        message(tag, body);
+                        return link_.open();
+                      }};
   framer_.feed(bytes, input);
   if (framer_.broken()) handover_.lost(*this, "it is not understood");
 }

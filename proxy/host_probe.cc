@@ -61,18 +61,6 @@ uint64_t end_of_records(uint64_t lsn) {
 
 }  // namespace
 
-struct HostProbe::Input {
-  HostProbe& probe;
-  Treat on_header(char, uint32_t body_size) {
-    return body_size <= max_message ? Treat::gather : Treat::bad;
-  }
-  void on_pass(View, bool) {}
-  bool on_message(char tag, View body, bool) {
-    probe.answer(tag, body);
-    return probe.state_ != State::waiting;
-  }
-};
-
 HostProbe::HostProbe(Worker& worker, HostProbeUser& user, size_t host, std::string name,
                      PoolSettingsPtr settings, std::string role_name)
     : worker_(worker),
@@ -163,7 +151,10 @@ void HostProbe::on_link_bytes(View bytes) {
     if (state_ == State::waiting || taken == bytes.size()) return;
     bytes.remove_prefix(taken);
   }
-  Input input{*this};
+  WholeMessages input{max_message, [this](char tag, View body) {
+                        answer(tag, body);
+                        return state_ != State::waiting;
+                      }};
   framer_.feed(bytes, input);
   if (framer_.broken()) failed("protocol violation by the server", false);
 }

@@ -39,7 +39,7 @@ class HostProbe final : public LinkUser, public LoginUser {
   /// How often the functions of a database are asked for.
   static constexpr Duration functions_interval = seconds(5);
   /// The largest message that a host may answer with.
-  static constexpr uint32_t max_message = 64 * 1024;
+  static constexpr size_t max_message = 64 * 1024;
 
   HostProbe(Worker& worker, HostProbeUser& user, size_t host, std::string name,
             PoolSettingsPtr settings, std::string role_name);
@@ -51,7 +51,6 @@ class HostProbe final : public LinkUser, public LoginUser {
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
 
  private:
-  struct Input;
   enum class State : uint8_t { waiting, login, idle, asking, asking_functions };
 
   void on_link_connected() override;

@@ -113,6 +113,11 @@ ClientTimeouts resolve_client(const Config& config, const DatabaseEntry& entry,
   return timeouts;
 }
 
+const char* shown_balance(const DatabaseEntry& entry) {
+  if (entry.host.find(',') == std::string::npos) return nullptr;
+  return entry.load_balance_hosts == LoadBalance::disable ? "disable" : "round-robin";
+}
+
 SocketOptions socket_options(const Settings& settings) {
   SocketOptions options;
   options.keepalive = settings.tcp_keepalive;

@@ -64,6 +64,9 @@ SessionPolicy resolve_session_state(const Config& config, const DatabaseEntry& e
 PoolSettings resolve_pool(const Config& config, const DatabaseEntry& entry,
                           const std::string& server_user);
 
+/// How hosts take turns, as an operator is shown it; null where there is one only.
+const char* shown_balance(const DatabaseEntry& entry);
+
 /// The secret of a user towards servers, if the configuration has one.
 std::optional<Secret> secret_for_server(const Config& config, const DatabaseEntry& entry,
                                         const std::string& user);

@@ -1,5 +1,6 @@
 // What the process knows of databases and users, as rows for an operator.
 #include "admin/snapshot.h"
+#include "proxy/pool_settings.h"
 #include "proxy/registry.h"
 
 namespace headgate {
@@ -31,19 +32,7 @@ DatabaseRow describe(const DatabaseEntry& entry, const Settings& settings) {
   const Duration lifetime = entry.server_lifetime.value_or(settings.server_lifetime);
   row.server_lifetime = static_cast<int>(std::chrono::duration_cast<seconds>(lifetime).count());
   if (entry.pool_mode) row.pool_mode = mode_name(*entry.pool_mode);
-  if (entry.host.find(',') != std::string::npos) {
-    row.load_balance_hosts =
-        entry.load_balance_hosts == LoadBalance::disable ? "disable" : "round-robin";
-  }
-  return row;
-}
-
-MemoryRow memory_row(const char* name, size_t size, size_t used) {
-  MemoryRow row;
-  row.name = name;
-  row.size = size;
-  row.used = used;
-  row.total = size * used;
+  row.load_balance_hosts = shown_balance(entry);
   return row;
 }
 
@@ -104,9 +93,9 @@ void Registry::describe(const Config& config, Snapshot& snapshot) {
     row.current_client_connections = state->clients.used();
     snapshot.users.push_back(std::move(row));
   }
-  snapshot.memory.push_back(memory_row("user_cache", sizeof(UserState), users().size()));
-  snapshot.memory.push_back(memory_row("db_cache", sizeof(DatabaseState), databases().size()));
-  snapshot.memory.push_back(memory_row("peer_cache", sizeof(PeerEntry), config.peers.size()));
+  snapshot.memory.push_back(MemoryRow::of("user_cache", sizeof(UserState), users().size()));
+  snapshot.memory.push_back(MemoryRow::of("db_cache", sizeof(DatabaseState), databases().size()));
+  snapshot.memory.push_back(MemoryRow::of("peer_cache", sizeof(PeerEntry), config.peers.size()));
 }
 
 }  // namespace headgate

@@ -16,18 +16,6 @@
 
 namespace headgate {
 
-struct ServerLogin::Input {
-  ServerLogin& login;
-  Treat on_header(char, uint32_t body_size) {
-    return body_size <= max_message ? Treat::gather : Treat::bad;
-  }
-  void on_pass(View, bool) {}
-  bool on_message(char tag, View body, bool) {
-    login.message(tag, body);
-    return login.progress_ == Progress::goes_on;
-  }
-};
-
 ServerLogin::ServerLogin(LoginUser& user, Worker& worker, Link& link)
     : user_(user), worker_(worker), link_(link), learning_(std::make_unique<Welcome>()) {}
 
@@ -118,7 +106,10 @@ size_t ServerLogin::bytes(View in) {
     take_tls_answer(in);
     return in.size();
   }
-  Input input{*this};
+  WholeMessages input{max_message, [this](char tag, View body) {
+                        message(tag, body);
+                        return progress_ == Progress::goes_on;
+                      }};
   const size_t taken = framer_.feed(in, input);
   if (framer_.broken() && progress_ == Progress::goes_on) fail(Error(ErrorCode::server_protocol));
   return taken;

@@ -52,7 +52,7 @@ class ServerLogin {
  public:
   enum class Progress : uint8_t { goes_on, done, failed };
   /// The largest message, and the most parameters, that a log-in may bring.
-  static constexpr uint32_t max_message = 64 * 1024;
+  static constexpr size_t max_message = 64 * 1024;
   static constexpr size_t max_parameters = 256;
 
   ServerLogin(LoginUser& user, Worker& worker, Link& link);
@@ -78,8 +78,6 @@ class ServerLogin {
   const Error& error() const { return *error_; }
 
  private:
-  struct Input;
-
   void introduce();
   void take_tls_answer(View in);
   void found(const KnownHost& known);

@@ -25,24 +25,12 @@ Takeover::Takeover(Pooler& pooler, ParcelPtr channel)
   link_.stream().write({&said, 1});
 }
 
-struct Takeover::Input {
-  Takeover& takeover;
-  bool understood = true;
-
-  Treat on_header(char, uint32_t size) {
-    return size <= handover::max_message ? Treat::gather : Treat::bad;
-  }
-  void on_pass(View, bool) {}
-  bool on_message(char tag, View body, bool) {
-    understood = takeover.message(tag, body);
-    return understood;
-  }
-};
-
 void Takeover::on_link_bytes(View bytes) {
-  Input input{*this};
+  bool understood = true;
+  WholeMessages input{handover::max_message,
+                      [&](char tag, View body) { return understood = message(tag, body); }};
   framer_.feed(bytes, input);
-  if (framer_.broken() || !input.understood) end("it is not understood");
+  if (framer_.broken() || !understood) end("it is not understood");
 }
 
 void Takeover::on_link_end(int error) { end(error == 0 ? "it has gone" : "the connection failed"); }

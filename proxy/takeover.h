@@ -31,8 +31,6 @@ class Takeover final : public LinkUser {
   void close() { link_.close(false); }
 
  private:
-  struct Input;
-
   void on_link_bytes(View bytes) override;
   void on_link_drained() override {}
   void on_link_end(int error) override;

@@ -214,11 +214,7 @@ PoolRow describe(WorkerPool& pool, Instant now) {
   });
   if (!waiters.empty()) row.max_wait_us = (now - waiters.front().waiting_since()).count();
   row.mode = pool.settings().mode;
-  if (pool.settings().entry.host.find(',') != std::string::npos) {
-    row.load_balance_hosts = pool.settings().entry.load_balance_hosts == LoadBalance::disable
-                                 ? "disable"
-                                 : "round-robin";
-  }
+  row.load_balance_hosts = shown_balance(pool.settings().entry);
   row.handed_over = pool.share().handed_over();
   row.size = pool.settings().rules.pool_size;
   return row;
@@ -254,15 +250,6 @@ void describe_hosts(WorkerPool& pool, Snapshot& part) {
   });
 }
 
-MemoryRow memory_row(const char* name, size_t size, size_t used) {
-  MemoryRow row;
-  row.name = name;
-  row.size = size;
-  row.used = used;
-  row.total = size * used;
-  return row;
-}
-
 StatsRow stats_row(std::string_view database, const PoolStats& totals) {
   StatsRow row;
   row.database = database;
@@ -289,7 +276,7 @@ void Worker::describe_connections(Snapshot& part) {
     for (const ConnectionRow& row : *rows)
       held_bytes += row.buffered.received + row.buffered.queued;
   }
-  part.memory.push_back(memory_row("iobuf_cache", 1, held_bytes));  // as long as what they hold
+  part.memory.push_back(MemoryRow::of("iobuf_cache", 1, held_bytes));  // as long as what they hold
 }
 
 void Worker::note_trouble(View database, View user, View text) {
@@ -330,9 +317,9 @@ Snapshot Worker::snapshot(const SnapshotWish& wish) {
   part.stats.push_back(stats_row(console_database, console_stats_));
   cancellers_.for_each(
       [&](Canceller& canceller) { part.pools.push_back(describe_cancels(canceller)); });
-  part.memory = {memory_row("pool_cache", sizeof(WorkerPool), part.pools.size()),
-                 memory_row("server_cache", sizeof(Server), servers_.size()),
-                 memory_row("client_cache", sizeof(Client), clients_.size())};
+  part.memory = {MemoryRow::of("pool_cache", sizeof(WorkerPool), part.pools.size()),
+                 MemoryRow::of("server_cache", sizeof(Server), servers_.size()),
+                 MemoryRow::of("client_cache", sizeof(Client), clients_.size())};
   if (wish.connections) describe_connections(part);
   if (wish.holders > 0) describe_holders(part, wish.holders);
   if (wish.waits) describe_waits(part);
