@@ -65,7 +65,8 @@ class Program {
   ~Program() { take_down(); }
 
   Result<Done> prepare();
-  Result<Done> run();
+  /// The status to exit with.
+  Result<int> run();
 
  private:
   Result<Done> find_sockets();
@@ -76,7 +77,7 @@ class Program {
   void take_over();
   void take_down();
   void on_signals(UvOutside& outside);
-  void stop();
+  void stop(int status);
 
   const CommandLine command_;
   const Start start_;
@@ -87,6 +88,7 @@ class Program {
   std::optional<Descriptor> old_process_;   // a connection to it
   std::optional<Inheritance> inheritance_;  // what it has given
   bool handed_over_ = false;                // pidfile and sockets are another process's now
+  int status_ = 0;
   std::unique_ptr<Pooler> pooler_;
   std::vector<std::unique_ptr<UvOutside>> outsides_;
   std::unique_ptr<DirectoryThreads> directories_;  // goes first: it answers the others
@@ -191,7 +193,7 @@ Result<Done> Program::find_sockets() {
   return Done{};
 }
 
-Result<Done> Program::run() {
+Result<int> Program::run() {
   const Settings& settings = config_->settings;
   const size_t wanted =
       settings.workers > 0 ? static_cast<size_t>(settings.workers) : usable_cpus();
@@ -216,7 +218,7 @@ Result<Done> Program::run() {
   if (inheritance_) tell_inheritance(facts);
   directories_ = std::make_unique<DirectoryThreads>(directory_accepts);
   facts.directories = directories_.get();
-  facts.stop = [this] { stop(); };
+  facts.stop = [this](int status) { stop(status); };
   facts.notify = notify_service_manager;
   facts.tls = tls_;
   pooler_ = std::make_unique<Pooler>(config_, workers, std::move(facts));
@@ -225,10 +227,10 @@ Result<Done> Program::run() {
     pooler_->worker(id).set_outside(*outsides_.back());
   }
   on_signals(*outsides_[0]);  // first of all: from listen() on, others take us to be there
-  if (auto result = open_http(); !result) return result;
-  if (auto result = pooler_->listen(); !result) return result;
+  if (auto result = open_http(); !result) return Error(result.error());
+  if (auto result = pooler_->listen(); !result) return Error(result.error());
   const auto write_pidfile = inheritance_ ? Pidfile::replace : Pidfile::write;
-  if (auto result = write_pidfile(settings.pidfile); !result) return result;
+  if (auto result = write_pidfile(settings.pidfile); !result) return Error(result.error());
   log(LogLevel::log, "process up: PgBouncer 1.26.0 (Headgate {}), libuv {}, workers: {}, tls: {}",
       version, uv_version_string(), workers, crypto_library());
   inheritance_ ? take_over() : notify_service_manager("READY=1");
@@ -243,8 +245,8 @@ Result<Done> Program::run() {
   const bool alone = directories_->close();
   take_down();
   if (!handed_over_) Pidfile::remove(settings.pidfile);
-  if (!alone) std::_Exit(0);
-  return Done{};
+  if (!alone) std::_Exit(status_);
+  return status_;
 }
 
 // Everything that a loop knows goes before the loop: it would wait for the rest for ever.
@@ -270,7 +272,8 @@ void Program::on_signals(UvOutside& outside) {
   outside.on_signal(SIGUSR2, [this] { pooler_->on_sigusr2(); });
 }
 
-void Program::stop() {
+void Program::stop(int status) {
+  status_ = status;
   for (const auto& outside : outsides_) outside->stop();
 }
 
@@ -365,9 +368,10 @@ int run(const CommandLine& command, const Start& start) {
   for (const std::string& warning : config->warnings) log(LogLevel::warning, "{}", warning);
   Program program(command, start, config, std::move(*tls));
   if (auto result = program.prepare(); !result) return die(result.error());
-  if (auto result = program.run(); !result) return die(result.error());
+  const auto status = program.run();
+  if (!status) return die(status.error());
   log_repetitions(true);
-  return 0;
+  return *status;
 }
 
 }  // namespace

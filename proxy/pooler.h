@@ -49,7 +49,7 @@ struct ProcessFacts {
   std::function<void(const Settings&)> set_up_log;
   Start start;                                     // what is there beside the file
   std::function<std::string(int)> describe_error;  // of an errno
-  std::function<void()> stop;                      // ends all loops, soon
+  std::function<void(int status)> stop;            // ends all loops, soon, and then the process
   Tls tls;                                         // by the settings at the start
   std::function<void(std::string_view)> notify;    // news for the service manager
   /// The name of a user of the operating system. May take its time; called on any thread.
@@ -184,8 +184,8 @@ class Pooler final : public ListenerUser {
   /// A console has come (+1) or left (-1). From any thread.
   void count_console(int change);
   void shut_down(ShutdownMode mode);
-  /// Ends all loops, soon.
-  void stop() { facts_.stop(); }
+  /// Ends all loops, soon; the process exits with this status.
+  void stop(int status = 0) { facts_.stop(status); }
   void on_sighup();
   void on_sigterm();
   void on_sigint();

@@ -251,7 +251,7 @@ void Pooler::close_listeners_for_drain() {
 
 void Pooler::shut_down(ShutdownMode mode) {
   notify("STOPPING=1");
-  if (mode == ShutdownMode::immediate) return facts_.stop();
+  if (mode == ShutdownMode::immediate) return stop();
   if (suspended()) end_suspend();  // nobody could leave
   if (const Duration timeout = config_->settings.drain_timeout;
       mode == ShutdownMode::wait_for_clients && timeout.count() > 0) {
@@ -282,7 +282,7 @@ void Pooler::on_sigterm() {
   if (suspended()) return stop_suspended();
   if (shutting_down()) {
     log(LogLevel::log, "got SIGTERM while shutting down, fast exit");
-    return facts_.stop();
+    return stop();
   }
   if (config_->settings.drain_timeout.count() > 0) {
     log(LogLevel::log, "got SIGTERM, draining: clients are closed at their transaction boundaries");
@@ -295,14 +295,14 @@ void Pooler::on_sigterm() {
 // Another process may have our connections by now: they are not to be touched any more.
 void Pooler::stop_suspended() {
   log(LogLevel::fatal, "suspend was in progress, going down");
-  facts_.stop();
+  stop(1);
 }
 
 void Pooler::on_sigint() {
   if (suspended()) return stop_suspended();
   if (shutting_down()) {
     log(LogLevel::log, "got SIGINT while shutting down, fast exit");
-    return facts_.stop();
+    return stop();
   }
   log(LogLevel::log,
       "got SIGINT, shutting down, waiting for all servers connections to be released");
@@ -311,7 +311,7 @@ void Pooler::on_sigint() {
 
 void Pooler::on_sigquit() {
   log(LogLevel::log, "got SIGQUIT, fast exit");
-  facts_.stop();
+  stop();
 }
 
 void Pooler::on_sigusr1() {

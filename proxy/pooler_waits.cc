@@ -45,9 +45,9 @@ void Pooler::progress() {
   }
   const Shutdown shutdown = shutdown_.load();
   if (shutdown == Shutdown::wait_for_clients && sockets_.used() == 0 && may_end()) {
-    return facts_.stop();
+    return stop();
   }
-  if (shutdown == Shutdown::wait_for_servers && servers_gone("")) return facts_.stop();
+  if (shutdown == Shutdown::wait_for_servers && servers_gone("")) return stop();
   watching_.store(!waits_.empty() || shutdown != Shutdown::no);
 }
 

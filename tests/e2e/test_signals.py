@@ -105,6 +105,27 @@ def test_a_second_signal_ends_at_once(pooler, client, number):
     pooler.wait_ended()
 
 
+@pytest.mark.headgate_only  # 1.18 has another text
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_end_while_suspended_is_a_failure(pooler, client, number):
+    with pooler.console() as console:
+        console.execute("SUSPEND")
+        pooler.send_signal(number)
+        pooler.wait_ended(status=1)
+    assert "FATAL suspend was in progress, going down" in pooler.log()
+
+
+@pytest.mark.headgate_only  # newer than 1.18
+def test_sigterm_while_paused_waits_for_all_clients(pooler, client):
+    pooler.send_signal(signal.SIGUSR1)
+    wait_until(lambda: "got SIGUSR1" in pooler.log(), what="it is paused")
+    pooler.send_signal(signal.SIGTERM)
+    wait_until(lambda: not listening(pooler), what="it no longer listens")
+    assert pooler.running
+    client.close()
+    pooler.wait_ended()
+
+
 def test_sigusr1_pauses_and_sigusr2_resumes(pooler, client):
     pooler.send_signal(signal.SIGUSR1)
     wait_until(lambda: "got SIGUSR1, pausing all activity" in pooler.log(), what="it is paused")

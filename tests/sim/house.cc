@@ -23,7 +23,7 @@ House::House(World& world, Network& network, std::string ini, WorkerId workers,
   facts.statement_salt = Bytes(16, 's');
   facts.set_up_log = [](const Settings&) {};
   facts.describe_error = [](int error) { return std::to_string(error); };
-  facts.stop = [this] { stopped_ = true; };
+  facts.stop = [this](int) { stopped_ = true; };
   auto config = load_config("headgate.ini", facts.read_file);
   if (!config) world.violated("the configuration is refused: {}", config.error().message);
   pooler_ = std::make_unique<Pooler>(std::make_shared<const Config>(std::move(*config)), workers,
