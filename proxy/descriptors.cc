@@ -56,8 +56,10 @@ void Worker::describe_descriptors(DescriptorsFound& found, bool attach) {
     found.add(stream, std::move(row), attach);
   });
   servers_.for_each([&](Server& server) {
-    const bool logged_in = server.task() == Server::Task::idle || server.relay() != nullptr;
-    if (!logged_in || !can_move(server.link())) return;
+    // Whoever took a connection that listens for an idle one would lend out what is notified there.
+    const bool listens = server.task() == Server::Task::listening && !attach;
+    const bool at_work = server.task() == Server::Task::idle || server.relay() || listens;
+    if (!at_work || !can_move(server.link())) return;
     const Stream& stream = server.link().stream();
     DescriptorRow row = row_of("server", stream.peer(), server.pool().settings().entry.port);
     row.user = server.pool().entry().user.name;

@@ -108,6 +108,22 @@ def test_others_get_rows_alone(pooler):
         client.query("COMMIT")
 
 
+@pytest.mark.headgate_only
+def test_the_connection_that_listens_is_shown_but_not_passed(pooler):
+    """It is nobody's alone: whoever took it for an idle server would lend out what is notified there."""
+    with Wire(pooler.port) as client, owner(pooler) as console:
+        client.login().query("LISTEN news")
+        servers = len(pooler.admin("SHOW SERVERS"))
+        assert servers == 2
+        assert [row["task"] for row in pooler.admin("SHOW FDS")].count("server") == servers
+        console.send(query("SHOW FDS"))
+        rows, descriptors = rows_and_descriptors(console)
+        for number in descriptors:
+            os.close(number)
+        assert len(descriptors) == len(rows)
+        assert [row[TASK] for row in rows].count("server") == servers - 1
+
+
 def test_a_row_may_be_read_with_any_driver(pooler):
     rows = pooler.admin("SHOW FDS")
     assert {row["task"] for row in rows} == {"pooler"}
