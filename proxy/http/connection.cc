@@ -1,5 +1,7 @@
 #include "proxy/http/connection.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -90,14 +92,26 @@ void HttpConnection::finish() {
   }
 }
 
-// Nothing here asks who it is.
 void HttpConnection::get_remote_ip_and_port(std::string& ip, int& port) const {
-  ip.clear();
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (getpeername(socket_.number(), reinterpret_cast<sockaddr*>(&peer), &size) == 0) {
+    if (auto* ip4 = reinterpret_cast<sockaddr_in*>(&peer); peer.ss_family == AF_INET) {
+      inet_ntop(AF_INET, &ip4->sin_addr, text, sizeof text);
+    } else if (auto* ip6 = reinterpret_cast<sockaddr_in6*>(&peer); peer.ss_family == AF_INET6) {
+      std::fill(ip6->sin6_addr.s6_addr + 8, ip6->sin6_addr.s6_addr + 16, uint8_t{0});
+      inet_ntop(AF_INET6, &ip6->sin6_addr, text, sizeof text);
+    }
+  }
+  ip = text;
   port = 0;
 }
 
+// Nothing here asks where it has come in.
 void HttpConnection::get_local_ip_and_port(std::string& ip, int& port) const {
-  get_remote_ip_and_port(ip, port);
+  ip.clear();
+  port = 0;
 }
 
 }  // namespace headgate

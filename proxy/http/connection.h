@@ -28,6 +28,7 @@ class HttpConnection final : public httplib::Stream {
   /// As recv(): 0 at the end, -1 where a limit is crossed or the connection fails.
   ssize_t read(char* into, size_t size) override;
   ssize_t write(const char* bytes, size_t size) override;
+  /// Of an IPv6 address the network alone (/64): a machine may use all that are in it.
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   socket_t socket() const override { return socket_.number(); }

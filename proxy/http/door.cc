@@ -43,10 +43,13 @@ class HttpDoor::Requests final : public httplib::Server {
     set_pre_routing_handler([&pages](const httplib::Request& request, httplib::Response& response) {
       HttpAnswer answer =
           pages.answer({request.method, request.path, request.get_header_value("Accept"),
-                        request.get_header_value("Authorization")});
+                        request.get_header_value("Authorization"), request.remote_addr});
       response.status = answer.status;
       response.set_content(std::move(answer.body), answer.type);
       if (!answer.allow.empty()) response.set_header("Allow", answer.allow);
+      if (answer.retry_after_s > 0) {
+        response.set_header("Retry-After", std::to_string(answer.retry_after_s));
+      }
       if (answer.asks_password) response.set_header("WWW-Authenticate", ask_password);
       response.set_header("Content-Security-Policy", answer.is_page ? page_policy : no_policy);
       return HandlerResponse::Handled;

@@ -8,6 +8,7 @@
 #include "admin/live_page.h"
 #include "admin/metrics.h"
 #include "admin/page_files.h"
+#include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/process.h"
 
@@ -58,12 +59,31 @@ HttpAnswer Pages::answer(const HttpQuestion& question) {
     refusal.allow = "GET, HEAD";
     return refusal;
   }
-  if (!page->is_free && !password_.empty() && !brings_password(question.authorization, password_)) {
-    HttpAnswer refusal = plain(401, "a password is needed (http_password)\n");
-    refusal.asks_password = true;
-    return refusal;
+  if (!page->is_free && !password_.empty()) {
+    if (auto refused = refusal(question)) return std::move(*refused);
   }
   return (this->*page->answer)(question);
+}
+
+// Whoever has brought too many wrong passwords is not told either whether the next one is right.
+std::optional<HttpAnswer> Pages::refusal(const HttpQuestion& question) {
+  HttpAnswer refused = plain(401, "a password is needed (http_password)\n");
+  refused.asks_password = true;
+  if (question.authorization.empty()) return refused;
+  const auto clock = std::chrono::steady_clock::now().time_since_epoch();
+  const Instant now(std::chrono::duration_cast<Duration>(clock));
+  const std::lock_guard guard(mutex_);
+  if (const Duration wait = wrong_tries_.wait(question.place, now); wait > Duration::zero()) {
+    HttpAnswer later = plain(429, "too many wrong passwords\n");
+    later.retry_after_s = std::chrono::ceil<seconds>(wait).count();
+    return later;
+  }
+  if (brings_password(question.authorization, password_)) return std::nullopt;
+  wrong_tries_.note(question.place, now);
+  if (wrong_tries_.wait(question.place, now) > Duration::zero()) {
+    log(LogLevel::warning, "http: too many wrong passwords from {}", question.place);
+  }
+  return refused;
 }
 
 HttpAnswer Pages::health(const HttpQuestion&) {

@@ -2,8 +2,11 @@
 // admin/; what they are made of is asked of the workers. Used by several threads at once.
 #pragma once
 
+#include <mutex>
+#include <optional>
 #include <string>
 
+#include "admin/wrong_tries.h"
 #include "base/bytes.h"
 #include "proxy/http/survey.h"
 
@@ -12,6 +15,7 @@ namespace headgate {
 /// What a request asks for, as far as an answer depends on it.
 struct HttpQuestion {
   View method, path, accept, authorization;
+  std::string place{};  // where it comes from
 };
 
 struct HttpAnswer {
@@ -20,7 +24,8 @@ struct HttpAnswer {
   std::string body;
   std::string allow{};  // the methods there are, where the one asked for is none of them
   bool asks_password = false;
-  bool is_page = false;  // a page of ours, with files of ours
+  int64_t retry_after_s = 0;  // 0: it is not said
+  bool is_page = false;       // a page of ours, with files of ours
 };
 
 class Pages {
@@ -37,6 +42,7 @@ class Pages {
   struct Page;
   static const Page pages[];
 
+  std::optional<HttpAnswer> refusal(const HttpQuestion& question);
   HttpAnswer health(const HttpQuestion& question);
   HttpAnswer readiness(const HttpQuestion& question);
   HttpAnswer metrics(const HttpQuestion& question);
@@ -46,6 +52,8 @@ class Pages {
   Pooler& pooler_;
   Survey survey_;
   const std::string password_;
+  std::mutex mutex_;  // guards what follows
+  WrongTries wrong_tries_;
 };
 
 }  // namespace headgate

@@ -13,7 +13,7 @@ import pytest
 from lib.frozen import frozen, threads_of_workers
 from lib.postgres import Postgres, User
 from lib.processes import wait_until
-from lib.web import start_with_web
+from lib.web import Web, start_with_web
 
 pytestmark = pytest.mark.headgate_only
 
@@ -181,11 +181,12 @@ def test_a_browser_that_knows_the_password_shows_it(start_headgate, browser):
 # --- who may read it
 
 
+def basic_auth(user_and_password):
+    return {"Authorization": "Basic " + base64.b64encode(user_and_password.encode()).decode()}
+
+
 def test_with_a_password_only_health_is_free(start_headgate):
     pooler, web = start_with_web(start_headgate, http_password="p4ss:word")
-
-    def asking(user_and_password):
-        return {"Authorization": "Basic " + base64.b64encode(user_and_password.encode()).decode()}
 
     for path in ("/healthz", "/readyz"):
         assert web.status(path) == 200
@@ -193,12 +194,27 @@ def test_with_a_password_only_health_is_free(start_headgate):
         status, headers, text = web.ask(path)
         assert (status, text) == (401, "a password is needed (http_password)\n")
         assert headers["WWW-Authenticate"] == 'Basic realm="Headgate", charset="UTF-8"'
-        assert web.status(path, **asking("x:wrong")) == 401
-        assert web.status(path, **asking("x:p4ss")) == 401
-        assert web.status(path, **asking("prometheus:p4ss:word")) == 200
+        assert web.status(path, **basic_auth("x:wrong")) == 401
+        assert web.status(path, **basic_auth("x:p4ss")) == 401
+        assert web.status(path, **basic_auth("prometheus:p4ss:word")) == 200
     row = next(row for row in pooler.admin("SHOW CONFIG") if row["key"] == "http_password")
     assert row["value"] == "********"
     assert "p4ss" not in pooler.log()
+
+
+@pytest.mark.sanitizers
+def test_passwords_cannot_be_guessed_at_will(start_headgate):
+    pooler, web = start_with_web(start_headgate, http_password="secret")
+    elsewhere = Web(web.port, "127.0.0.2")
+    right = basic_auth("x:secret")
+    assert {web.status("/metrics", **basic_auth(f"x:{guess}")) for guess in range(10)} == {401}
+    status, headers, text = web.ask("/metrics", **right)
+    assert (status, text) == (429, "too many wrong passwords\n") and 0 < int(headers["Retry-After"]) <= 6
+    assert pooler.log().count("http: too many wrong passwords from 127.0.0.1") == 1
+    assert web.status("/metrics") == 401
+    assert web.status("/healthz") == 200
+    assert elsewhere.status("/metrics", **right) == 200
+    wait_until(lambda: web.status("/metrics", **right) == 200, 30, "it is heard again")
 
 
 def test_an_empty_password_is_none(start_headgate):

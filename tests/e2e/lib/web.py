@@ -9,12 +9,13 @@ from lib.processes import free_port
 class Web:
     """The HTTP door of a pooler that was started with `settings(port)`."""
 
-    def __init__(self, port):
+    def __init__(self, port, address="127.0.0.1"):
         self.port = port
+        self.address = address  # where the questions come from
 
     def ask(self, path, method="GET", body=None, **headers):
         """The whole answer: (status, headers, text)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20, source_address=(self.address, 0))
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, names)
