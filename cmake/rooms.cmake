@@ -33,5 +33,8 @@ function(headgate_program)
     target_link_libraries(headgate PRIVATE PkgConfig::jemalloc)
     target_link_options(headgate PRIVATE -Wl,--no-as-needed)  # nothing asks for it by name
   endif()
+  if(HEADGATE_SANITIZE MATCHES thread)
+    target_sources(headgate PRIVATE ${CMAKE_SOURCE_DIR}/tests/tsan_suppressions.cc)
+  endif()
   install(TARGETS headgate RUNTIME DESTINATION bin)
 endfunction()

@@ -16,7 +16,7 @@ from lib.names import Names
 from lib.processes import wait_until
 from lib.wire import Wire, first_value
 
-pytestmark = pytest.mark.headgate_only
+pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers]
 
 WHERE = "SELECT host(inet_server_addr())"
 
@@ -174,7 +174,6 @@ BAD_HOSTS = {
 }  # fmt: skip
 
 
-@pytest.mark.sanitizers
 @pytest.mark.parametrize("name", BAD_HOSTS)
 def test_a_host_that_cannot_be_understood_has_no_role(start_pooler, name):
     answer, why = BAD_HOSTS[name]
@@ -189,7 +188,6 @@ def test_a_host_that_cannot_be_understood_has_no_role(start_pooler, name):
         assert pooler.running
 
 
-@pytest.mark.sanitizers
 @pytest.mark.parametrize("position", [b"0/1", b"FFFFFFFF/FFFFFFFF", b"nonsense", b"1/2/3", b"/", None])
 def test_a_position_is_what_it_is(start_pooler, position):
     with FakeServer(LOGIN, row(b"f", position, b"00000001")) as server:

@@ -14,7 +14,7 @@ from lib.processes import free_port, wait_until
 from lib.read_routing import PRIMARY, REPLICAS, WHERE, batch, places, readable, wait_until_read
 from lib.wire import Wire, errors, first_value, tags
 
-pytestmark = pytest.mark.headgate_only
+pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers]
 
 
 # --- automatic routing

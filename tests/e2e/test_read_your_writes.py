@@ -13,7 +13,7 @@ from lib.headgate import Headgate
 from lib.postgres import program
 from lib.processes import wait_until
 
-pytestmark = [pytest.mark.headgate_only, pytest.mark.slow]
+pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers, pytest.mark.slow]
 
 PAIRS = int(VARIABLES.get("HEADGATE_PAIRS", "10000"))
 CLIENTS, READS = 60, 5
