@@ -1,6 +1,9 @@
 """Reads that go to replicas (read_routing): what a replica refuses runs on the primary, unseen, and hosts come and go."""
 
 import contextlib
+import os
+import signal
+import threading
 
 import psycopg
 import pytest
@@ -123,6 +126,32 @@ def test_settings_follow_their_clients_to_the_replicas(start_pooler):
     assert asked == REPLICAS
     for client in clients.values():
         client.close()
+
+
+def test_who_cancels_what_a_replica_refuses_hears_of_the_cancel(cluster, start_pooler):
+    """The cancel is on its way to the replica, which takes no connections, when that refuses: it follows the read."""
+    pooler = start_pooler()
+    with Wire(pooler.port) as wire:
+        wire.login()
+        assert {read(wire) for _ in range(8)} == REPLICAS
+        wire.send(query("SELECT number FROM slow_number"))
+        wait_until(lambda: any(runs_slowly(node) for node in cluster.replicas), 10, "it runs at a replica")
+        canceling = threading.Thread(target=wire.cancel)
+        try:
+            for node in cluster.replicas:
+                os.kill(node.process.pid, signal.SIGSTOP)
+            canceling.start()
+            assert [error["C"] for error in errors(wire.read_until(timeout=20))] == ["57014"]
+        finally:
+            for node in cluster.replicas:
+                os.kill(node.process.pid, signal.SIGCONT)
+        canceling.join(20)
+        assert not canceling.is_alive()
+        assert first_value(wire.query("SELECT 'goes on'")) == "goes on"
+
+
+def runs_slowly(node):
+    return node.value("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT number FROM slow_number'") > 0
 
 
 def test_a_listen_behind_a_query_is_answered(start_pooler):

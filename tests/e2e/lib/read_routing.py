@@ -24,6 +24,7 @@ SETUP = (
     "CREATE TABLE troubled ()",
     "CREATE VIEW whereabouts AS SELECT host(inet_server_addr()) AS host",
     "CREATE VIEW next_number AS SELECT nextval('numbers') AS number",
+    "CREATE VIEW slow_number AS SELECT nextval('numbers') AS number FROM pg_sleep(2)",
     "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql STABLE RETURN $1 * 2",
     "CREATE FUNCTION place() RETURNS text LANGUAGE sql STABLE RETURN host(inet_server_addr())",
     "CREATE FUNCTION write_it(text) RETURNS text LANGUAGE sql VOLATILE AS "
