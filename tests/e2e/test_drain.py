@@ -87,7 +87,7 @@ def test_pidfile_and_unix_socket_are_removed(start_headgate):
     pooler.stop()
     pooler.write_files()
     pooler.start()
-    assert os.path.exists(pooler.path("pid"))
+    wait_until(lambda: os.path.exists(pooler.path("pid")), what="the pidfile is written")
     with Wire(pooler.port) as wire:
         wire.login()
         terminate(pooler)

@@ -43,6 +43,7 @@ def beside(request):
 )
 def test_a_new_process_that_fails_changes_nothing(start_headgate, settings):
     pooler = start(start_headgate, pidfile=None)
+    wait_until(lambda: os.path.exists(pooler.path(f".s.HEADGATE.{pooler.port}")), what="another may take over")
     files = sorted(os.listdir(pooler.directory))
     taken = socket.create_server(("127.0.0.1", 0))
     port = taken.getsockname()[1]
