@@ -71,10 +71,11 @@ std::optional<Instant> Names::next_refresh() const {
   return next;
 }
 
-std::vector<NameRow> Names::rows(Instant now) const {
-  std::vector<NameRow> all;
+std::vector<DnsHostRow> Names::rows(Instant now) const {
+  std::vector<DnsHostRow> all;
   for (const auto& [host, entry] : entries_) {
-    NameRow row{host, std::max(entry.fresh_until - now, Duration::zero()), {}};
+    const Duration left = std::max(entry.fresh_until - now, Duration::zero());
+    DnsHostRow row{host, std::chrono::duration_cast<seconds>(left).count(), {}};
     if (entry.found) {
       for (const Address& address : entry.addresses) row.addresses.push_back(address.host);
     }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/snapshot.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "proxy/io.h"
@@ -24,13 +25,6 @@ using HostUse = std::shared_ptr<const std::string>;
 struct KnownHost {
   HostUse use;
   std::vector<Address> addresses;
-};
-
-/// A row of SHOW DNS_HOSTS.
-struct NameRow {
-  std::string host;
-  Duration remaining{};  // until it is looked up again when it is needed
-  std::vector<std::string> addresses;
 };
 
 class Names {
@@ -59,7 +53,7 @@ class Names {
   /// When refresh() has something to do.
   std::optional<Instant> next_refresh() const;
 
-  std::vector<NameRow> rows(Instant now) const;
+  std::vector<DnsHostRow> rows(Instant now) const;
 
  private:
   struct Entry {

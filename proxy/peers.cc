@@ -148,15 +148,15 @@ void PeerPool::end_all(const char* outcome) {
   requests_.for_each([&](PeerCancel& request) { request.finish(outcome); });
 }
 
-PeerNumbers PeerPool::numbers() const {
-  PeerNumbers numbers;
-  numbers.id = id();
-  numbers.clients_waiting = waiting_.size();
+PeerStats PeerPool::stats() const {
+  PeerStats stats;
+  stats.id = id();
+  stats.clients_waiting_cancel = static_cast<uint32_t>(waiting_.size());
   requests_.for_each([&](const PeerCancel& request) {
-    ++numbers.clients_active;
-    ++(request.connected() ? numbers.servers_active : numbers.servers_login);
+    ++stats.clients_active_cancel;
+    ++(request.connected() ? stats.servers_active_cancel : stats.servers_login);
   });
-  return numbers;
+  return stats;
 }
 
 // --- all peers
@@ -191,10 +191,10 @@ void Peers::forget_dead() {
   for (const auto& [id, pool] : pools_) pool->forget_dead();
 }
 
-std::vector<PeerNumbers> Peers::numbers() const {
-  std::vector<PeerNumbers> all;
+std::vector<PeerStats> Peers::stats() const {
+  std::vector<PeerStats> all;
   for (const auto& [id, pool] : pools_) {
-    if (pooler_.config().peers.contains(id)) all.push_back(pool->numbers());
+    if (pooler_.config().peers.contains(id)) all.push_back(pool->stats());
   }
   return all;
 }

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/snapshot.h"
 #include "base/deadlines.h"
 #include "conf/settings.h"
 #include "protocol/cancel_key.h"
@@ -25,15 +26,6 @@ namespace headgate {
 class Pooler;
 class PeerPool;
 struct LogSubject;
-
-/// What SHOW PEER_POOLS tells of one peer.
-struct PeerNumbers {
-  int id = 0;
-  size_t clients_active = 0;   // whose request is being passed on
-  size_t clients_waiting = 0;  // whose request waits for a connection
-  size_t servers_active = 0;   // connections over which a request goes
-  size_t servers_login = 0;    // connections being made
-};
 
 /// One request on its way to a peer.
 class PeerCancel final : public LinkUser, public HerdMember {
@@ -80,7 +72,7 @@ class PeerPool {
   void forget_dead() { dead_.clear(); }
   /// Ends all that is under way.
   void end_all(const char* outcome);
-  PeerNumbers numbers() const;
+  PeerStats stats() const;
 
  private:
   struct Waiting {
@@ -116,7 +108,8 @@ class Peers {
   void close_everything() { pools_.clear(); }
 
   /// One for each peer that was used; in the order of their ids.
-  std::vector<PeerNumbers> numbers() const;
+  /// Of those that are in the configuration.
+  std::vector<PeerStats> stats() const;
 
  private:
   Pooler& pooler_;

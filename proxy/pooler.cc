@@ -333,13 +333,15 @@ Snapshot Pooler::own_part() {
   Snapshot part;
   registry_.describe(*config_, part);
   monitors_.describe(part, workers_[0]->now());
+  part.peers = peers_.stats();
+  part.dns_hosts = names().rows(workers_[0]->now());
   part.paused = paused();
   part.suspended = suspended();
   ProcessRow& process = part.process.emplace();
   process.client_slots = client_permits_.limit();
   process.client_slots_used = client_permits_.used();
   process.peers = config_->peers.size();
-  process.dns_names = name_rows().size();
+  process.dns_names = part.dns_hosts.size();
   process.shutting_down = shutting_down();
   process.started_wall_us = started_wall_us_;
   return part;

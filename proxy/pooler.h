@@ -132,8 +132,6 @@ class Pooler final : public ListenerUser {
   /// Changes one setting. The text of a notice for who asked, if there is something to say that is
   /// no failure; else empty.
   Result<std::string> set(const std::string& key, const std::string& value);
-  /// Hosts by name: SHOW DNS_HOSTS.
-  std::vector<NameRow> name_rows() { return names().rows(workers_[0]->now()); }
   /// Gathers the parts of all workers, then calls `done`.
   void snapshot(std::function<void(Snapshot)> done, const SnapshotWish& wish = {});
   /// What no worker knows but the process: its part of a snapshot.

@@ -216,6 +216,9 @@ def test_a_peer_taken_out_of_the_file_is_forgotten(start_peer):
             with listening.accept()[0] as connection:
                 connection.settimeout(10)
                 assert len(connection.recv(100)) == 16
+                wait_until(lambda: pooler.admin("SHOW PEER_POOLS")[0]["cl_waiting_cancel_req"] == 1, what="one waits")
+                (row,) = pooler.admin("SHOW PEER_POOLS")
+                assert (row["peer_id"], row["cl_active_cancel_req"], row["sv_active_cancel"], row["sv_login"]) == (3, 1, 1, 0)
                 write_with_peers(pooler, {})
                 pooler.admin("RELOAD")
                 assert connection.recv(1) == b""

@@ -87,6 +87,8 @@ def test_without_balancing_one_host_is_used_until_it_cannot_be_reached(start_hea
 def test_a_host_by_name(start_headgate, postgres):
     pooler = start_headgate(database(postgres, "localhost"), pool_mode="transaction")
     assert served_anew(pooler, 3)
+    (row,) = pooler.admin("SHOW DNS_HOSTS")
+    assert row["hostname"] == "localhost" and "127.0.0.1" in row["addrs"]
 
 
 @pytest.mark.headgate_only
