@@ -136,7 +136,7 @@ TEST_CASE("names: a row says how long an answer is good for") {
   rig.now += seconds(5);
   const auto rows = rig.names.rows(rig.now);
   REQUIRE(rows.size() == 1);
-  CHECK(rows[0].host == "pg");
-  CHECK(rows[0].remaining == Duration(seconds(10)));
+  CHECK(rows[0].hostname == "pg");
+  CHECK(rows[0].ttl == 10);
   CHECK(rows[0].addresses == Texts{"a", "b"});
 }
