@@ -4,6 +4,7 @@
 
 #include "protocol/error_fields.h"
 #include "protocol/startup.h"
+#include "protocol/wire.h"
 
 namespace headgate::sim {
 
@@ -167,6 +168,7 @@ void Actor::answer(char tag, View body) {
                     signature(expected.statement));
   }
   expected_.pop_front();
+  told_bytes_ = tag == 'Z' ? 0 : told_bytes_ + header_size + body.size();
   world_.mark(static_cast<uint64_t>(tag) << 32 | static_cast<uint64_t>(number_));
   check_content(expected, body);
   note_names(expected);
@@ -255,6 +257,7 @@ void Actor::check_excuse(View sqlstate, View message, View detail, bool fatal) {
        (asked_to_cancel() ||
         (detail.starts_with("query_timeout") && timed_out(allowances_.query_timeout)))) ||
       (sqlstate == "25P02" && status_ == 'E') || (sqlstate == "40001" && may_conflict()) ||
+      (sqlstate == "25006" && was_told_much()) ||
       (message == "query_wait_timeout" && timed_out(allowances_.query_wait_timeout)) ||
       ((message == "query timeout" || message == "query_timeout") &&
        timed_out(allowances_.query_timeout)) ||

@@ -144,6 +144,7 @@ class Actor {
   bool check_read(const Expected& expected, View body);
   void note_data(const Expected& expected, View body);
   bool may_conflict() const;
+  bool was_told_much() const;
   void ask_copy_in();
   Statement new_copy();
   void expect_copy(const Copying& copy);
@@ -202,6 +203,7 @@ class Actor {
   bool told_ = false;  // a FATAL has come
   bool broke_ = false;
   Instant asked_at_{}, transaction_at_{};
+  size_t told_bytes_ = 0;  // since the last ReadyForQuery
   uint64_t server_faults_before_ = 0, operator_faults_before_ = 0;
   int cancels_under_way_ = 0;
   bool ever_cancelled_ = false;

@@ -2,6 +2,7 @@
 // what it reads must be as new as what it has been told is written.
 #include <charconv>
 
+#include "proxy/relay.h"
 #include "tests/sim/actor.h"
 #include "tests/sim/language_hosts.h"
 
@@ -114,10 +115,13 @@ void Actor::note_data(const Expected& expected, View body) {
   if (status_ == 'I') kept_value_ = (ends || expected.tag == 'Z') ? value_ : kept_value_;
 }
 
+// More of a batch than is withheld: what a standby refuses behind that is told as well.
+bool Actor::was_told_much() const { return told_bytes_ > Relay::max_withheld; }
+
 // A conflict with what is replayed may end a transaction that was told to be at a standby, and a
 // read of which something was told already.
 bool Actor::may_conflict() const {
-  if (reading_) return true;
+  if (reading_ || was_told_much()) return true;
   if (expected_.empty()) return false;
   const Expected& next = expected_.front();
   if (next.statement.kind != Kind::read) return false;
