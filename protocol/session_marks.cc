@@ -457,11 +457,12 @@ constexpr uint32_t four_letters(const char* word) {
 constexpr uint32_t set_ = four_letters("set_"), advi = four_letters("advi"),
                    temp = four_letters("temp");
 
-// First words of statements that have no marks but for the functions that they call.
-constexpr View unmarked[] = {"abort",   "begin",    "commit",    "copy",   "delete", "end",
-                             "explain", "fetch",    "insert",    "merge",  "move",   "notify",
-                             "release", "rollback", "savepoint", "select", "show",   "start",
-                             "table",   "truncate", "update",    "vacuum", "values", "with"};
+// First words of statements that have no marks but for the functions that they call; the usual ones
+// first.
+constexpr View unmarked[] = {"select", "insert", "update",   "delete",   "begin",   "commit",
+                             "with",   "end",    "rollback", "abort",    "copy",    "explain",
+                             "fetch",  "merge",  "move",     "notify",   "release", "savepoint",
+                             "show",   "start",  "table",    "truncate", "vacuum",  "values"};
 
 bool has_marked_letters(View sql) {
   bool found = false;

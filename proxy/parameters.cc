@@ -178,6 +178,7 @@ void TrackedValues::make_canonical() {
 std::string TrackedValues::difference(const TrackedValues& server,
                                       const TrackedNames& names) const {
   std::string sql;
+  if (first_ == server.first_ && more_ == server.more_) return sql;
   for (size_t i = 0; i < size(); ++i) {
     const Text& mine = at(i);
     const Text& its = server.at(i);
