@@ -213,6 +213,12 @@ void Welcome::tell(Bytes& out, const TrackedValues& values, bool at_standby) con
   out.append(all.substr(told));
 }
 
+View Welcome::value_of(View name) const {
+  const auto found =
+      std::ranges::find(parameters, name, [](const auto& one) -> View { return one.name; });
+  return found == parameters.end() ? View() : View(found->value);
+}
+
 std::string quote_literal(View value) {
   const bool escapes = value.find('\\') != View::npos;
   std::string quoted = escapes ? " E'" : "'";

@@ -83,6 +83,8 @@ struct Welcome {
 
   /// The server has told one more; `place`: that among those tracked.
   void learn(View name, View value, std::optional<Tracked> place);
+  /// What it says of this parameter; empty: nothing.
+  View value_of(View name) const;
   /// Appends what a client hears that has these values. `at_standby`: as if a standby told it.
   void tell(Bytes& out, const TrackedValues& values, bool at_standby) const;
 

@@ -173,8 +173,7 @@ Relay::Relay(Client& client, Server& server, Instant now)
       written_before_(server.link().stream().written()),
       writes_nothing_(client.read_request().writes_nothing),
       alone_(client.read_request().for_replica),
-      on_replica_(server.pool().entry().is_reader()),
-      withholds_(on_replica_),
+      withholds_(server.pool().entry().is_reader()),
       withholds_all_(client.read_request().withheld),
       begin_(client.deferred_begin() ? Begin::due : Begin::none),
       tracks_statements_(server.replication() == Replication::none &&
@@ -298,7 +297,7 @@ void Relay::query_ended(TransactionStatus status) {
     if (!query_since_) idle_since_ = now;
     return;
   }
-  if (!on_replica_ && (!writes_nothing_ || is_followed_)) client_.has_written();
+  if (!server_.in_recovery() && (!writes_nothing_ || is_followed_)) client_.has_written();
   ++stats.xact_count;
   stats.xact_time += static_cast<uint64_t>((now - transaction_since_).count());
   meters.transaction.add(now - transaction_since_);

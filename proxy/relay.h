@@ -302,7 +302,6 @@ class Relay {
   const bool writes_nothing_;  // as far as is known; others may follow
   const bool alone_;           // what is for a replica: others do not
   bool is_followed_ = false;
-  const bool on_replica_;
   bool withholds_;  // what it says first
   const bool withholds_all_;
   bool goes_elsewhere_ = false;

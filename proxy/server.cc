@@ -125,6 +125,7 @@ void Server::login_progressed(ServerLogin::Progress progress, View rest) {
   secret_ = login->secret();
   welcome_ = login->welcome();
   values_ = welcome_->tracked;
+  in_recovery_ = welcome_->value_of("in_hot_standby") == "on";
   if (!owner_) pool_->login_worked(welcome_);
   feed(rest);
   if (task_ == Task::closing) return;

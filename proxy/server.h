@@ -139,6 +139,9 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   const Framer& framer() const { return framer_; }
   /// Its client has got a message of it in part: nothing else can be said to that client.
   bool mid_answer() const { return framer_.passing(); }
+  /// Nothing can be written there: its host is a standby, and it tells when it is one no more.
+  /// (PostgreSQL does both since version 14; of one that tells nothing it is not known.)
+  bool in_recovery() const { return in_recovery_; }
   /// How it introduced itself when it logged in.
   const WelcomePtr& welcome() const { return welcome_; }
   Bytes& replay_memory() { return replay_memory_; }
@@ -271,7 +274,8 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   bool connected_ = false;
   bool cut_off_ = false;  // it was sent a part of a message whose rest will never come
   bool ended_ = false;    // the connection is no more
-  bool used_ = false;     // a client may have left something in its session
+  bool in_recovery_ = false;
+  bool used_ = false;  // a client may have left something in its session
   bool gone_ = false;
   bool injected_failed_ = false;   // an error answered what was injected
   size_t values_queries_ = 0;      // so many, that give it the client's settings, are on their way

@@ -207,6 +207,7 @@ void Server::take_parameter(View body) {
     broken_ = true;
     return;
   }
+  if (status->parameter == "in_hot_standby") in_recovery_ = status->value == "on";
   const auto parameter = worker_->pooler().tracked().find(status->parameter);
   if (!parameter) return;
   values_.set(*parameter, intern(status->value));

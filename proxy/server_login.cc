@@ -205,9 +205,7 @@ bool ServerLogin::has_another_role() const {
   const TargetRole target = user_.login_settings().entry.target;
   if (target != TargetRole::primary && target != TargetRole::standby) return false;
   const View other = target == TargetRole::primary ? "on" : "off";
-  return std::ranges::any_of(learning_->parameters, [&](const auto& parameter) {
-    return parameter.name == "in_hot_standby" && parameter.value == other;
-  });
+  return learning_->value_of("in_hot_standby") == other;
 }
 
 void ServerLogin::fail(Error error) {

@@ -281,6 +281,24 @@ def test_a_standby_that_was_promoted_is_no_standby(fresh_cluster, start_pooler):
     assert served_by(pooler, "app_ro") == {"127.0.0.3"}
 
 
+def test_what_is_written_where_a_standby_was_promoted_is_read_again(fresh_cluster, start_pooler):
+    """It was declared to read, and came there before Headgate knew."""
+    cluster, declared = fresh_cluster, "/* headgate:route=replica */ "
+    heir, other = cluster.replicas
+    cluster.primary.execute("CREATE TABLE written (id int)", "GRANT ALL ON written TO app", database="app")
+    cluster.wait_replayed()
+    where = {"host": cluster.hosts, "port": cluster.primary.port, "read_routing": "explicit"}
+    pooler = start_pooler({"app": where}, monitor_interval=5)
+    wait_until(lambda: sum(row["read"] for row in hosts(pooler, "app").values()) == 2, 20, "standbys that are read")
+    with pooler.connect() as client:
+        wait_until(lambda: client.execute(declared + WHERE).fetchone() == ("127.0.0.3",), 20, "it is the other's turn")
+        other.execute("SELECT pg_wal_replay_pause()")
+        cluster.kill(cluster.primary)
+        cluster.promote(heir)
+        client.execute(declared + "INSERT INTO written VALUES (1)")
+        assert client.execute(declared + "SELECT count(*) FROM written").fetchone() == (1,)
+
+
 @pytest.mark.skipif(is_sanitized(), reason="a sanitizer has to be loaded before the wrapper")
 @pytest.mark.parametrize("how", ["killed", "left alone"])
 def test_a_name_that_moves_is_followed(fresh_cluster, start_pooler, how):

@@ -211,7 +211,6 @@ void Cluster::promote() {
   replay(primary_, written_.size());
   heir.standby = false;
   world_.note("{} is promoted", name_of(primary_));
-  heir.postgres->tell_role();
   if (on_trouble) on_trouble();
   hosts_[old_].standby = true;
   for (size_t host = 0; host < size(); ++host) {

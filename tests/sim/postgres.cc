@@ -475,6 +475,7 @@ void Backend::ready() {
     owner_ = 0;
     tell_notified();
   }
+  tell_promotion();
   say('Z', View(&status_, 1));
 }
 

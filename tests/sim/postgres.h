@@ -34,8 +34,6 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void cancel(int32_t secret);
   /// Somebody has notified the channel of a client.
   void notify(int client, int number);
-  /// Its host is a standby, or is none any more.
-  void tell_role();
 
   bool gone() const { return gone_; }
   bool session() const { return started_; }  // not a cancel request, nor silent
@@ -94,6 +92,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void fail(View sqlstate, View text, bool fatal = false);
   void ready();
   void tell_notified();
+  void tell_role();
+  void tell_promotion();
   void check_asker(const Statement& statement);
   // --- of several hosts
   void fault();
@@ -145,6 +145,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   // asked.
   std::optional<int> written_;
   bool exposed_ = false, unasked_ = false, asked_role_ = false;
+  bool told_standby_ = false;  // that its host is one
 };
 
 class Postgres {
@@ -165,7 +166,6 @@ class Postgres {
   const Address& address() const { return address_; }
   /// All its processes end, with a word or without one.
   void end_all(bool politely);
-  void tell_role();
   /// Processes that serve a session, but for those that lag: they see late that it has ended; and
   /// for the monitor's.
   size_t sessions(const std::string& database, const std::string& user) const;

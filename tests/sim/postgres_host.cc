@@ -65,10 +65,6 @@ void Postgres::end_all(bool politely) {
   }
 }
 
-void Postgres::tell_role() {
-  for (Backend* backend : backends()) backend->tell_role();
-}
-
 void Postgres::notify(const std::string& database, int client) {
   const int number = ++ledger_.notifications;
   world_.note("n{} is notified of {}", client, number);

@@ -24,13 +24,17 @@ void Backend::abandon() {
 }
 
 void Backend::tell_role() {
-  if (!host_.cluster().has_standbys() || gone_ || proof_) return;
-  const bool standby = host_.cluster().is_standby(host_.number());
+  if (!host_.cluster().has_standbys()) return;
+  told_standby_ = host_.cluster().is_standby(host_.number());
   Bytes body = "in_hot_standby";
   body.push_back('\0');
-  body.append(standby ? "on" : "off").push_back('\0');
+  body.append(told_standby_ ? "on" : "off").push_back('\0');
   say('S', body);
-  flush();
+}
+
+// As PostgreSQL, in front of its next ReadyForQuery.
+void Backend::tell_promotion() {
+  if (told_standby_ && !host_.cluster().is_standby(host_.number())) tell_role();
 }
 
 /// What it says against the statement; nothing: it carries it out.

@@ -57,6 +57,13 @@ TEST_CASE("parameters: only what differs is set, and only what the server has re
   CHECK(values("UTC", "psql").difference(TrackedValues(), usual).empty());
 }
 
+TEST_CASE("parameters: a welcome is asked for a parameter, which may not be there") {
+  const Welcome welcome{.parameters = {{"TimeZone", "UTC"}, {"in_hot_standby", "on"}},
+                        .tracked = {}};
+  CHECK(welcome.value_of("in_hot_standby") == "on");
+  CHECK(welcome.value_of("is_superuser").empty());
+}
+
 TEST_CASE("parameters: each of as many as can be tracked has a value of its own") {
   std::vector<std::string> extra;
   for (size_t i = 0; i < most_extra_parameters; ++i) extra.push_back("p" + std::to_string(i));
