@@ -330,6 +330,7 @@ void Client::serve_again(const Unanswered& unanswered) {
   std::swap(pending_, again);
   move_to(ClientState::waiting);
   lender_->share().ask_again(*this, request_since_, worker_.now());
+  if (!unanswered.overdue.empty()) return answer_canceled(unanswered.overdue);
   lender_->look_again();
   if (unanswered.canceled) cancel_requested(Requester{});
 }

@@ -285,7 +285,7 @@ class Client final : public LinkUser, public Borrower, public HerdMember {
   void take_pending();
   void count_wait(std::string_view how_it_ended);
   void unread_held();
-  void answer_canceled();
+  void answer_canceled(const std::string& detail = {});
   char first_said() const;
   void drop_first_message();
   void join_pool();

@@ -24,7 +24,7 @@ void Client::cancel_requested(Requester requester) {
 
 // As the server would have answered: the error, and ReadyForQuery, now for a simple query and after
 // the client's Sync for a batch. A Sync alone has nothing to cancel: what follows it is meant.
-void Client::answer_canceled() {
+void Client::answer_canceled(const std::string& detail) {
   leave_queue("cancelled");
   move_to(ClientState::idle);
   while (first_said() == frontend::sync) {
@@ -34,7 +34,9 @@ void Client::answer_canceled() {
   const char first = first_said();
   if (first != '\0') {
     Bytes out;
-    encode_error(out, Error(ErrorCode::query_canceled));
+    Error error(ErrorCode::query_canceled);
+    error.detail = detail;
+    encode_error(out, error);
     link_.send(out);
     if (deferred_) deferred_->failed = true;
     discarding_ = first != frontend::query && first != frontend::function_call;

@@ -349,7 +349,10 @@ bool Relay::untouched() const {
 
 View Relay::replay() const { return server_.replay_memory(); }
 
-Unanswered Relay::unanswered() const { return {Bytes(replay()).append(held_), canceled_}; }
+Unanswered Relay::unanswered() const {
+  return {Bytes(replay()).append(held_), canceled_,
+          grace_until_ ? overdue_error_->detail : std::string()};
+}
 
 bool Relay::held_too_long(Instant now) const {
   return !held_.empty() && held_until_ <= now && client_.awaits_channels();

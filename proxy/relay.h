@@ -30,6 +30,7 @@ struct PoolSettings;
 struct Unanswered {
   Bytes request;
   bool canceled = false;  // the client has asked to cancel it meanwhile
+  std::string overdue;    // query_timeout has: the DETAIL of its error
 };
 
 class Relay {
@@ -143,7 +144,7 @@ class Relay {
   }
   /// This server is a replica and will not do what was asked, or has ended: the primary can, and
   /// the client was told nothing.
-  bool may_go_elsewhere() const { return withholds_ && replayable_ && !overdue_error_; }
+  bool may_go_elsewhere() const { return withholds_ && replayable_; }
   bool goes_elsewhere() const { return goes_elsewhere_; }
 
   // --- a BEGIN that came before there was a server: relay_begin.cc

@@ -150,6 +150,25 @@ def test_who_cancels_what_a_replica_refuses_hears_of_the_cancel(cluster, start_p
         assert first_value(wire.query("SELECT 'goes on'")) == "goes on"
 
 
+def test_what_a_replica_refuses_when_its_time_is_up_has_timed_out(cluster, start_pooler):
+    """The cancel of query_timeout does not get in before the replica has refused."""
+    pooler = start_pooler(query_timeout=1)
+    with Wire(pooler.port) as wire:
+        wire.login()
+        assert {read(wire) for _ in range(8)} == REPLICAS
+        try:
+            wire.send(query("SELECT number FROM slow_number"))
+            wait_until(lambda: any(runs_slowly(node) for node in cluster.replicas), 10, "it runs at a replica")
+            for node in cluster.replicas:
+                os.kill(node.process.pid, signal.SIGSTOP)
+            (error,) = errors(wire.read_until(timeout=20))
+            assert error["C"] == "57014" and error["D"] == "query_timeout: the query ran longer than 1 s."
+        finally:
+            for node in cluster.replicas:
+                os.kill(node.process.pid, signal.SIGCONT)
+        assert first_value(wire.query("SELECT 'goes on'")) == "goes on"
+
+
 def runs_slowly(node):
     return node.value("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT number FROM slow_number'") > 0
 
