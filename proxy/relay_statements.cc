@@ -301,10 +301,7 @@ bool Relay::is_surely_read(View query) const {
 // Both sides do: nothing is converted.
 bool Relay::speaks_utf8() const {
   const Text& of_client = client_.values().get(Tracked::client_encoding);
-  const auto& parameters = server_.welcome()->parameters;
-  const bool of_server = std::ranges::any_of(parameters, [](const auto& parameter) {
-    return parameter.name == "server_encoding" && parameter.value == "UTF8";
-  });
+  const bool of_server = server_.welcome()->value_of("server_encoding") == "UTF8";
   return of_server && of_client && *of_client == "UTF8" && !encoding_sent_;
 }
 
