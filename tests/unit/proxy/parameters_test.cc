@@ -58,8 +58,9 @@ TEST_CASE("parameters: only what differs is set, and only what the server has re
 }
 
 TEST_CASE("parameters: a welcome is asked for a parameter, which may not be there") {
-  const Welcome welcome{.parameters = {{"TimeZone", "UTC"}, {"in_hot_standby", "on"}},
-                        .tracked = {}};
+  Welcome welcome;
+  welcome.learn("TimeZone", "UTC", std::nullopt);
+  welcome.learn("in_hot_standby", "on", std::nullopt);
   CHECK(welcome.value_of("in_hot_standby") == "on");
   CHECK(welcome.value_of("is_superuser").empty());
 }
