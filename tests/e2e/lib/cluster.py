@@ -1,6 +1,7 @@
 """A primary and its streaming replicas, each at an address of its own (127.0.0.1, 127.0.0.2, ...) and all on
 the same port, so that one `host` list names them."""
 
+import contextlib
 import os
 import signal
 
@@ -69,8 +70,10 @@ class Cluster:
     def resume(self, node):
         if node in self._frozen:
             self._frozen.remove(node)
+            # A child that had ended is gone as soon as its parent goes on.
             for pid in _family(node):
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     @staticmethod
     def kill(node):
