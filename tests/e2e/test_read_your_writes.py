@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers, pytest.mark.slo
 
 PAIRS = int(VARIABLES.get("HEADGATE_PAIRS", "10000"))
 CLIENTS, READS = 60, 5
+READ = "SELECT value = 1 FROM pairs WHERE id = 1"
 WRITE_AND_READ = r"""
 \set value random(1, 1000000000)
 UPDATE pairs SET value = :value WHERE id = :client_id;
@@ -66,6 +67,7 @@ def run(cluster, tmp_path, consistency, protocol):
                 "monitor_interval": 0.05, "read_consistency": consistency}  # fmt: skip
     with Headgate({"app": where}, **settings) as pooler:
         wait_until(lambda: sum(row["read"] for row in pooler.admin("SHOW HOSTS")) == 2, 20, "replicas are found")
+        wait_until(lambda: pooler.admin(f"EXPLAIN ROUTE {READ}")[0]["route"] == "replica", 20, "functions are known")
         over = threading.Event()
         lag = threading.Thread(target=changing_lag, args=(cluster, over))
         lag.start()
