@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "conf/lists.h"
 #include "proxy/log.h"
@@ -104,6 +105,7 @@ void HostMonitor::host_functions(size_t host, UserFunctionsPtr functions) {
   if (functions_ && functions && *functions_ == *functions) return;
   functions_ = std::move(functions);
   for (const auto& database : databases_) database->hosts.set_functions(functions_);
+  tell_readable();
 }
 
 // Where reads are sent to standbys, what these show is told as often as they are asked.
@@ -170,6 +172,8 @@ void HostMonitor::roles_changed() {
   log(LogLevel::log, "hosts {}: primary: {}; standbys to read from: {}", settings_->entry.host,
       listed(now.primary), listed(now.standbys));
   tell();
+  const auto before = std::exchange(primary_, roles_.primary());
+  if (primary_ && primary_ != before) probes_[*primary_]->functions_wanted();
 }
 
 void HostMonitor::addresses_vanished(const HostUse& host, const std::vector<Address>& addresses) {

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -58,6 +59,7 @@ class HostMonitor final : public HostProbeUser {
   const PoolSettingsPtr settings_;
   const Duration interval_, timeout_;
   HostRoles roles_;
+  std::optional<size_t> primary_;  // as it was told last
   const HostAddress address_;
   UserFunctionsPtr functions_;
   std::vector<std::unique_ptr<HostProbe>> probes_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/check.h"
 #include "protocol/error_fields.h"
 #include "protocol/messages.h"
 #include "proxy/pooler.h"
@@ -203,8 +204,7 @@ void HostProbe::answer(char tag, View body) {
   deadline_.arm(std::max(asked_ + interval_, worker_.now() + interval_ / 4));
   if (answer_) {
     user_.host_answered(host_, *answer_, asked_);
-    const bool due = functions_due_ <= worker_.now() && user_.wants_functions(host_);
-    return due ? ask_functions() : void();
+    return ask_functions_if_due();
   }
   if (refused_ && std::exchange(tells_timeline_, false)) return ask();
   if (error_.empty()) error_ = "an answer that cannot be read";
@@ -224,7 +224,18 @@ void HostProbe::take_row(View body) {
 
 // --- the functions of the database
 
+void HostProbe::functions_wanted() {
+  functions_due_ = worker_.now();
+  ask_functions_if_due();
+}
+
+void HostProbe::ask_functions_if_due() {
+  if (state_ != State::idle || functions_due_ > worker_.now()) return;
+  if (user_.wants_functions(host_)) ask_functions();
+}
+
 void HostProbe::ask_functions() {
+  MUST(state_ == State::idle);
   state_ = State::asking_functions;
   error_.clear();
   functions_ = std::make_shared<UserFunctions>();

@@ -49,6 +49,8 @@ class HostProbe final : public LinkUser, public LoginUser {
   void start(Duration interval, Duration timeout);
   /// These are no addresses of that host any more: if it is there, it goes where the name leads.
   void addresses_vanished(const HostUse& host, const std::vector<Address>& addresses);
+  /// It asks for the functions of the database, too: at once, or behind what it is asking now.
+  void functions_wanted();
 
  private:
   enum class State : uint8_t { waiting, login, idle, asking, asking_functions };
@@ -73,6 +75,7 @@ class HostProbe final : public LinkUser, public LoginUser {
   void ask();
   void answer(char tag, View body);
   void take_row(View body);
+  void ask_functions_if_due();
   void ask_functions();
   void take_function(View body);
   void functions_told();

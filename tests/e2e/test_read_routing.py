@@ -2,6 +2,7 @@
 everything else, and everything in doubt, to the primary. What a replica refuses runs on the primary, unseen."""
 
 import collections
+import re
 import subprocess
 import urllib.request
 
@@ -134,6 +135,31 @@ def test_a_function_in_front_of_one_of_postgresql(cluster, start_pooler):
             wait_until(known, 10, "it is known")
     finally:
         cluster.primary.execute("DROP FUNCTION public.lower(int)", database="app")
+
+
+@pytest.fixture
+def asked(cluster):
+    """What monitors ask the primary from now on, in order."""
+    cluster.primary.execute("ALTER ROLE monitor SET log_statement = 'all'")
+    before = len(cluster.primary.log())
+    words = {"r,": "role", "n.nspname,": "functions"}
+    yield lambda: [words[first] for first in re.findall(r"statement: SELECT (\S+)", cluster.primary.log()[before:])
+                   if first in words]  # fmt: skip
+    cluster.primary.execute("ALTER ROLE monitor RESET log_statement")
+
+
+def test_a_primary_is_asked_for_functions_when_the_answer_of_another_host_elects_it(cluster, start_monitoring, asked):
+    last = cluster.replicas[0]
+    cluster.freeze(last)
+    where = {"host": cluster.hosts, "port": cluster.primary.port, "dbname": "app", "read_routing": "auto"}
+    pooler = start_monitoring({"app": where}, monitor_interval=20, monitor_timeout=60)
+    heard = {PRIMARY, *REPLICAS} - {cluster.host_of(last)}
+    wait_until(lambda: {row["host"] for row in pooler.admin("SHOW HOSTS") if row["role"] != "unknown"} == heard,
+               20, "the others are heard")  # fmt: skip
+    assert asked() == ["role"]
+    cluster.resume(last)
+    wait_until(lambda: "functions" in asked(), 60, "it is asked for functions")
+    assert asked()[:2] == ["role", "functions"]
 
 
 # --- what is declared
