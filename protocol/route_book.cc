@@ -8,9 +8,10 @@
 namespace headgate {
 
 RouteBook::Judged RouteBook::judge(View sql, const UserFunctionsPtr& functions) {
-  if (functions != functions_) {  // what is remembered may be wrong now
-    late_.clear();
-    before_.clear();
+  // Every verdict may be wrong then: a function may stand in front of one of PostgreSQL's. What was
+  // counted is as true as before.
+  if (functions != functions_) {
+    ++edition_;
     refused_.clear();
     functions_ = functions;
   }
@@ -20,15 +21,14 @@ RouteBook::Judged RouteBook::judge(View sql, const UserFunctionsPtr& functions) 
   const bool is_open = sql.find('\\') != View::npos;
   if (is_open) text_ += " \\";
   const uint64_t number = XXH3_64bits_withSeed(text_.data(), text_.size(), seed_);
-  if (RouteShape* known = find(number)) {
-    if (is_open) known->verdict = read_verdict(sql, functions.get());
-    return {number, *known};
-  }
-  RouteShape shape;
-  shape.text = text_.substr(0, longest_text);
+  RouteShape* known = find(number);
+  if (known && known->edition == edition_ && !is_open) return {number, *known};
+  RouteShape& shape = known ? *known : add(number, RouteShape());
+  if (!known) shape.text = text_.substr(0, longest_text);
   shape.verdict = read_verdict(sql, functions.get());
-  shape.refused = refused_.contains(number);
-  return {number, add(number, std::move(shape))};
+  if (shape.edition != edition_) shape.refused = refused_.contains(number);
+  shape.edition = edition_;
+  return {number, shape};
 }
 
 RouteShape& RouteBook::add(uint64_t number, RouteShape shape) {

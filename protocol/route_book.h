@@ -23,6 +23,7 @@ struct RouteShape {
   uint64_t replica = 0;   // times that a replica was asked
   uint64_t repeated = 0;  // and the primary then, in its place
   uint64_t primary = 0;   // times that the primary was asked at once
+  uint64_t edition = 0;   // of the book, in which that verdict was given
 
   bool is_read() const { return !refused && verdict.is_read(); }
 };
@@ -60,7 +61,8 @@ class RouteBook {
   RouteShape& add(uint64_t number, RouteShape shape);
 
   const uint64_t seed_;
-  UserFunctionsPtr functions_;  // by which it was judged
+  UserFunctionsPtr functions_;  // by which it judges
+  uint64_t edition_ = 1;        // another with each change of these
   Shapes late_, before_;
   std::unordered_set<uint64_t> refused_;
   Bytes text_;  // memory for the shape at hand

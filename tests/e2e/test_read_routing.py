@@ -162,6 +162,30 @@ def test_a_primary_is_asked_for_functions_when_the_answer_of_another_host_elects
     assert asked()[:2] == ["role", "functions"]
 
 
+def test_functions_that_come_and_go_take_nothing_from_the_counts(cluster, start_pooler):
+    pooler = start_pooler()
+
+    def routes():
+        return {row["statement"]: row for row in pooler.admin("SHOW ROUTES")}
+
+    with pooler.connect() as client:
+        for _ in range(10):
+            client.execute(WHERE)
+        cluster.primary.execute("CREATE FUNCTION later() RETURNS int LANGUAGE sql STABLE RETURN 7", database="app")
+        try:
+
+            def known():
+                client.execute("SELECT later()")
+                return routes()["SELECT later()"]["reason"] == "plain read"
+
+            wait_until(known, 30, "it is known")
+            client.execute(WHERE)
+            assert routes()[WHERE]["reads"] == 11
+            assert routes()["SELECT later()"]["reads"] == 1
+        finally:
+            cluster.primary.execute("DROP FUNCTION later()", database="app")
+
+
 # --- what is declared
 
 

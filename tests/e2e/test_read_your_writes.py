@@ -17,8 +17,6 @@ pytestmark = [pytest.mark.headgate_only, pytest.mark.sanitizers, pytest.mark.slo
 
 PAIRS = int(VARIABLES.get("HEADGATE_PAIRS", "10000"))
 CLIENTS, READS = 60, 5
-# SHOW ROUTES counts anew when the functions of the database are known, which may be after the first reads.
-TURNS = -(-PAIRS // (CLIENTS * READS)) + 3
 WRITE_AND_READ = r"""
 \set value random(1, 1000000000)
 UPDATE pairs SET value = :value WHERE id = :client_id;
@@ -74,7 +72,7 @@ def run(cluster, tmp_path, consistency, protocol):
         try:
             done = subprocess.run(
                 [program("pgbench"), "-n", "-h", "127.0.0.1", "-p", str(pooler.port), "-U", "app", "-c", str(CLIENTS),
-                 "-j", "2", "-M", protocol, "-t", str(TURNS), "-f", script, "app"],
+                 "-j", "2", "-M", protocol, "-t", str(-(-PAIRS // (CLIENTS * READS))), "-f", script, "app"],
                 capture_output=True, text=True, timeout=900, check=False)  # fmt: skip
         finally:
             over.set()

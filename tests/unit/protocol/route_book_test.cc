@@ -47,6 +47,24 @@ TEST_CASE("route book: what a replica has refused is for the primary") {
   }
 }
 
+TEST_CASE("route book: other functions change verdicts, and take nothing from the counts") {
+  RouteBook book(1);
+  const auto functions = std::make_shared<UserFunctions>();
+  functions->add("public", "f", true);
+  functions->add("public", "lower", false);
+  for (const View sql : {"SELECT f(1)", "SELECT lower(a) FROM t"}) {
+    RouteShape& shape = book.judge(sql, nullptr).shape;
+    ++(shape.is_read() ? shape.reads : shape.primary);
+  }
+  const RouteShape& one = book.judge("SELECT f(2)", functions).shape;
+  CHECK(one.is_read());
+  CHECK(one.primary == 1);
+  const RouteShape& other = book.judge("SELECT lower(a) FROM t", functions).shape;
+  CHECK_FALSE(other.is_read());
+  CHECK(other.reads == 1);
+  CHECK_FALSE(book.judge("SELECT f(3)", nullptr).shape.is_read());
+}
+
 TEST_CASE("route book: the shapes of late are remembered, in a bounded number") {
   RouteBook book(1);
   const uint64_t loved = book.judge("SELECT loved", nullptr).number;
