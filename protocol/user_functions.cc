@@ -4,7 +4,8 @@
 
 namespace headgate {
 
-// Of an aggregate its parts are asked, whose own volatility the catalog does not tell.
+// Of an aggregate its parts are asked, whose own volatility the catalog does not tell. In order, or
+// another plan of the query would make other functions of the same ones.
 View UserFunctions::question() {
   return "SELECT n.nspname, p.proname, pg_catalog.bool_and(p.provolatile <> 'v' AND p.prokind <> "
          "'p' "
@@ -13,7 +14,8 @@ View UserFunctions::question() {
          "LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid "
          "LEFT JOIN pg_catalog.pg_proc t ON t.oid = a.aggtransfn "
          "LEFT JOIN pg_catalog.pg_proc f ON f.oid = a.aggfinalfn "
-         "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2 LIMIT 50001";
+         "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2 ORDER BY 1, 2 "
+         "LIMIT 50001";
 }
 
 void UserFunctions::add(View schema, View name, bool reads) {

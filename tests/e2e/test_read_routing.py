@@ -186,6 +186,49 @@ def test_functions_that_come_and_go_take_nothing_from_the_counts(cluster, start_
             cluster.primary.execute("DROP FUNCTION later()", database="app")
 
 
+@pytest.fixture
+def many_schemas(cluster):
+    """With a function of the same name in each."""
+    names = [f"tenant{number}" for number in range(20)]
+    for name in names:
+        cluster.primary.execute(f"CREATE SCHEMA {name}", f"CREATE FUNCTION {name}.f() RETURNS int LANGUAGE sql "
+                                "STABLE RETURN 7", database="app")  # fmt: skip
+    yield
+    for name in names:
+        cluster.primary.execute(f"DROP SCHEMA {name} CASCADE", database="app")
+
+
+@pytest.fixture
+def plan_of_monitors(cluster):
+    """plan_of_monitors(setting): their queries do without that way of planning, those of open connections too."""
+
+    def plan(*settings):
+        cluster.primary.execute("ALTER ROLE monitor RESET enable_sort", "ALTER ROLE monitor RESET enable_hashagg",
+                                *(f"ALTER ROLE monitor SET {setting} = off" for setting in settings),
+                                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor'"
+                                )  # fmt: skip
+
+    yield plan
+    plan()
+
+
+@pytest.mark.usefixtures("many_schemas")
+def test_the_same_functions_in_another_order_are_the_same(start_pooler, plan_of_monitors, asked):
+    """What a replica has refused is remembered until there are others."""
+    plan_of_monitors("enable_sort")
+    pooler = start_pooler()
+    with pooler.connect() as client:
+        wait_until(lambda: places(client, "SELECT place()", 4) == REPLICAS, 10, "functions are known")
+        client.execute("SELECT number > 0 FROM next_number")
+        plan_of_monitors("enable_hashagg")
+        known = asked().count("functions")
+        wait_until(lambda: asked()[-1] == "role" and asked().count("functions") > known, 30, "they are asked for again")
+        wait_until_read(client)
+        client.execute("SELECT number > 0 FROM next_number")
+        rows = {row["statement"]: row for row in pooler.admin("SHOW ROUTES")}
+        assert rows["SELECT number > ? FROM next_number"]["repeated"] == 1
+
+
 # --- what is declared
 
 
