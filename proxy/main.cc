@@ -235,7 +235,6 @@ Result<int> Program::run() {
       version, uv_version_string(), workers, crypto_library());
   inheritance_ ? take_over() : notify_service_manager("READY=1");
   pooler_->start();
-  give_memory_back();
   std::vector<std::thread> threads;
   for (size_t id = 1; id < workers; ++id) {
     threads.emplace_back([&outside = *outsides_[id]] { outside.run(); });

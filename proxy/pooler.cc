@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/memory.h"
 #include "conf/lists.h"
 #include "proxy/handover.h"
 #include "proxy/log.h"
@@ -279,6 +280,7 @@ void Pooler::tend_forced_pools() {
 // Now, and again and again.
 void Pooler::tidy() {
   log_repetitions();
+  give_memory_back();
   const auto idle = registry_.tidy(workers_[0]->now());
   for (const uint32_t pool : idle) {
     post_to_all([pool](Worker& worker) { worker.let_go_of_pool(pool); });
@@ -286,9 +288,9 @@ void Pooler::tidy() {
   arm_tidying();
 }
 
-// A timeout is kept to an eighth, and to half a minute.
+// A timeout is kept to an eighth, and to five seconds.
 void Pooler::arm_tidying() {
-  Duration period = seconds(30);
+  Duration period = seconds(5);
   for (const Duration timeout :
        {config_->settings.pool_idle_timeout, config_->settings.autodb_idle_timeout}) {
     if (timeout.count() > 0) period = std::min(period, timeout / 8);

@@ -23,15 +23,6 @@
 #include "conf/cli.h"
 #include "proxy/log.h"
 
-extern "C" [[gnu::weak]] int mallctl(const char* name, void* old_value, size_t* old_size,
-                                     void* value, size_t size);  // jemalloc's, where it is linked
-
-// What jemalloc reads at its start. A slab costs it 128 bytes, and one has room for 1 object of 8
-// KB or 4 of 1 KB only, by default: a client of TLS needs one of the former and three of the
-// latter.
-extern "C" const char* malloc_conf;
-const char* malloc_conf = "slab_sizes:1024-1024:8|8192-8192:8";  // in pages
-
 namespace headgate {
 
 namespace {
@@ -211,11 +202,6 @@ Result<Done> Pidfile::replace(const std::string& path) {
 
 void Pidfile::remove(const std::string& path) {
   if (!path.empty()) unlink(path.c_str());
-}
-
-void give_memory_back() {
-  bool on = true;
-  if (mallctl != nullptr) mallctl("background_thread", nullptr, nullptr, &on, sizeof on);
 }
 
 std::string file_of_first_process() {

@@ -15,10 +15,6 @@
 
 namespace headgate {
 
-/// Has a thread of the allocator give memory back that is no longer used, also while nothing else
-/// happens: a herd of log-ins leaves much behind. Behind the last fork.
-void give_memory_back();
-
 /// The CPUs this process may use: its affinity, and the cgroup's quota rounded up.
 size_t usable_cpus();
 
