@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstring>
 #include <optional>
 #include <span>
 
@@ -450,31 +448,6 @@ void Marker::set_config(Tokens arguments) {
   marks_.begins.add(Pin::setting);
 }
 
-// Parts of words, in four letters each, that no text without marks in its middle has.
-constexpr uint32_t four_letters(const char* word) {
-  return std::bit_cast<uint32_t>(std::array{word[0], word[1], word[2], word[3]}) | 0x20202020;
-}
-constexpr uint32_t set_ = four_letters("set_"), advi = four_letters("advi"),
-                   temp = four_letters("temp");
-
-// First words of statements that have no marks but for the functions that they call; the usual ones
-// first.
-constexpr View unmarked[] = {"select", "insert", "update",   "delete",   "begin",   "commit",
-                             "with",   "end",    "rollback", "abort",    "copy",    "explain",
-                             "fetch",  "merge",  "move",     "notify",   "release", "savepoint",
-                             "show",   "start",  "table",    "truncate", "vacuum",  "values"};
-
-bool has_marked_letters(View sql) {
-  bool found = false;
-  for (size_t i = 0; i + 4 <= sql.size(); ++i) {
-    uint32_t letters = 0;
-    std::memcpy(&letters, sql.data() + i, 4);
-    letters |= 0x20202020;
-    found |= letters == set_ || letters == advi || letters == temp;
-  }
-  return found;
-}
-
 }  // namespace
 
 std::string name_of(Pins pins) {
@@ -507,21 +480,6 @@ bool begins_with_listen(View sql) {
   constexpr View word = "listen";
   sql.remove_prefix(std::min(sql.find_first_not_of(blanks), sql.size()));
   return same_word(sql.substr(0, word.size()), word);
-}
-
-bool may_have_marks(View sql) {
-  const size_t last = sql.find_last_not_of(View(" \t\r\n\f\v;"));
-  if (last == View::npos) return false;
-  sql = sql.substr(0, last + 1);
-  sql.remove_prefix(std::min(sql.find_first_not_of(blanks), sql.size()));
-  if (sql.find(';') != View::npos) return true;
-  size_t end = 0;
-  while (end < sql.size() && ((sql[end] | 0x20) >= 'a' && (sql[end] | 0x20) <= 'z')) ++end;
-  const View first = sql.substr(0, end);
-  if (std::ranges::none_of(unmarked, [&](View word) { return same_word(first, word); })) {
-    return true;
-  }
-  return has_marked_letters(sql);
 }
 
 SessionMarks session_marks(View sql, bool standard_conforming_strings) {
