@@ -99,7 +99,7 @@ size_t Framer::feed(View in, Handler& handler) {
   size_t at = held_.empty() ? 0 : continue_held(in, handler);
   size_t pass_from = at;
   const auto hand_on = [&](size_t end) {
-    if (end > pass_from) handler.on_pass(in.substr(pass_from, end - pass_from), true);
+    if (end > pass_from) handler.on_pass(View(in.data() + pass_from, end - pass_from), true);
     pass_from = end;
   };
   while (!stopped_ && !broken_ && at < in.size()) {
@@ -111,7 +111,7 @@ size_t Framer::feed(View in, Handler& handler) {
       remaining_ -= static_cast<uint32_t>(part);
       continue;
     }
-    const View rest = in.substr(at);
+    const View rest(in.data() + at, in.size() - at);
     if (rest.size() < header_size) {
       hand_on(at);
       held_.append(rest);
@@ -132,11 +132,17 @@ size_t Framer::feed(View in, Handler& handler) {
         }
         at = pass_from = at + gathered;
         remaining_ = static_cast<uint32_t>(whole - gathered);
-        stopped_ = !handler.on_message(rest[0], rest.substr(header_size, gathered - header_size),
-                                       rest.size() > gathered);
+        stopped_ =
+            !handler.on_message(rest[0], View(rest.data() + header_size, gathered - header_size),
+                                rest.size() > gathered);
         break;
       }
       case Treat::pass:
+        if (whole <= rest.size()) {
+          at += whole;
+          break;
+        }
+        [[fallthrough]];
       case Treat::drop:
         remaining_ = static_cast<uint32_t>(whole);
         break;

@@ -205,7 +205,7 @@ void UvStream::write(std::span<const View> slices) {
     taken -= skip;
     if (skip < slice.size()) queue_.append(slice.substr(skip));
   }
-  watch_what_is_wanted();
+  if (!queue_.empty()) watch_what_is_wanted();
 }
 
 // Sends what the system takes at once; returns how many bytes that were.
