@@ -112,7 +112,7 @@ Result<Done> TlsContext::set_up() {
   // An idle connection keeps no buffers, and nobody but the ticket remembers a session.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_num_tickets(ctx, 1);
+  SSL_CTX_set_num_tickets(ctx, 0);  // of TLS 1.3: TlsSession::send() sees to that
   SSL_CTX_set_timeout(ctx, std::chrono::duration_cast<std::chrono::seconds>(ticket_life).count());
   static constexpr unsigned char id[] = "headgate";
   SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "proxy/tls/certificate.h"
@@ -113,6 +114,7 @@ void TlsSession::learn_facts(TlsMemory& memory) {
   X509* server = answers() ? SSL_get_certificate(ssl) : peer;
   if (server) facts.server_end_point = end_point_hash(server);
   facts_ = memory.share(std::move(facts));
+  owes_ticket_ = answers();
 }
 
 void TlsSession::fail(int result) {
@@ -144,6 +146,9 @@ bool TlsSession::put(View piece) {
 
 bool TlsSession::send(std::span<const View> slices, TlsMemory& memory) {
   work_in(memory);
+  // In front of the first answer: behind the handshake it would be a packet of its own, and wake a
+  // client that has nothing to do yet. TLS 1.2 has had its ticket, and does nothing.
+  if (std::exchange(owes_ticket_, false)) SSL_new_session_ticket(ssl_.get());
   char gathered[record_size];  // of slices that do not fill a record
   size_t size = 0;
   for (View slice : slices) {

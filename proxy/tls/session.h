@@ -79,6 +79,7 @@ class TlsSession {
   TlsFactsPtr facts_;
   std::unique_ptr<const std::string> error_;
   size_t handshake_bytes_ = 0;
+  bool owes_ticket_ = false;
 };
 
 }  // namespace headgate

@@ -130,6 +130,25 @@ TEST_CASE("tls session: a session may go on in the memory of another thread") {
   CHECK(SSL_read(client.ssl, buffer, sizeof buffer) == static_cast<int>(said.size()));
 }
 
+TEST_CASE("tls session: a client gets its ticket in front of the first answer") {
+  const Files files;
+  TlsMemory memory;
+  const auto server = TlsSession::accept(files.make(with_certificate()).clients, memory);
+  RawClient client;
+  client.shake_hands(*server, memory);
+  REQUIRE(server->open());
+  const auto has_ticket = [&] { return SSL_SESSION_has_ticket(SSL_get0_session(client.ssl)) == 1; };
+  const View said = "hello";
+  for (const size_t records : {2, 1}) {
+    CHECK(has_ticket() == (records == 1));
+    REQUIRE(server->send({&said, 1}, memory));
+    CHECK(test::count_records(memory.records) == records);
+    client.hears(std::exchange(memory.records, {}));
+    char buffer[100];
+    CHECK(SSL_read(client.ssl, buffer, sizeof buffer) == static_cast<int>(said.size()));
+  }
+}
+
 TEST_CASE("tls session: what is said arrives, in pieces of any size") {
   const Files files;
   Conversation talk(files.make(with_certificate()), files.make(servers(SslMode::require)));
