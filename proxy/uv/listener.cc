@@ -176,7 +176,9 @@ Result<std::unique_ptr<Listener>> listen_on(LoopState& state, const Address& on,
   Descriptor socket = open_socket(on.kind);
   if (!socket.valid()) return listen_error(on, "socket", errno);
   set_listening_options(socket.number(), on, options);
-  if (bind(socket.number(), system->get(), system->size) < 0) {
+  const int outcome = on.is_unix() ? UnixPath::bind(socket.number(), *system, options.unix_mode)
+                                   : bind(socket.number(), system->get(), system->size);
+  if (outcome < 0) {
     if (on.is_unix() && errno == EADDRINUSE)
       return Error{ErrorCode::io, "unix socket is in use, cannot continue"};
     return listen_error(on, "bind", errno);

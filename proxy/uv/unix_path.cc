@@ -53,6 +53,13 @@ Result<Done> UnixPath::make_room(const Address& address) {
   return Done{};
 }
 
+// Linux gives the path the rights of the socket, less what the umask takes away, which is the whole
+// process's and can be changed by no thread for itself.
+int UnixPath::bind(int socket, const SystemAddress& address, int mode) {
+  fchmod(socket, static_cast<mode_t>(mode));
+  return ::bind(socket, address.get(), address.size);
+}
+
 UnixPath::UnixPath(const Address& address) {
   struct stat status;
   if (is_abstract(address) || lstat(address.host.c_str(), &status) < 0) return;

@@ -12,10 +12,14 @@
 
 namespace headgate {
 
+struct SystemAddress;
+
 class UnixPath {
  public:
   /// Makes room at `address`, a unix one; fails if something alive is there.
   static Result<Done> make_room(const Address& address);
+  /// As bind(2): the path never has more rights than `mode`, not even until set_access().
+  static int bind(int socket, const SystemAddress& address, int mode);
 
   UnixPath() = default;
   /// Takes charge of the path to which a socket has just been bound.

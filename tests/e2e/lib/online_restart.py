@@ -1,10 +1,17 @@
 """What the tests of online restarts share."""
 
-from lib.processes import wait_until
+from lib.processes import listens_on, wait_until
+
+
+def private_socket(pooler):
+    """Where another process finds it; the last that it opens."""
+    return f"{pooler.settings['unix_socket_dir']}/.s.HEADGATE.{pooler.port}"
 
 
 def start(start_headgate, **settings):
-    return start_headgate(**{"pool_mode": "transaction", "default_pool_size": 4, **settings})
+    pooler = start_headgate(**{"pool_mode": "transaction", "default_pool_size": 4, **settings})
+    wait_until(lambda: listens_on(private_socket(pooler)), what="another may take over")
+    return pooler
 
 
 def clients_of(pooler):

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "proxy/uv/sockets.h"
+#include "proxy/uv/unix_path.h"
 #include "tests/unit/proxy/uv/rig.h"
 
 namespace headgate {
@@ -134,6 +136,17 @@ TEST_CASE("listener: a unix socket gets its mode, and what a dead process left m
   REQUIRE(stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0707);
   CHECK(status.st_gid == getgid());
+}
+
+TEST_CASE("listener: at no moment does a unix socket have more rights than it is to have") {
+  TemporaryFolder folder;
+  const mode_t before = umask(0);
+  const Descriptor socket = open_socket(Address::Kind::unix_path);
+  CHECK(UnixPath::bind(socket.number(), *to_system(folder.socket()), 0600) == 0);
+  umask(before);
+  struct stat status;
+  REQUIRE(stat(folder.socket().host.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
 }
 
 TEST_CASE("listener: a unix socket is left to another, who removes it") {
