@@ -363,11 +363,31 @@ std::string ServerSession::question() {
 }
 
 // The client's own statement_timeout may have struck this too.
-void ServerSession::unlistened(bool failed) {
+bool ServerSession::unlisten_again(bool failed) {
   unlistening_ = false;
   unlisten_due_ = failed && ++failures_ < most_failures;
   if (!unlisten_due_) failures_ = 0;
+  return !failed || unlisten_due_;
+}
+
+bool ServerSession::crossed(bool failed) {
+  const bool goes_on = unlisten_again(failed);
+  if (!failed) crossed_ = unlisten_due_ = true;
+  return goes_on;
+}
+
+bool ServerSession::unlistened(bool failed) {
+  const bool goes_on = unlisten_again(failed);
   if (!failed) pins_.remove(Pin::listen);
+  crossed_ = unlisten_due_;
+  return goes_on;
+}
+
+std::string ServerSession::crossing(View channel, View number) const {
+  std::string sql(undeferred());
+  if (has_time_limit()) sql += stop_of_clock;
+  const std::string quoted = quote_setting(channel);
+  return sql + "LISTEN " + quoted + ";NOTIFY " + quoted + "," + quote_dollar(number);
 }
 
 // Who has set a setting that was not the client's before, or that was reset: a SET may have been
@@ -443,9 +463,9 @@ bool ServerSession::answered(const std::vector<std::optional<View>>& row, Client
     }
   }
   if (!of_statements.empty()) take_statements(of_statements, client);
+  if (asked_pins_.has(Pin::listen)) unlisten_due_ = crossed_ = false;
   asked_pins_ = {};
   failures_ = 0;
-  unlisten_due_ = false;
   if (!client.set(std::move(values))) pins_.add(Pin::setting);
   if (other_path) request_is_sent(client);  // what was sent since counts already
   values_ = client.values();
@@ -494,7 +514,7 @@ void ServerSession::discarded(ClientSession* client, bool more) {
     return;
   }
   discards_sent_ = 0;
-  unlisten_due_ = false;
+  unlisten_due_ = crossed_ = false;
   statements_.clear();
   values_ = nullptr;
   unknown_.clear();
@@ -513,7 +533,7 @@ bool ServerSession::client_left() {
   reset_.clear();
   asked_.clear();
   statements_.client_left();
-  asking_ = unlisten_due_ = unlistening_ = false;
+  asking_ = unlisten_due_ = unlistening_ = crossed_ = false;
   discards_sent_ = 0;
   pins_.add(std::exchange(may_, {}));
   pins_.add(std::exchange(asked_pins_, {}));

@@ -156,13 +156,22 @@ class ServerSession {
   /// The question is also about channels, and these are in the answer.
   bool asks_channels() const { return asking_ && asked_pins_.has(Pin::listen); }
   const std::vector<std::string>& channels() const { return channels_; }
-  /// All of them are listened to for the client by somebody else: UNLISTEN * is to be sent, was
-  /// sent, and was carried out.
+  /// It is to be asked about them once more.
+  void doubt_channels() { may_begin(Pin::listen); }
+  bool doubts_channels() const { return may_.has(Pin::listen); }
+  /// All of them are listened to for the client by somebody else too: it is to cross over
+  /// (protocol/client_channels.h), and then to UNLISTEN.
   void need_not_listen() { unlisten_due_ = pins_.has(Pin::listen); }
   bool must_unlisten() const { return unlisten_due_ && !asking_; }
+  bool has_crossed() const { return crossed_; }
+  /// A query about that was sent, and was answered. False: it is not to be sent again, the server
+  /// goes on listening.
   void begin_unlisten() { unlisten_due_ = false, unlistening_ = true; }
   bool unlistening() const { return unlistening_; }
-  void unlistened(bool failed);
+  bool crossed(bool failed);
+  bool unlistened(bool failed);
+  /// The SQL that notifies this number on this channel, which the session listens to from then on.
+  std::string crossing(View channel, View number) const;
   /// It was answered with an error. It is to be asked again, or the client stays where it is.
   void question_failed();
   /// What keeps it with its client.
@@ -188,6 +197,7 @@ class ServerSession {
     kinds.remove(ignored_);
     may_.add(kinds);
   }
+  bool unlisten_again(bool failed);
   void every_setting_is_sent();
   void statements_are_sent(const SessionMarks& marks);
   std::string question_of_sources() const;
@@ -209,7 +219,7 @@ class ServerSession {
   bool in_time_ = true, own_rights_ = true;  // as the last client to leave had them
   Pins pins_, may_, asked_pins_, ignored_;
   std::vector<std::string> channels_;
-  bool unlisten_due_ = false, unlistening_ = false;
+  bool unlisten_due_ = false, unlistening_ = false, crossed_ = false;
   ServerSqlStatements statements_;
   int discards_sent_ = 0;
   Pins behind_discard_;  // of those that cannot be asked for

@@ -1,5 +1,6 @@
 #include "protocol/shared_channels.h"
 
+#include <charconv>
 #include <utility>
 
 namespace headgate {
@@ -163,6 +164,25 @@ void SharedChannels::lost() {
     to_listen_.push_back(place->first);
     ++place;
   }
+}
+
+std::string Crossing::payload() const {
+  return std::to_string(pool) + "." + std::to_string(worker) + "." + std::to_string(number);
+}
+
+std::optional<Crossing> Crossing::read(View payload) {
+  Crossing crossing{};
+  const char *at = payload.data(), *const end = at + payload.size();
+  const auto take = [&](auto& number) {
+    const auto [behind, error] = std::from_chars(at, end, number);
+    const bool good = error == std::errc();
+    at = behind;
+    return good;
+  };
+  const auto point = [&] { return at < end && *at++ == '.'; };
+  const bool good = take(crossing.pool) && point() && take(crossing.worker) && point() &&
+                    take(crossing.number) && at == end && crossing.number != 0;
+  return good ? std::optional(crossing) : std::nullopt;
 }
 
 std::string quote_channel(View name) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,16 @@ class SharedChannels {
   size_t wanted_ = 0;
   size_t unwanted_ = 0;  // heard, and wanted by nobody
   bool forgets_ = false;
+};
+
+/// What the own server of a client notifies when that crosses over to the listening connection of
+/// its pool (protocol/client_channels.h). All of one process share the channel for that.
+struct Crossing {
+  uint32_t pool;
+  unsigned worker;
+  uint64_t number;
+  std::string payload() const;
+  static std::optional<Crossing> read(View payload);
 };
 
 /// A channel's name as SQL: "news".

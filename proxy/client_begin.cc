@@ -77,10 +77,8 @@ char Client::status_without_server() const {
 // As where a statement fails in a transaction; what the client has said behind it is heard next.
 void Client::begin_has_failed(bool request_ended) {
   if (channels_) {
-    ChannelNames useless;
     channels_->asked();
-    channels_->answered({}, useless);
-    pool_->subscribers().release(*this, useless);
+    pool_->subscribers().release(*this, channels_->answered({}));
     channels_->forget_unlistens();
   }
   ++pool_->stats().query_count;

@@ -45,11 +45,7 @@ bool Client::awaits_channels_first(View request) {
 }
 
 void Client::channels_ready() {
-  if (state_ == ClientState::active) {
-    Relay& relay = *server_->relay();
-    if (relay.full() && relay.room_again()) room_again();
-    return;
-  }
+  if (state_ == ClientState::active) return server_->ask_channels();
   if (state_ != ClientState::waiting || waiting()) return;
   lender_ = pool_;
   if (is_refused()) return;
@@ -81,7 +77,7 @@ void Client::hear(const NotificationPtr& notification) {
   if (!channel.empty() && channels_->hears(channel) == ClientChannels::Hears::no) return;
   const View behind_numbers = View(notification->message).substr(header_size + 4);
   const bool readable = is_ascii(behind_numbers) || pool_->subscribers().same_encoding(*this);
-  if (!channels_->keep(readable ? notification : Subscribers::unreadable())) {
+  if (!channels_->keep(readable ? notification : Subscribers::unreadable(channel))) {
     return fail(Error(ErrorCode::notifications_unread));
   }
   tell_notifications();
@@ -89,6 +85,10 @@ void Client::hear(const NotificationPtr& notification) {
 
 bool Client::tell_notifications() {
   if (!channels_ || !channels_->keeps_any() || !may_be_told()) return true;
+  if (channels_->too_much()) {
+    fail(Error(ErrorCode::notifications_unread));
+    return false;
+  }
   while (const NotificationPtr next = channels_->next()) {
     link_.send(next->message);
     pool_->stats().bytes_sent += next->message.size();

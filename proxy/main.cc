@@ -205,6 +205,7 @@ Result<int> Program::run() {
   facts.uid = own_uid();
   facts.mock_key = random_bytes(32);
   facts.statement_salt = random_bytes(16);
+  facts.channel_salt = random_bytes(8);
   facts.set_up_log = [this](const Settings& now) { set_up_log(log_setup(command_, now)); };
   facts.start = start_;
   facts.describe_error = describe_errno;
@@ -282,6 +283,7 @@ bool try_hosts(ConfigPtr config, Tls tls) {
   ProcessFacts facts;
   facts.mock_key = random_bytes(32);
   facts.statement_salt = random_bytes(16);
+  facts.channel_salt = random_bytes(8);
   facts.describe_error = describe_errno;
   facts.tls = std::move(tls);
   Pooler pooler(config, 1, std::move(facts));

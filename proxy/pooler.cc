@@ -19,6 +19,8 @@ Pooler::Pooler(ConfigPtr config, size_t workers, ProcessFacts facts)
       statements_(facts_.statement_salt),
       shape_seed_(size_t{load_u32(facts_.statement_salt.data())} << 32 |
                   load_u32(facts_.statement_salt.data() + 4)),
+      crossing_channel_(fmt::format("headgate_{:08x}{:08x}", load_u32(facts_.channel_salt.data()),
+                                    load_u32(facts_.channel_salt.data() + 4))),
       client_permits_(config_->settings.max_client_conn),
       sockets_(config_->settings.max_client_conn + max_extra_sockets) {
   for (size_t id = 0; id < workers; ++id) {

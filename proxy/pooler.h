@@ -46,6 +46,7 @@ struct ProcessFacts {
   uint32_t uid = 0;
   Bytes mock_key;        // random; the salts of unknown users are made from it
   Bytes statement_salt;  // 16 random bytes
+  Bytes channel_salt;    // 8 of them
   std::function<void(const Settings&)> set_up_log;
   Start start;                                     // what is there beside the file
   std::function<std::string(int)> describe_error;  // of an errno
@@ -73,6 +74,8 @@ class Pooler final : public ListenerUser {
   Worker& worker(WorkerId id) { return *workers_[id]; }
   size_t workers() const { return workers_.size(); }
   Registry& registry() { return registry_; }
+  /// The channel on which clients cross over to listening connections (protocol/client_channels.h).
+  const std::string& crossing_channel() const { return crossing_channel_; }
   CancelKeys& cancel_keys() { return cancel_keys_; }
   KeyCache& key_cache() { return key_cache_; }
   StatementRegistry& statements() { return statements_; }
@@ -261,6 +264,7 @@ class Pooler final : public ListenerUser {
   StatementRegistry statements_;
   RecentWrites recent_writes_;
   const uint64_t shape_seed_;
+  const std::string crossing_channel_;
   Permits client_permits_, sockets_;
   StatsHistory stats_;
   std::atomic<uint64_t> next_id_{0};

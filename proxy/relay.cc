@@ -208,9 +208,7 @@ bool Relay::send_held(Input& input) {
   full_ = !room_again();
   if (full_) return false;
   const Bytes held = std::exchange(held_, {});
-  prepared_ = true;
   input.on_message(held[0], View(held).substr(header_size), false);
-  prepared_ = false;
   client_.worker().outbox().flush();  // it was lent, maybe
   return true;
 }
@@ -266,7 +264,7 @@ void Relay::keep_for_replay(View bytes) {
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
          !server_.may_refuse_values() && !awaits_end() && !awaits_begin() && !one_at_a_time() &&
-         !server_.session().unlistening() && !client_.awaits_channels() &&
+         !server_.session().unlistening() &&
          !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
 }
 
@@ -354,10 +352,6 @@ Unanswered Relay::unanswered() const {
           grace_until_ ? overdue_error_->detail : std::string()};
 }
 
-bool Relay::held_too_long(Instant now) const {
-  return !held_.empty() && held_until_ <= now && client_.awaits_channels();
-}
-
 void Relay::repeat() {
   repeats_ = false;
   parse_due_ = false;
@@ -370,16 +364,13 @@ void Relay::repeat() {
   const Bytes request = std::exchange(server_.replay_memory(), Bytes());
   Framer framer;
   Input input{*this, request};
-  prepared_ = true;  // nothing of it is to be held
   framer.feed(request, input);
-  prepared_ = false;
   client_.worker().outbox().flush();
 }
 
 std::optional<Instant> Relay::deadline() const {
   if (grace_until_) return grace_until_;
   std::optional<Instant> first;
-  if (!held_.empty() && client_.awaits_channels()) first = held_until_;
   const auto consider = [&](std::optional<Instant> since, Duration limit) {
     if (since && limit.count() > 0 && (!first || *since + limit < *first)) first = *since + limit;
   };

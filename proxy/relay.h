@@ -43,9 +43,6 @@ class Relay {
   static constexpr uint32_t max_text = 256 * 1024;
   /// The longest Parse in which a name can be replaced.
   static constexpr uint32_t max_statement = 4 * 1024 * 1024;
-  /// How long a request in a transaction is held for the sake of its channels; then it is sent, and
-  /// the server listens for its client alone.
-  static constexpr Duration channels_patience = seconds(1);
   /// Requests up to this size can be sent again to another server when the first turns out dead.
   static constexpr size_t max_replay = 16 * 1024;
   /// The largest message that is withheld.
@@ -76,7 +73,6 @@ class Relay {
   /// client is not heard until room_again().
   bool full() const { return full_; }
   /// It was held for too long.
-  bool held_too_long(Instant now) const;
   bool room_again() const;
 
   // --- told by the server, which reads its messages
@@ -129,7 +125,7 @@ class Relay {
   Unanswered unanswered() const;
   /// The client asks to cancel its query.
   void cancel_requested() { canceled_ = true; }
-  /// A message that has not been sent yet, because the client is to listen to something.
+  /// A message that has not been sent yet, because BEGIN is to be answered first.
   View held() const { return held_; }
   bool fatal_was_passed() const { return fatal_passed_; }
   // --- at a replica: relay_read.cc
@@ -206,7 +202,6 @@ class Relay {
   void restore_settings(bool failed);
   SessionMarksPtr unnamed_marks(View parse, bool cut);
   void bind_is_sent(View portal, const SessionMarksPtr& marks, View bound);
-  bool listens_first(const SessionMarks& marks);
   void hold(View message);
   bool send_held(Input& input);
   void marks_are_sent(const SessionMarks& marks, View bound);
@@ -322,9 +317,7 @@ class Relay {
   const bool tracks_session_, strict_;
   const bool restores_;  // what the client resets
   Bytes held_;
-  Instant held_until_{};
   bool holds_ = false;            // the message that is being looked at is to be held
-  bool prepared_ = false;         // what was held is being sent
   bool encoding_sent_ = false;    // the client has set its encoding in this lease
   bool parsed_in_batch_ = false;  // used where statements are not tracked
   bool forgetting_ = false;       // all statements: what follows waits until that is certain

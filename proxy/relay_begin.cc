@@ -54,6 +54,13 @@ bool Relay::waits_for_begin(const SessionMarks& marks) {
   return holds_;
 }
 
+void Relay::hold(View message) {
+  holds_ = false;
+  held_ = message;
+  full_ = true;
+  flush_begin();
+}
+
 // What would have made the server answer is held.
 void Relay::flush_begin() {
   if (begin_ != Begin::sent) return;

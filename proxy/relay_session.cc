@@ -89,7 +89,7 @@ bool Relay::look_at(char tag, View body) {
   if (tag != frontend::query && tag != frontend::parse) return false;
   if (!can_read()) unread_is_sent();
   const auto marks = marks_of(body.substr(0, body.find('\0')));
-  if (!marks || listens_first(*marks)) return false;
+  if (!marks) return false;
   if (tag == frontend::query && waits_for_begin(*marks)) return false;
   const bool whole_query = tag == frontend::query && body.find('\0') + 1 == body.size();
   if (whole_query) stand_in(*marks, tag);
@@ -158,24 +158,6 @@ void Relay::touch(const std::string& setting) {
   if (tracks_session_ && !is_reported) server_.session().touch(setting);
 }
 
-// Somebody has to listen for the client before its LISTEN is sent, so that nothing is lost between.
-// One whose server listens already does without.
-bool Relay::listens_first(const SessionMarks& marks) {
-  if (marks.listens.empty() || prepared_ || !tracks_session_) return false;
-  if (server_.session().pins().has(Pin::listen)) return false;
-  holds_ = !client_.pool()->subscribers().prepare(client_, marks.listens);
-  return holds_;
-}
-
-void Relay::hold(View message) {
-  holds_ = false;
-  held_ = message;
-  full_ = true;
-  flush_begin();
-  held_until_ = client_.worker().now() + channels_patience;
-  server_.arm_for_relay();
-}
-
 void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   client_.session().note_resets(marks, restoring_);
   if (!tracks_session_) return;
@@ -184,10 +166,11 @@ void Relay::marks_are_sent(const SessionMarks& marks, View bound) {
   staying.remove(StatePolicies().with(StatePolicy::pin));  // of those the server can be asked
   staying.remove(Pin::listen);
   if (staying.any()) session.pin(kinds_of(marks).common(staying));
+  if (!marks.listens.empty()) client_.pool()->subscribers().reserve(client_, marks.listens);
   if (client_.has_channels()) {
-    client_.channels().listen_sent(marks.listens);
-    const bool ends = marks.unlistens_all || !marks.unlistens.empty();
     const Exchange& exchange = server_.exchange();
+    client_.channels().listen_sent(marks.listens, exchange.readies_owed());
+    const bool ends = marks.unlistens_all || !marks.unlistens.empty();
     if (ends && !exchange.skipping()) {
       client_.channels().unlisten_sent(marks.unlistens, marks.unlistens_all,
                                        exchange.readies_owed());

@@ -247,8 +247,6 @@ void Relay::take_bind(const StatementInput& input) {
     } else if (statement) {
       marks = statement->marks;
     }
-    const bool whole = input.missing == 0;                // else its rest would not wait
-    if (whole && marks && listens_first(*marks)) return;  // it comes here once more
     bind_is_sent(*portal, marks, rest);
   }
   asked(input.tag);

@@ -191,7 +191,7 @@ void Server::arm_for_relay() {
   // What a WAL sender does has no end that a query's or a transaction's could be taken for.
   if (replication_ != Replication::none) return;
   std::optional<Instant> at;
-  if (pool_->settings().has_timeouts() || !relay_->held().empty()) at = relay_->deadline();
+  if (pool_->settings().has_timeouts()) at = relay_->deadline();
   const bool asks = session_.asking() || session_.unlistening();
   if (asks && (!at || asked_until_ < *at)) at = asked_until_;
   if (at || deadline_->armed()) arm(at);
@@ -335,11 +335,6 @@ void Server::relay_overdue() {
   const bool asks = session_.asking() || session_.unlistening();
   if (asks && asked_until_ <= worker_->now()) {
     return part(Error(ErrorCode::query_timeout));
-  }
-  if (relay_->held_too_long(worker_->now())) {
-    Client& client = relay_->client();
-    pool_->subscribers().give_up(client);
-    return client.channels_ready();
   }
   switch (relay_->overdue(worker_->now())) {
     case Relay::Overdue::cancel:

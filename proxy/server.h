@@ -9,6 +9,7 @@
 
 #include "base/deadlines.h"
 #include "pool/pool.h"
+#include "protocol/client_channels.h"
 #include "protocol/exchange.h"
 #include "protocol/framer.h"
 #include "protocol/session_state.h"
@@ -100,6 +101,8 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   void lend_to(SharedListener& listener, const std::string& setup);
   void listen(View sql);
   void listener_left();
+  /// What it listens to for its client somebody else may listen to as well.
+  void ask_channels();
 
   /// It was lent to a client that only wanted to know that it is there.
   void not_wanted();
@@ -221,11 +224,14 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   void ask_session();
   void take_session_row(View body);
   void question_failed();
-  bool heard_elsewhere(View body);
+  bool takes_notification(View body);
   bool settle_channels();
   void unlistens_end();
   void take_channels(bool understood);
   void unlisten();
+  void unlisten_answered(bool failed);
+  void channels_not_told();
+  ChannelNames own_channels();
   bool in_forbidden_transaction() const;
   void test_over();
   bool must_audit() const;
@@ -312,6 +318,7 @@ class Server final : public LinkUser, public LoginUser, public PooledServer, pub
   Instant started_{};
   Instant cleanup_until_{};
   Instant asked_until_{};  // what the client has left in its session
+  uint64_t crossing_ = 0;  // the number that it is notifying
 };
 
 }  // namespace headgate

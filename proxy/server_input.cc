@@ -8,6 +8,7 @@
 #include "proxy/pooler.h"
 #include "proxy/server.h"
 #include "proxy/shared_listener.h"
+#include "proxy/subscribers.h"
 #include "proxy/worker.h"
 
 namespace headgate {
@@ -100,8 +101,10 @@ struct Server::Input {
     server.statements_.clear(whose ? &whose->statements() : nullptr);
     if (command != forget_all[0]) return;
     server.session_.discarded(whose ? &whose->session() : nullptr, server.exchange_.owed() > 1);
-    if (!whose || !whose->has_channels()) return;
-    whose->pool()->subscribers().release(*whose, whose->channels().discarded());
+    if (!whose || !whose->pool()->has_subscribers()) return;
+    Subscribers& subscribers = whose->pool()->subscribers();
+    subscribers.give_up(*whose);
+    if (whose->has_channels()) subscribers.release(*whose, whose->channels().discarded());
   }
 
   // The header stands in front of the body.
@@ -130,7 +133,7 @@ struct Server::Input {
       take_complete(body);
     } else if (tag == backend::notification_response) {
       if (server.listener_) server.listener_->notified(whole(body));
-      rewritten = server.relay_ && server.heard_elsewhere(body);
+      rewritten = server.relay_ && server.takes_notification(body);
     } else if (tag == backend::data_row && server.relay_) {
       server.take_session_row(body);
     } else if (server.task_ == Task::audit && tag == backend::data_row) {
@@ -269,7 +272,7 @@ void Server::take_ready(Fate fate) {
     return arm_for_relay();
   }
   if (of_values) return values_answered();
-  if (session_.unlistening()) return session_.unlistened(injected_failed_);
+  if (session_.unlistening()) return unlisten_answered(injected_failed_);
   if (session_.asking()) question_failed();
 }
 

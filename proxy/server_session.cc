@@ -203,8 +203,7 @@ void Server::take_session_row(View body) {
 // Or its row would have ended that.
 void Server::question_failed() {
   session_.question_failed();
-  Client& client = relay_->client();
-  if (client.has_channels()) client.channels().question_failed();
+  channels_not_told();
 }
 
 }  // namespace headgate

@@ -130,12 +130,17 @@ void SharedListener::step() {
   if (!server_) return ask_for_server();
   if (const std::string sql = channels_.next(std::exchange(tidies_, false)); !sql.empty()) {
     busy_ = true;
-    return server_->listen(sql);
+    return server_->listen(meets_ ? sql : meet() + sql);
   }
   if (std::exchange(lost_, false)) tell_workers(channels_.wanted(), &Subscribers::restored);
   if (channels_.unwanted() > 0 && !tidy_.armed()) {
     tidy_.arm(pool_.worker().now() + unwanted_time);
   }
+}
+
+// Where LISTEN is refused, on a standby, the clients are to hear it from their own servers.
+std::string SharedListener::meet() const {
+  return "LISTEN " + quote_channel(pool_.worker().pooler().crossing_channel()) + ";";
 }
 
 // In front of the others: clients wait for this who have given their turn away, or hold servers.
@@ -179,6 +184,7 @@ void SharedListener::answered(bool failed) {
     return step();
   }
   attempts_ = 0;
+  meets_ |= !failed;
   tell(channels_.answered(failed));
   if (channels_.forgets()) return server_->close("it does not listen any more");
   step();
@@ -187,7 +193,7 @@ void SharedListener::answered(bool failed) {
 void SharedListener::server_lost() {
   server_ = nullptr;
   const bool was_ready = std::exchange(ready_, false);
-  busy_ = tidies_ = false;
+  busy_ = tidies_ = meets_ = false;
   tidy_.disarm();
   const bool missed = was_ready && !lost_ && channels_.any_wanted();
   channels_.lost();
@@ -211,7 +217,7 @@ void SharedListener::tidy() {
 
 void SharedListener::give_back() {
   channels_ = SharedChannels();
-  ready_ = tidies_ = false;
+  ready_ = tidies_ = meets_ = false;
   tidy_.disarm();
   leave_place();
   std::exchange(server_, nullptr)->listener_left();
@@ -236,6 +242,9 @@ void SharedListener::drop() {
 void SharedListener::notified(View message) {
   const auto notification = decode<backend::NotificationResponse>(message.substr(header_size));
   if (!notification) return;
+  if (notification->channel == pool_.worker().pooler().crossing_channel()) {
+    return crossed(notification->payload);
+  }
   SharedChannels::Workers workers = channels_.wanted_by(notification->channel);
   if (workers == 0) return;
   const auto shared = std::make_shared<const Notification>(
@@ -244,6 +253,16 @@ void SharedListener::notified(View message) {
   for (size_t id = 0; workers != 0; ++id, workers >>= 1) {
     if ((workers & 1) != 0) heard_[id].push_back(shared);
   }
+}
+
+// Those of clients of other pools are theirs.
+void SharedListener::crossed(View payload) {
+  const auto crossing = Crossing::read(payload);
+  if (!crossing || crossing->pool != pool_.entry().shared.id) return;
+  if (crossing->worker >= pool_.worker().pooler().workers()) return;
+  heard_by_ |= SharedChannels::Workers{1} << crossing->worker;
+  heard_[crossing->worker].push_back(
+      std::make_shared<const Notification>(Notification{{}, {}, crossing->number}));
 }
 
 void SharedListener::flush() {
@@ -296,50 +315,6 @@ void Server::listener_left() {
   task_ = Task::cleanup;
   cleanup_until_ = worker_->now() + cleanup_time;
   advance();
-}
-
-// A notification for its client, which may hear it of the listening connection too: then that is
-// the one that counts.
-bool Server::heard_elsewhere(View body) {
-  const auto notification = decode<backend::NotificationResponse>(body);
-  Client& client = relay_->client();
-  return notification && client.has_channels() &&
-         client.channels().hears(notification->channel) != ClientChannels::Hears::no;
-}
-
-// A request is answered, which may be the end of the transaction that its UNLISTEN is in.
-void Server::unlistens_end() {
-  Client& client = relay_->client();
-  const bool transaction_over = exchange_.status() == TransactionStatus::idle;
-  const ChannelNames useless = client.channels().request_ended(transaction_over);
-  client.pool()->subscribers().release(client, useless);
-}
-
-// All is answered: the client may hear what was notified meanwhile. False: it is closed for that.
-bool Server::settle_channels() {
-  Client& client = relay_->client();
-  if (!client.has_channels()) return true;
-  if (exchange_.clean() && client.channels().unlistens()) {
-    client.pool()->subscribers().release(client, client.channels().settle());
-  }
-  return client.tell_notifications();
-}
-
-// What the client has gained the listening connection hears for it: its server need not.
-void Server::take_channels(bool understood) {
-  Client& client = relay_->client();
-  if (!client.has_channels()) return;
-  if (!understood) return client.channels().question_failed();
-  ChannelNames useless;
-  if (client.channels().answered(session_.channels(), useless)) session_.need_not_listen();
-  pool_->subscribers().release(client, useless);
-}
-
-void Server::unlisten() {
-  session_.begin_unlisten();
-  inject("UNLISTEN *");
-  asked_until_ = worker_->now() + cleanup_time;
-  arm_for_relay();
 }
 
 }  // namespace headgate

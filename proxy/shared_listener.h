@@ -9,8 +9,8 @@
 // takes nobody else's notifications with him, and what the connection costs counts in the limits of
 // those who want it.
 //
-// What is promised: while the connection lives nothing is lost that is committed after a client's
-// LISTEN, and everything comes once and in the order of the commits.
+// What is promised: while the connection lives a client hears what is committed after its LISTEN,
+// nothing else, once and in the order of the commits. Why that is so: protocol/client_channels.h.
 #pragma once
 
 #include <array>
@@ -80,11 +80,12 @@ class SharedListener final : public Borrower {
   bool take_place();
   void leave_place();
   void give_back();
-  void say(const std::string& sql);
   void tell(const std::vector<SharedChannels::News>& news);
   void refuse_all();
   void tell_workers(SharedChannels::Workers workers, void (Subscribers::*what)());
   void tidy();
+  std::string meet() const;
+  void crossed(View payload);
 
   WorkerPool& pool_;
   SharedChannels channels_;
@@ -92,6 +93,7 @@ class SharedListener final : public Borrower {
   bool placed_ = false;       // counted among those of its database and user
   bool busy_ = false;         // an answer is owed
   bool ready_ = false;        // it is set up
+  bool meets_ = false;        // it hears who crosses over to it
   bool lost_ = false;         // clients miss something until it is back
   bool tidies_ = false;       // what nobody wants
   int attempts_ = 0;          // since a server has answered

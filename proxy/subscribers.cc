@@ -1,6 +1,8 @@
 #include "proxy/subscribers.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 
 #include "protocol/error_fields.h"
 #include "proxy/client.h"
@@ -30,16 +32,28 @@ void post_home(WorkerPool& pool, Open open) {
       });
 }
 
+bool has_all(Client& client, const ChannelNames& channels) {
+  return client.has_channels() && std::ranges::all_of(channels, [&](const std::string& name) {
+           return client.channels().reserved(name);
+         });
+}
+
 void take_out(std::vector<Client*>& clients, const Client& client) { std::erase(clients, &client); }
 
 }  // namespace
 
-const NotificationPtr& Subscribers::unreadable() {
+NotificationPtr Subscribers::unreadable(const std::string& channel) {
   static const NotificationPtr warning =
       make_warning("a notification was left out: it is not in the client_encoding of this session",
                    "LISTEN again, behind the change of client_encoding.");
-  return warning;
+  return std::make_shared<const Notification>(Notification{channel, warning->message});
 }
+
+Subscribers::Subscribers(WorkerPool& pool)
+    : pool_(pool),
+      deadline_(
+          pool.worker().deadlines(),
+          [](void* self, Instant) { static_cast<Subscribers*>(self)->tend(); }, this) {}
 
 // --- before a LISTEN is sent
 
@@ -48,11 +62,20 @@ bool Subscribers::same_encoding(const Client& client) const {
   return encoding && *encoding == encoding_;
 }
 
-bool Subscribers::can_share(const Client& client) const {
+bool Subscribers::may_share() const {
   const StatePolicy policy = pool_.settings().policies.of(Pin::listen);
-  if (policy != StatePolicy::track && policy != StatePolicy::warn) return false;
+  return policy == StatePolicy::track || policy == StatePolicy::warn;
+}
+
+bool Subscribers::can_share(const Client& client) const {
+  if (!may_share()) return false;
   const Text& encoding = client.values().get(Tracked::client_encoding);
   return pool_.shares_listening() && encoding && (channels_.empty() || *encoding == encoding_);
+}
+
+// Nobody is to have the shared connection UNLISTEN that.
+bool Subscribers::is_ours(const std::string& channel) const {
+  return channel == pool_.worker().pooler().crossing_channel();
 }
 
 bool Subscribers::prepare(Client& client, const ChannelNames& channels) {
@@ -60,7 +83,8 @@ bool Subscribers::prepare(Client& client, const ChannelNames& channels) {
   if (channels_.empty()) encoding_ = *client.values().get(Tracked::client_encoding);
   for (const std::string& name : channels) {
     const bool reserved = client.has_channels() && client.channels().reserved(name);
-    if (!reserved && client.has_channels() && client.channels().full()) continue;
+    const bool full = !reserved && client.has_channels() && client.channels().full();
+    if (full || is_ours(name)) continue;
     Channel& channel = channels_[name];
     if (!channel.listening) {
       await(client, name);
@@ -70,6 +94,18 @@ bool Subscribers::prepare(Client& client, const ChannelNames& channels) {
     }
   }
   return !awaits(client);
+}
+
+void Subscribers::reserve(Client& client, const ChannelNames& channels) {
+  if (!can_share(client)) return;
+  for (const std::string& name : channels) {
+    const auto known = channels_.find(name);
+    if (known == channels_.end() || !known->second.listening) continue;
+    ClientChannels& of_client = client.channels();
+    if (of_client.reserved(name) || of_client.full() || is_ours(name)) continue;
+    of_client.reserve(name);
+    known->second.clients.push_back(&client);
+  }
 }
 
 void Subscribers::await(Client& client, const std::string& name) {
@@ -92,9 +128,9 @@ void Subscribers::told(const std::string& name, uint64_t number, bool listening)
   const std::vector<Client*> waiting = std::exchange(channel.waiting, {});
   std::vector<Client*> ready;
   for (Client* client : waiting) {
-    const bool reserved = client->has_channels() && client->channels().reserved(name);
-    if (listening && !reserved) {
-      client->channels().reserve(name);
+    ClientChannels& channels = client->channels();
+    if (listening && !channels.reserved(name) && !channels.full()) {
+      channels.reserve(name);
       channel.clients.push_back(client);
     }
     if (--awaited_[client] > 0) continue;
@@ -102,10 +138,16 @@ void Subscribers::told(const std::string& name, uint64_t number, bool listening)
     ready.push_back(client);
   }
   if (!listening) channels_.erase(known);
-  for (Client* client : ready) client->channels_ready();
+  drop_if_unused(name);
+  for (Client* client : ready) {
+    const auto pinned = pinned_.find(client);
+    const bool in_vain = pinned != pinned_.end() && !has_all(*client, pinned->second);
+    in_vain ? retry_later() : client->channels_ready();
+  }
 }
 
 void Subscribers::give_up(Client& client) {
+  pinned_.erase(&client);
   if (awaited_.erase(&client) == 0) return;
   ChannelNames names;
   for (auto& [name, channel] : channels_) {
@@ -113,6 +155,93 @@ void Subscribers::give_up(Client& client) {
     names.push_back(name);
   }
   for (const std::string& name : names) drop_if_unused(name);
+}
+
+// --- behind it
+
+bool Subscribers::take_over(Client& client, const ChannelNames& channels) {
+  give_up(client);
+  const bool too_many = channels.size() > ClientChannels::max_channels;
+  const bool never = !may_share() || too_many ||
+                     std::ranges::any_of(channels, [&](const auto& name) { return is_ours(name); });
+  if (never) return false;
+  if (can_share(client) && prepare(client, channels) && has_all(client, channels)) return true;
+  pinned_[&client] = channels;
+  if (!awaits(client)) retry_later();
+  return false;
+}
+
+void Subscribers::ask_later(Client& client) {
+  give_up(client);
+  pinned_[&client] = {};
+  retry_later();
+}
+
+// Others can notify the same channel: they must not guess the number.
+std::optional<uint64_t> Subscribers::begin_crossing(Client& client, const ChannelNames& channels) {
+  std::array<char, sizeof(uint64_t)> random{};
+  pool_.worker().outside().random(random);
+  const uint64_t number = std::bit_cast<uint64_t>(random) | 1;
+  if (!client.channels().begin_crossing(channels, number)) return {};
+  const Instant until = pool_.worker().now() + crossing_time;
+  crossers_[number] = {&client, until};
+  if (!deadline_.armed()) deadline_.arm(until);
+  const bool interrupted = std::ranges::any_of(channels, [this](const std::string& name) {
+    const auto known = channels_.find(name);
+    return known == channels_.end() || !known->second.listening;
+  });
+  if (interrupted) end_crossing(number, ClientChannels::Uncrossed::interrupted);
+  return number;
+}
+
+void Subscribers::cross(const NotificationPtr& crossing) {
+  const auto found = crossers_.find(crossing->crossing);
+  if (found == crossers_.end()) return;
+  Client& client = *found->second.client;
+  crossers_.erase(found);
+  client.channels().has_crossed(crossing);
+  client.tell_notifications();
+}
+
+void Subscribers::end_crossing(uint64_t number, ClientChannels::Uncrossed why) {
+  const auto found = crossers_.find(number);
+  Client& client = *found->second.client;
+  crossers_.erase(found);
+  client.channels().will_not_cross(number, why);
+  client.tell_notifications();
+}
+
+void Subscribers::retry_later() {
+  if (!retry_at_) retry_at_ = pool_.worker().now() + retry_time;
+  if (!deadline_.armed()) deadline_.arm(*retry_at_);
+}
+
+// A deadline that is not the earliest comes to that when it has passed: all can wait so long.
+void Subscribers::tend() {
+  const Instant now = pool_.worker().now();
+  std::vector<uint64_t> overdue;
+  for (const auto& [number, crosser] : crossers_) {
+    if (crosser.until <= now) overdue.push_back(number);
+  }
+  for (const uint64_t number : overdue) {
+    if (crossers_.contains(number)) end_crossing(number, ClientChannels::Uncrossed::overdue);
+  }
+  if (retry_at_ && *retry_at_ <= now) retry();
+  std::optional<Instant> next = retry_at_;
+  for (const auto& [number, crosser] : crossers_) {
+    if (!next || crosser.until < *next) next = crosser.until;
+  }
+  if (next) deadline_.arm(*next);
+}
+
+void Subscribers::retry() {
+  retry_at_.reset();
+  const auto pinned = pinned_;
+  for (const auto& [client, channels] : pinned) {
+    if (!pinned_.contains(client) || awaits(*client)) continue;
+    if (channels.empty()) give_up(*client);
+    if (channels.empty() || take_over(*client, channels)) client->channels_ready();
+  }
 }
 
 // --- when it is over
@@ -138,6 +267,7 @@ void Subscribers::drop_if_unused(const std::string& name) {
 void Subscribers::forget(Client& client) {
   give_up(client);
   missing_.erase(&client);
+  std::erase_if(crossers_, [&](const auto& one) { return one.second.client == &client; });
   if (client.has_channels()) release(client, client.channels().all());
 }
 
@@ -159,6 +289,10 @@ void Subscribers::end_sharing() {
 
 void Subscribers::hear(const Notifications& notifications) {
   for (const NotificationPtr& one : notifications) {
+    if (one->crossing != 0) {
+      cross(one);
+      continue;
+    }
     const auto known = channels_.find(one->channel);
     if (known == channels_.end()) continue;
     const std::vector<Client*> clients = known->second.clients;  // some may be closed by this
@@ -169,6 +303,9 @@ void Subscribers::hear(const Notifications& notifications) {
 void Subscribers::interrupted() {
   for (auto& [name, channel] : channels_) channel.listening = false;
   for (Client* client : listeners()) missing_.insert(client);
+  while (!crossers_.empty()) {
+    end_crossing(crossers_.begin()->first, ClientChannels::Uncrossed::interrupted);
+  }
 }
 
 void Subscribers::restored() {

@@ -1,15 +1,17 @@
 // One worker's clients of one pool that listen to channels, where clients share servers. It asks
 // the pool's listening connection (proxy/shared_listener.h), which may be on another worker, to
-// listen to a channel before the LISTEN of a client is sent, and takes what is notified to those
-// who hear it. Everything to and from that connection travels by letter, in order. Owned by its
-// WorkerPool.
+// listen to what their own servers listen to for them, has them cross over when it does
+// (protocol/client_channels.h), and takes what is notified to those who hear it. Everything to and
+// from that connection travels by letter, in order. Owned by its WorkerPool.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/deadlines.h"
 #include "protocol/client_channels.h"
 
 namespace headgate {
@@ -22,15 +24,30 @@ using Notifications = std::vector<NotificationPtr>;
 
 class Subscribers {
  public:
-  explicit Subscribers(WorkerPool& pool) : pool_(pool) {}
+  /// The shared connection has so long to tell what a client crosses over with.
+  static constexpr Duration crossing_time = seconds(10);
+  /// What was refused is asked for again after that.
+  static constexpr Duration retry_time = seconds(5);
 
-  /// A text that may LISTEN to these is about to be sent. False: the client is to wait for its
-  /// channels_ready(). True, which may be at once: those that can be reserved for it are reserved.
-  /// The others pin it to the server that listens for it.
+  explicit Subscribers(WorkerPool& pool);
+
+  /// A client without a server begins with a text that may LISTEN to these. False: it is to wait
+  /// for its channels_ready(). True, which may be at once: those that can be reserved for it are
+  /// reserved.
   bool prepare(Client& client, const ChannelNames& channels);
+  /// A text that may LISTEN to these is about to be sent to its server: so is what can be at once,
+  /// and takes its place among all that it hears.
+  void reserve(Client& client, const ChannelNames& channels);
   bool awaits(const Client& client) const { return awaited_.contains(&client); }
   /// It does not wait any longer.
   void give_up(Client& client);
+  /// Its own server listens to these. True: all are reserved for it, it can cross over. False: it
+  /// is to be asked again when channels_ready() tells.
+  bool take_over(Client& client, const ChannelNames& channels);
+  /// Nobody could find out what its server listens to: that is asked once more, later.
+  void ask_later(Client& client);
+  /// The number to cross over with; nothing: it hears all of these already.
+  std::optional<uint64_t> begin_crossing(Client& client, const ChannelNames& channels);
   /// These are of no use to it any more.
   void release(Client& client, const ChannelNames& channels);
   /// It leaves.
@@ -39,8 +56,8 @@ class Subscribers {
   void end_sharing();
   /// What it has of that client encoding is what the listening connection says.
   bool same_encoding(const Client& client) const;
-  /// The notice in place of a notification in another encoding.
-  static const NotificationPtr& unreadable();
+  /// The notice in place of a notification on this channel in another encoding.
+  static NotificationPtr unreadable(const std::string& channel);
 
   // --- letters of the listening connection
   /// In answer to the wish with this number.
@@ -58,16 +75,31 @@ class Subscribers {
     std::vector<Client*> clients;  // for which it is reserved
     std::vector<Client*> waiting;
   };
+  struct Crosser {
+    Client* client;
+    Instant until;
+  };
+  bool may_share() const;
   bool can_share(const Client& client) const;
+  bool is_ours(const std::string& channel) const;
   void await(Client& client, const std::string& name);
+  void retry_later();
+  void tend();
+  void retry();
+  void cross(const NotificationPtr& crossing);
+  void end_crossing(uint64_t number, ClientChannels::Uncrossed why);
   void drop_if_unused(const std::string& name);
   std::vector<Client*> listeners() const;
 
   WorkerPool& pool_;
   std::map<std::string, Channel, std::less<>> channels_;
   std::map<const Client*, size_t> awaited_;  // so many channels
+  std::map<Client*, ChannelNames> pinned_;   // their own servers listen to these, which may end
+  std::map<uint64_t, Crosser> crossers_;     // by their numbers
   std::set<Client*> missing_;                // listened when the connection ended
   uint64_t wishes_ = 0;
+  std::optional<Instant> retry_at_;
+  Deadline deadline_;
   std::string encoding_;  // of the clients that share it
 };
 

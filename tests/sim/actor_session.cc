@@ -152,6 +152,9 @@ void Actor::check_notification(View body) {
   if (number <= last_heard_) {
     world_.violated("c{} is told of {} behind {}", number_, number, last_heard_);
   }
+  if (number <= ledger_.older_than_listen[number_]) {
+    world_.violated("c{} is told of {}, which is older than its LISTEN", number_, number);
+  }
   last_heard_ = number;
   auto& missing = ledger_.notified[number_];
   while (!missing.empty() && missing.front().number <= number) {

@@ -21,6 +21,7 @@ House::House(World& world, Network& network, std::string ini, WorkerId workers,
   facts.listen_on = {address()};
   facts.mock_key = Bytes(32, 'k');
   facts.statement_salt = Bytes(16, 's');
+  facts.channel_salt = Bytes(8, 'c');
   facts.set_up_log = [](const Settings&) {};
   facts.describe_error = [](int error) { return std::to_string(error); };
   facts.stop = [this](int) { stopped_ = true; };

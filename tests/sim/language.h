@@ -42,6 +42,8 @@ struct Statement {
     check,       // Headgate's own: server_check_query
     hear,        // Headgate's own LISTEN, for the client whose number is the size
     unhear,      // Headgate's own UNLISTEN; size 0: *
+    meet,        // Headgate's own LISTEN, to the channel of this name, on which clients cross over
+    cross,       // Headgate's own NOTIFY there, of this value
     stray,       // Execute of a portal that nobody has
     prepared,    // one of several shapes, the same for all; what to run comes with the Bind
     read,        // answers the number that its client has written, as this host knows it, and rows

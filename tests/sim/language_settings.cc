@@ -418,9 +418,26 @@ std::optional<Statement> parse_audit(View text) {
   return in.good ? std::optional(audit) : std::nullopt;
 }
 
+std::optional<Statement> parse_crossing(View text) {
+  Words in{text};
+  Statement statement{.kind = in.take("NOTIFY ") ? Kind::cross : Kind::meet};
+  if (statement.kind == Kind::meet) in.must("LISTEN ");
+  in.must("\"headgate_");
+  const size_t end = in.rest.find('"');
+  if (!in.good || end == View::npos) return std::nullopt;
+  statement.name = "headgate_" + std::string(in.rest.substr(0, end));
+  in.rest.remove_prefix(end + 1);
+  if (statement.kind == Kind::cross) {
+    in.must(",");
+    statement.value = in.string();
+  }
+  return in.done() ? std::optional(statement) : std::nullopt;
+}
+
 std::optional<Statement> parse_listening(View text) {
   if (text == timeouts_of_listener) return Statement{.kind = Kind::check};
   if (text == "UNLISTEN *") return Statement{.kind = Kind::unhear};
+  if (auto own = parse_crossing(text)) return own;
   Words in{text};
   Statement statement{.kind = in.take("UNLISTEN ") ? Kind::unhear : Kind::hear};
   if (statement.kind == Kind::hear) in.must("LISTEN ");

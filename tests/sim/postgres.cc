@@ -325,7 +325,14 @@ void Backend::execute(const Statement& statement) {
     case Kind::hear:
     case Kind::unhear:
       model_.apply(statement);
+      if (statement.kind == Kind::unhear && statement.size == 0) meets_.reset();
       return complete(statement.kind == Kind::hear ? "LISTEN" : "UNLISTEN");
+    case Kind::meet:
+      to_meet_ = statement.name;
+      return complete("LISTEN");
+    case Kind::cross:
+      crossing_ = statement.value;
+      return complete("NOTIFY");
     case Kind::read:
     case Kind::write:
     case Kind::sly:
@@ -452,18 +459,37 @@ void Backend::fail(View sqlstate, View text, bool fatal) {
 
 void Backend::notify(int client, int number) {
   if (!model_.keeps("listen", client)) return;
-  notified_.emplace_back(client, number);
+  notified_.push_back({client, fmt::format("n{}", client), std::to_string(number)});
   hear();
+}
+
+void Backend::notify_crossing(const std::string& channel, const std::string& payload) {
+  if (meets_ != channel) return;
+  notified_.push_back({0, channel, payload});
+  hear();
+}
+
+// PostgreSQL begins to listen before it looks at what was notified, its own as well.
+void Backend::crossing_settles(bool committed) {
+  const auto listens = std::exchange(to_meet_, std::nullopt);
+  const auto payload = std::exchange(crossing_, std::nullopt);
+  if (!committed) return;
+  if (listens) meets_ = listens;
+  if (!payload) return;
+  notified_.push_back({0, *meets_, *payload});
+  const std::string channel = *meets_;
+  host_.notify_crossing(channel, *payload, *this);
 }
 
 void Backend::tell_notified() {
   const bool busy = status_ != 'I' || implicit_ || working_ || copying_ || !steps_.empty();
   if (busy || !started_) return;
-  for (const auto& [client, number] : std::exchange(notified_, {})) {
-    if (!model_.keeps("listen", client)) continue;
+  for (const auto& [client, channel, payload] : std::exchange(notified_, {})) {
+    const bool listens = client == 0 ? meets_ == channel : model_.keeps("listen", client);
+    if (!listens) continue;
     Bytes body(4, '\0');
-    body.append(fmt::format("n{}", client)).push_back('\0');
-    body.append(fmt::format("{}", number)).push_back('\0');
+    body.append(channel).push_back('\0');
+    body.append(payload).push_back('\0');
     say('A', body);
   }
 }

@@ -34,6 +34,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void cancel(int32_t secret);
   /// Somebody has notified the channel of a client.
   void notify(int client, int number);
+  /// Somebody crosses over.
+  void notify_crossing(const std::string& channel, const std::string& payload);
 
   bool gone() const { return gone_; }
   bool session() const { return started_; }  // not a cancel request, nor silent
@@ -92,6 +94,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void fail(View sqlstate, View text, bool fatal = false);
   void ready();
   void tell_notified();
+  void crossing_settles(bool committed);
   void tell_role();
   void tell_promotion();
   void check_asker(const Statement& statement);
@@ -116,7 +119,15 @@ class Backend : public std::enable_shared_from_this<Backend> {
   const int process_;
   int32_t secret_ = 0;
   Bytes in_, out_;
-  std::deque<std::pair<int, int>> notified_;  // whose and which; told between two transactions
+  /// Of a client, or of those who cross over; told between two transactions.
+  struct Notified {
+    int client;
+    std::string channel, payload;
+  };
+  std::deque<Notified> notified_;
+  // Where clients cross over: what its transaction is to listen to and to notify.
+  std::optional<std::string> meets_, to_meet_;
+  std::optional<std::string> crossing_;
   std::deque<Step> steps_;
   std::unique_ptr<ClientAuth> proof_;          // as long as it has to be given
   std::map<std::string, std::string> values_;  // those that are reported
@@ -175,6 +186,8 @@ class Postgres {
   void cancel(int process, int32_t secret);
   /// Notifies the channel of a client.
   void notify(const std::string& database, int client);
+  /// The same where clients cross over, in the session of `from`.
+  void notify_crossing(const std::string& channel, const std::string& payload, Backend& from);
   /// What is demanded of those who come.
   Passwords passwords;
   KeyCache keys;

@@ -65,6 +65,14 @@ void Postgres::end_all(bool politely) {
   }
 }
 
+void Postgres::notify_crossing(const std::string& channel, const std::string& payload,
+                               Backend& from) {
+  for (const auto& backend : std::vector(backends_)) {
+    const bool hears = !backend->gone() && backend.get() != &from;
+    if (hears && backend->database() == from.database()) backend->notify_crossing(channel, payload);
+  }
+}
+
 void Postgres::notify(const std::string& database, int client) {
   const int number = ++ledger_.notifications;
   world_.note("n{} is notified of {}", client, number);

@@ -91,6 +91,7 @@ void Backend::discard(const Statement& statement) {
   statements_.clear();
   stand_ins_.clear();
   parsed_.reset();
+  meets_.reset();
   model_.apply(statement);
   if (statement.client != 0) host_.ledger().session_of(statement.client).apply(statement);
   secret_of_ = 0;
@@ -179,12 +180,16 @@ void Backend::answer_audit(const Statement& statement) {
 // The transaction is over; in it there was nobody but its owner.
 void Backend::settings_settle(bool committed) {
   committed ? model_.commit() : model_.rollback();
+  crossing_settles(committed);
   const auto written = std::exchange(written_, std::nullopt);
   if (owner_ == 0) return;
   if (committed && written) host_.cluster().commit(host_.number(), owner_, *written);
-  SessionModel& session = host_.ledger().session_of(owner_);
+  Ledger& ledger = host_.ledger();
+  SessionModel& session = ledger.session_of(owner_);
+  const bool listened = session.keeps("listen", owner_);
   committed ? session.commit() : session.rollback();
-  if (!session.keeps("listen", owner_)) host_.ledger().notified.erase(owner_);
+  if (!session.keeps("listen", owner_)) ledger.notified.erase(owner_);
+  if (!listened) ledger.older_than_listen[owner_] = ledger.notifications;
 }
 
 }  // namespace headgate::sim

@@ -422,6 +422,39 @@ TEST_CASE("session state: a server need not listen when somebody else does") {
   CHECK_FALSE(server.must_unlisten());  // not for ever
 }
 
+TEST_CASE("session state: a client crosses over before its server listens no more") {
+  ClientSession client;
+  ServerSession server;
+  CHECK(server.crossing("headgate_1", "1.2.3") ==
+        "LISTEN \"headgate_1\";NOTIFY \"headgate_1\",$h$1.2.3$h$");
+  send(server, "listen x; set statement_timeout = 1");
+  server.touch("statement_timeout");
+  server.question();
+  CHECK(server.answered(Row{"1", std::nullopt, "\"x\""}, client));
+  CHECK(count(server.crossing("headgate_1", "1.2.3"),
+              "set_config('statement_timeout','0',true);") == 1);
+  server.need_not_listen();
+  server.begin_unlisten();
+  CHECK(server.crossed(true));
+  CHECK_FALSE(server.has_crossed());
+  CHECK(server.must_unlisten());
+  server.begin_unlisten();
+  CHECK(server.crossed(false));
+  CHECK(server.has_crossed());
+  CHECK(server.must_unlisten());
+  server.touch("app.other");  // by a request that came between
+  server.question();
+  CHECK(server.answered(Row{"1", std::nullopt}, client));
+  CHECK(server.must_unlisten());
+  CHECK(server.has_crossed());
+  server.doubt_channels();
+  CHECK(server.doubts_channels());
+  server.question();
+  CHECK(server.answered(Row{"\"x\""}, client));
+  CHECK_FALSE(server.has_crossed());
+  CHECK_FALSE(server.must_unlisten());
+}
+
 TEST_CASE("session state: what is listened to since is told by the next answer") {
   ClientSession client;
   ServerSession server;

@@ -164,3 +164,16 @@ TEST_CASE("shared channels: there is a limit") {
   CHECK(channels.want("1", {1, 1}) == Wanted::coming);
   CHECK(channels.wanted_by("one more") == 0);
 }
+
+TEST_CASE("shared channels: a crossing is read as it was written, and nothing else is") {
+  const Crossing crossing{7, 3, 18446744073709551615U};
+  const auto read = Crossing::read(crossing.payload());
+  REQUIRE(read);
+  CHECK(read->pool == 7);
+  CHECK(read->worker == 3);
+  CHECK(read->number == crossing.number);
+  for (const char* other : {"", "1", "1.2", "1.2.", "1.2.0", "1.2.3.", "1.2.3x", "-1.2.3", "1..3",
+                            " 1.2.3", "1.2.18446744073709551616", "4294967296.0.1"}) {
+    CHECK_FALSE(Crossing::read(other));
+  }
+}
