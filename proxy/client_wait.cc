@@ -96,6 +96,7 @@ void Client::fail_waiting(const Error& error) {
 void Client::leave_queue(std::string_view reason) {
   if (waiting()) {
     lender_->share().withdraw(*this, worker_.now());
+    lender_ = pool_;  // a reader's pool may be let go before this is asked of again
   } else {
     pool_->subscribers().give_up(*this);
   }

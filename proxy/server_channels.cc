@@ -117,7 +117,10 @@ void Server::unlisten_answered(bool failed) {
     return;
   }
   if (!failed) client.channels().own_has_crossed(crossing_);
-  if (session_.crossed(failed)) return;
+  if (session_.crossed(failed)) {
+    const bool at_once = !failed && cancels_.empty() && relay_->between_transactions();
+    return at_once ? unlisten() : void();
+  }
   client.channels().stay();
   client.pool()->subscribers().ask_later(client);
 }

@@ -135,6 +135,7 @@ class Actor {
   void check_notification(View body);
   bool has_heard_all();
   void note_session(const Expected& expected, View body);
+  void commit_session();
   void note_names(const Expected& expected);
   Statement new_work(bool alone);
   Statement new_reading_statement();
@@ -190,7 +191,7 @@ class Actor {
   int next_name_ = 0;
   int unnamed_ = 0;  // the shape of the unnamed one; 0: none that can be bound again
   char status_ = 'I';
-  int last_heard_ = 0;
+  int last_heard_ = 0, older_than_listen_ = 0;
   // Of the number that it writes: the last that it has asked for, what its transaction has made of
   // it, and what is committed.
   int last_value_ = 0, value_ = 0, kept_value_ = 0;

@@ -152,7 +152,7 @@ void Actor::check_notification(View body) {
   if (number <= last_heard_) {
     world_.violated("c{} is told of {} behind {}", number_, number, last_heard_);
   }
-  if (number <= ledger_.older_than_listen[number_]) {
+  if (number <= older_than_listen_) {
     world_.violated("c{} is told of {}, which is older than its LISTEN", number_, number);
   }
   last_heard_ = number;
@@ -179,11 +179,20 @@ bool Actor::has_heard_all() {
 
 // --- answers
 
+void Actor::commit_session() {
+  const bool listened = session_.keeps("listen", number_);
+  session_.commit();
+  auto& older = ledger_.older_than_listen[number_];
+  if (listened || !session_.keeps("listen", number_) || older.empty()) return;
+  older_than_listen_ = older.front();
+  older.pop_front();
+}
+
 // An answer has come that was expected.
 void Actor::note_session(const Expected& expected, View body) {
-  if (expected.tag == 'Z' && status_ == 'I') session_.commit();
+  if (expected.tag == 'Z' && status_ == 'I') commit_session();
   if (expected.tag != 'C') return;
-  if (body.starts_with("COMMIT")) session_.commit();
+  if (body.starts_with("COMMIT")) commit_session();
   if (body.starts_with("ROLLBACK")) session_.rollback();
   session_.apply(expected.statement);
   if (expected.statement.kind != Kind::discard) return;

@@ -37,7 +37,8 @@ struct Ledger {
   };
   int notifications = 0;                         // the number of the last
   std::map<int, std::deque<Notified>> notified;  // by client: what it has still to hear
-  std::map<int, int> older_than_listen;          // by client: up to there it did not listen
+  // By client, for each of its LISTENs that it has yet to see answered: the last that is older.
+  std::map<int, std::deque<int>> older_than_listen;
   /// Since long before then nobody has given the listening connection a reason to end.
   bool hears_all_since(Instant when) const {
     constexpr Duration long_before = seconds(60);

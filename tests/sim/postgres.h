@@ -47,6 +47,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   int process() const { return process_; }
   bool in_transaction() const { return status_ != 'I'; }
   const SessionModel& model() const { return model_; }
+  /// It listens where clients cross over.
+  bool meets() const { return meets_.has_value(); }
 
  private:
   struct Step {

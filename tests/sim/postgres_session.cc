@@ -135,6 +135,7 @@ void Backend::answer_question(const Statement& statement) {
       for (const int client : model_.heard()) {
         channels += fmt::format("{}\"n{}\"", channels.empty() ? "" : ",", client);
       }
+      if (meets_) channels += fmt::format("{}\"{}\"", channels.empty() ? "" : ",", *meets_);
       append_cell(row, channels.empty() ? std::nullopt : std::optional(channels));
     } else if (column[0] == '@') {
       append_cell(row, text_of(name));
@@ -189,7 +190,8 @@ void Backend::settings_settle(bool committed) {
   const bool listened = session.keeps("listen", owner_);
   committed ? session.commit() : session.rollback();
   if (!session.keeps("listen", owner_)) ledger.notified.erase(owner_);
-  if (!listened) ledger.older_than_listen[owner_] = ledger.notifications;
+  const bool begins = !listened && session.keeps("listen", owner_);
+  if (begins) ledger.older_than_listen[owner_].push_back(ledger.notifications);
 }
 
 }  // namespace headgate::sim

@@ -84,7 +84,7 @@ void Watch::check_sessions() {
       const bool settled = server.relay() && server.exchange().clean() &&
                            !server.session().asking() && !server.session().must_ask();
       for (const auto& [pin, kind] : kinds) {
-        const bool holds = there.has_any(kind);
+        const bool holds = there.has_any(kind) || (pin == Pin::listen && backend->meets());
         if (idle && (holds || pinned)) {
           world_.violated("server {} is idle and has{}{}", server.process(), there.told(),
                           pinned ? ", pinned" : "");
