@@ -79,7 +79,8 @@ bool Subscribers::is_ours(const std::string& channel) const {
 }
 
 bool Subscribers::prepare(Client& client, const ChannelNames& channels) {
-  if (channels.empty() || !can_share(client)) return true;
+  const bool too_many = channels.size() > ClientChannels::max_channels;
+  if (channels.empty() || too_many || !can_share(client)) return true;
   if (channels_.empty()) encoding_ = *client.values().get(Tracked::client_encoding);
   for (const std::string& name : channels) {
     const bool reserved = client.has_channels() && client.channels().reserved(name);

@@ -53,7 +53,7 @@ STATE = {
     "prepared statement": ("PREPARE p(int) AS SELECT $1 + 1 /* \\ */", "EXECUTE p(4)", "5",
                            ["DEALLOCATE p", "DEALLOCATE ALL", "DISCARD ALL"]),
     # More than are listened to for one client by others, see test_session_listen_limits.py.
-    "listen": ("; ".join(f"LISTEN c{n}" for n in range(101)), "SELECT count(*) FROM pg_listening_channels()", "101",
+    "listen": (";".join(f"LISTEN c{n}" for n in range(101)), "SELECT count(*) FROM pg_listening_channels()", "101",
                ["UNLISTEN *", "DISCARD ALL"]),
 }  # fmt: skip
 
