@@ -264,8 +264,8 @@ void Relay::keep_for_replay(View bytes) {
 bool Relay::room_again() const {
   return server_.exchange().owed() < max_owed / 2 && server_.cancels() == 0 && !repeats_ &&
          !server_.may_refuse_values() && !awaits_end() && !awaits_begin() && !one_at_a_time() &&
-         !server_.session().unlistening() &&
-         !server_.statements().unsettled() && !server_.statements().unnamed_is_unsettled();
+         !server_.session().unlistening() && !server_.statements().unsettled() &&
+         !server_.statements().unnamed_is_unsettled();
 }
 
 void Relay::query_ended(TransactionStatus status) {
