@@ -104,13 +104,13 @@ void ClientChannels::unlisten(const Unlisten& one, ChannelNames& useless) {
 void ClientChannels::lose(Channel& channel, View name, Source then) {
   channel.source = then;
   channel.unlistened = false;
-  for (size_t at = kept_.size(); at-- > 0;) {
-    if (kept_[at].what->channel == name) drop_kept(at);
-  }
-  for (const NotificationPtr& one : own_) {
-    if (one->channel == name) kept_bytes_ -= one->message.size();
-  }
-  std::erase_if(own_, [&](const NotificationPtr& one) { return one->channel == name; });
+  const auto is_lost = [&](const NotificationPtr& one) {
+    if (one->channel != name) return false;
+    kept_bytes_ -= one->message.size();
+    return true;
+  };
+  std::erase_if(kept_, [&](const Kept& one) { return is_lost(one.what); });
+  std::erase_if(own_, is_lost);
 }
 
 ChannelNames ClientChannels::discarded() {
@@ -274,24 +274,29 @@ void ClientChannels::cross_if_both(uint64_t number) {
 // from the back. What that had told before anybody kept it comes in front.
 void ClientChannels::cross(uint64_t number, size_t end, bool believes_shared) {
   std::deque<NotificationPtr> own = take_own(number);
-  size_t first = end;
+  std::deque<Kept> merged(kept_.begin() + static_cast<std::ptrdiff_t>(end), kept_.end());
+  size_t from_both = merged.size();  // of these, from the first that both have told on
   for (size_t at = end; at-- > 0;) {
     Kept& kept = kept_[at];
     const Channel* channel = find(kept.what->channel);
-    if (kept.sure || !channel || !channel->crosses(number)) continue;
-    if (!own.empty() && own.back()->message == kept.what->message) {
-      kept_bytes_ -= own.back()->message.size();
-      own.pop_back();
-      kept.sure = true;
-      first = at;
-    } else if (!believes_shared) {
-      drop_kept(at);
-      --first;
+    const bool open = !kept.sure && channel && channel->crosses(number);
+    const bool both = open && !own.empty() && own.back()->message == kept.what->message;
+    if (open && !both && !believes_shared) {
+      kept_bytes_ -= kept.what->message.size();
+      continue;
     }
+    merged.push_front(std::move(kept));
+    if (!both) continue;
+    kept_bytes_ -= own.back()->message.size();
+    own.pop_back();
+    merged.front().sure = true;
+    from_both = merged.size();
   }
-  for (NotificationPtr& one : own) {
-    kept_.insert(kept_.begin() + static_cast<std::ptrdiff_t>(first++), {std::move(one), true});
-  }
+  std::vector<Kept> before;
+  for (NotificationPtr& one : own) before.push_back({std::move(one), true});
+  merged.insert(merged.end() - static_cast<std::ptrdiff_t>(from_both), before.begin(),
+                before.end());
+  kept_ = std::move(merged);
   for (auto& [name, channel] : channels_) {
     if (channel.crosses(number)) channel.source = Source::shared;
   }
@@ -305,11 +310,6 @@ std::deque<NotificationPtr> ClientChannels::take_own(uint64_t number) {
   }
   own_ = std::move(others);
   return taken;
-}
-
-void ClientChannels::drop_kept(size_t at) {
-  kept_bytes_ -= kept_[at].what->message.size();
-  kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 // --- what is notified
@@ -344,7 +344,8 @@ NotificationPtr ClientChannels::next() {
     const Hears how = hears(kept_.front());
     if (how == Hears::perhaps) return nullptr;
     NotificationPtr first = kept_.front().what;
-    drop_kept(0);
+    kept_bytes_ -= first->message.size();
+    kept_.pop_front();
     if (how == Hears::yes) return first;
   }
   return nullptr;

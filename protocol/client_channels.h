@@ -148,7 +148,6 @@ class ClientChannels {
   void cross_if_both(uint64_t number);
   void cross(uint64_t number, size_t end, bool believes_shared);
   std::deque<NotificationPtr> take_own(uint64_t number);
-  void drop_kept(size_t at);
   Hears hears(const Kept& kept) const;
 
   std::map<std::string, Channel, std::less<>> channels_;
