@@ -9,10 +9,10 @@ namespace headgate {
 
 RouteBook::Judged RouteBook::judge(View sql, const UserFunctionsPtr& functions) {
   // Every verdict may be wrong then: a function may stand in front of one of PostgreSQL's. What was
-  // counted is as true as before.
+  // counted is as true as before; and what was refused, if only now anything is known of them.
   if (functions != functions_) {
     ++edition_;
-    refused_.clear();
+    if (functions_) refused_.clear();
     functions_ = functions;
   }
   text_.clear();
