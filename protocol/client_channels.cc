@@ -293,6 +293,7 @@ void ClientChannels::cross(uint64_t number, size_t end, bool believes_shared) {
     from_both = merged.size();
   }
   std::vector<Kept> before;
+  before.reserve(own.size());
   for (NotificationPtr& one : own) before.push_back({std::move(one), true});
   merged.insert(merged.end() - static_cast<std::ptrdiff_t>(from_both), before.begin(),
                 before.end());
