@@ -72,7 +72,6 @@ class Relay {
   /// settled yet which statements the server has, or whether it takes the client's settings: the
   /// client is not heard until room_again().
   bool full() const { return full_; }
-  /// It was held for too long.
   bool room_again() const;
 
   // --- told by the server, which reads its messages
