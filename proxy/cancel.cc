@@ -57,7 +57,7 @@ void Canceller::on_link_connected() {
 void Canceller::on_link_bytes(View bytes) {
   if (!tls_) return;
   if (bytes != "S") return finish("failed cancel request");
-  link_.start_tls(std::move(tls_));
+  link_.call_tls(std::move(tls_));
 }
 
 void Canceller::send() {

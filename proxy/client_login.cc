@@ -174,6 +174,7 @@ void ClientLogin::finish_welcome(Bytes& out, int32_t key_process, int32_t key_se
   if (!notice.empty()) encode_notice(out, notice);
   encode(out, backend::ReadyForQuery{'I'});
   client_.link().send(out);
+  client_.link().let_in();
 }
 
 void ClientLogin::refuse(Error error) {

@@ -23,7 +23,7 @@ constexpr size_t max_user_name = 127;
 size_t ClientLogin::packet_bytes(View in) {
   if (begins_with_tls(in)) {
     ssl_asked_ = true;
-    client_.link().start_tls(TlsSession::accept(tls(), client_.worker().tls_memory()), in);
+    client_.link().answer_tls(tls(), in);
     return in.size();
   }
   size_t taken = 0;
@@ -82,7 +82,7 @@ void ClientLogin::encryption_request(bool ssl, bool more) {
   if (std::exchange(asked, true)) return refuse(Error(ErrorCode::protocol_violation));
   if (!ssl || !tls()) return client_.link().send("N");
   client_.link().send("S");
-  client_.link().start_tls(TlsSession::accept(tls(), client_.worker().tls_memory()));
+  client_.link().answer_tls(tls());
 }
 
 // --- the StartupMessage

@@ -107,13 +107,24 @@ void Link::on_end(int error) {
 
 // --- encrypted
 
-void Link::start_tls(std::unique_ptr<TlsSession> session, View heard) {
+void Link::call_tls(std::unique_ptr<TlsSession> session) {
   if (!stream_) return;
   worker_->outbox().flush(*this);
   tls_ = std::move(session);
-  if (!tls_->answers()) tls_->begin(worker_->tls_memory());
+  tls_->begin(worker_->tls_memory());
   send_records();
+}
+
+// The client goes on while its session is made.
+void Link::answer_tls(TlsContextPtr context, View heard) {
+  if (!stream_) return;
+  worker_->outbox().flush(*this);
+  tls_ = TlsSession::accept(std::move(context), worker_->tls_memory());
   if (!heard.empty()) decrypt(heard);
+}
+
+void Link::let_in() {
+  if (tls_) tls_->let_in(worker_->tls_memory());
 }
 
 // What was said together with something that breaks the session is dropped with it.
@@ -122,7 +133,9 @@ void Link::decrypt(View bytes) {
   worker.begin_event();
   TlsMemory& memory = worker.tls_memory();
   const bool was_open = tls_->facts() != nullptr;
+  if (!was_open) memory.on_flight = [this] { send_records(); };
   const TlsSession::Heard heard = tls_->receive(bytes, memory);
+  memory.on_flight = nullptr;
   const bool answered = !memory.records.empty();
   send_records();
   // Only a peer that has us answer and does not read the answers gets here.

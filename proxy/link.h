@@ -1,6 +1,6 @@
 // One end of a conversation: the plain bytes of a client or a server, and whether the other side is
 // keeping up. Owned by the session that talks over it. Encrypts and decrypts, between the stream
-// and the session, from start_tls() on. It never looks into the bytes.
+// and the session, from call_tls() or answer_tls() on. It never looks into the bytes.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class Worker;
 class LinkUser {
  public:
   virtual void on_link_connected() {}
-  /// What start_tls() began has come to its end: tls() tells what is known.
+  /// What call_tls() or answer_tls() began has come to its end: tls() tells what is known.
   virtual void on_link_secured() {}
   /// It has failed, and the peer knows; the last call.
   virtual void on_link_unsafe(const std::string& /*why*/) {}
@@ -56,9 +56,14 @@ class Link final : private StreamUser {
   void rehome(Worker& worker) { worker_ = &worker; }
 
   /// Encrypts from here on: what was sent before leaves in clear, and nothing can be sent until
-  /// on_link_secured(). `heard` is what the peer has sent of its handshake already; if that is a
+  /// on_link_secured().
+  void call_tls(std::unique_ptr<TlsSession> session);
+  /// The same towards a client. `heard` is what it has sent of its handshake already; if that is a
   /// failure, it is told from within this call, so let it be the last thing that is done.
-  void start_tls(std::unique_ptr<TlsSession> session, View heard = {});
+  void answer_tls(TlsContextPtr context, View heard = {});
+
+  /// The client has been welcomed by what was sent last.
+  void let_in();
 
   /// Queues bytes for the end of this event; lent ones must live until then.
   void lend(View bytes);
@@ -75,7 +80,7 @@ class Link final : private StreamUser {
 
   /// Null while nothing is encrypted.
   const TlsFacts* tls() const { return tls_ ? tls_->facts() : nullptr; }
-  /// The same with how it came about; null before start_tls().
+  /// The same with how it came about; null before the first of that.
   const TlsSession* tls_session() const { return tls_.get(); }
   bool open() const { return stream_ != nullptr; }
   Stream& stream() { return *stream_; }

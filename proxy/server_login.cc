@@ -71,9 +71,7 @@ void ServerLogin::connected() {
 // is known: it is not shown to anybody.
 void ServerLogin::take_tls_answer(View in) {
   const TlsContextPtr tls = std::exchange(tls_, nullptr);
-  if (in == "S") {
-    return link_.start_tls(TlsSession::connect(tls, host_));
-  }
+  if (in == "S") return link_.call_tls(TlsSession::connect(tls, host_));
   if (in == "N") {
     if (tls->mode() < SslMode::require) return introduce();
     return fail(Error(ErrorCode::server_tls_failed, "server refused SSL"));

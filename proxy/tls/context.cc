@@ -7,6 +7,7 @@
 
 #include "conf/check.h"
 #include "conf/values.h"
+#include "proxy/tls/certificate.h"
 #include "proxy/tls/openssl.h"
 
 namespace headgate {
@@ -112,7 +113,7 @@ Result<Done> TlsContext::set_up() {
   // An idle connection keeps no buffers, and nobody but the ticket remembers a session.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_num_tickets(ctx, 0);  // of TLS 1.3: TlsSession::send() sees to that
+  SSL_CTX_set_num_tickets(ctx, 0);  // of TLS 1.3: TlsSession::let_in() sees to that
   SSL_CTX_set_timeout(ctx, std::chrono::duration_cast<std::chrono::seconds>(ticket_life).count());
   static constexpr unsigned char id[] = "headgate";
   SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1);
@@ -175,6 +176,7 @@ Result<Done> TlsContext::use_certificate() {
   if (!SSL_CTX_use_certificate(handle(), own.get())) {
     return unusable("cert_file", rules_.cert_file, take_openssl_error());
   }
+  own_end_point_ = end_point_hash(own.get());
   while (X509Ptr issuer = next_certificate(chain.get())) {
     if (SSL_CTX_add0_chain_cert(handle(), issuer.get())) static_cast<void>(issuer.release());
   }

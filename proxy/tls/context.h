@@ -61,6 +61,8 @@ class TlsContext {
     return rules_ == rules && files_ == files;
   }
   ssl_ctx_st* handle() const { return handle_.get(); }
+  /// The end_point_hash() of the own certificate; empty where there is none.
+  const Bytes& own_end_point() const { return own_end_point_; }
 
  private:
   TlsContext(TlsRules rules, const Files& files) : rules_(std::move(rules)), files_(files) {}
@@ -80,6 +82,7 @@ class TlsContext {
     void operator()(ssl_ctx_st* handle) const;
   };
   std::unique_ptr<ssl_ctx_st, Free> handle_;
+  Bytes own_end_point_;
 };
 
 /// Both sides; null where the mode is disable.

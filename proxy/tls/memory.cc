@@ -32,7 +32,11 @@ int write(BIO* bio, const char* from, size_t size, size_t* taken) {
   return 1;
 }
 
-long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+long control(BIO* bio, int command, long, void*) {
+  if (command != BIO_CTRL_FLUSH) return 0;
+  if (const auto& on_flight = memory_of(bio).on_flight) on_flight();
+  return 1;
+}
 
 int create(BIO* bio) {
   BIO_set_init(bio, 1);
@@ -87,6 +91,11 @@ TlsFactsPtr TlsMemory::share(TlsFacts facts) {
   oldest_ = (oldest_ + 1) % max_known;
   place = std::make_shared<const TlsFacts>(std::move(facts));
   return place;
+}
+
+bool TlsMemory::is_worth_a_ticket() {
+  const uint32_t clients = clients_since_use_++;
+  return clients < tickets_on_trial || clients % clients_per_trial == 0;
 }
 
 }  // namespace headgate

@@ -111,10 +111,13 @@ void TlsSession::learn_facts(TlsMemory& memory) {
   if (answers() && peer && SSL_get_verify_result(ssl) == X509_V_OK) {
     facts.peer_names = names_in(peer);
   }
-  X509* server = answers() ? SSL_get_certificate(ssl) : peer;
-  if (server) facts.server_end_point = end_point_hash(server);
+  if (answers()) {
+    facts.server_end_point = context_->own_end_point();
+  } else if (peer) {
+    facts.server_end_point = end_point_hash(peer);
+  }
   facts_ = memory.share(std::move(facts));
-  owes_ticket_ = answers();
+  if (answers() && SSL_session_reused(ssl) == 1) memory.ticket_used();
 }
 
 void TlsSession::fail(int result) {
@@ -146,9 +149,7 @@ bool TlsSession::put(View piece) {
 
 bool TlsSession::send(std::span<const View> slices, TlsMemory& memory) {
   work_in(memory);
-  // In front of the first answer: behind the handshake it would be a packet of its own, and wake a
-  // client that has nothing to do yet. TLS 1.2 has had its ticket, and does nothing.
-  if (std::exchange(owes_ticket_, false)) SSL_new_session_ticket(ssl_.get());
+  if (sends_until_ticket_ > 0 && --sends_until_ticket_ == 0) SSL_new_session_ticket(ssl_.get());
   char gathered[record_size];  // of slices that do not fill a record
   size_t size = 0;
   for (View slice : slices) {
@@ -166,6 +167,11 @@ bool TlsSession::send(std::span<const View> slices, TlsMemory& memory) {
     }
   }
   return size == 0 || put(View(gathered, size));
+}
+
+// Not with the welcome, for which the client waits; and not alone, which would wake it for nothing.
+void TlsSession::let_in(TlsMemory& memory) {
+  if (memory.is_worth_a_ticket()) sends_until_ticket_ = 2;
 }
 
 void TlsSession::say_goodbye(TlsMemory& memory) {

@@ -50,6 +50,9 @@ class TlsSession {
 
   /// Appends the slices as records, as few as can be. Only when open; false: see error().
   bool send(std::span<const View> slices, TlsMemory& memory);
+  /// The client has been let in: what is said to it behind the next send() may have a session
+  /// ticket in front. (TLS 1.3; in TLS 1.2 it came with the handshake.)
+  void let_in(TlsMemory& memory);
   /// Appends the end of what we say (close_notify).
   void say_goodbye(TlsMemory& memory);
 
@@ -79,7 +82,7 @@ class TlsSession {
   TlsFactsPtr facts_;
   std::unique_ptr<const std::string> error_;
   size_t handshake_bytes_ = 0;
-  bool owes_ticket_ = false;
+  uint8_t sends_until_ticket_ = 0;  // 0: it owes none
 };
 
 }  // namespace headgate

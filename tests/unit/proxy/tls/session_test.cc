@@ -136,7 +136,64 @@ TEST_CASE("tls session: a session may go on in the memory of another thread") {
   CHECK(client.understands(second.records) == said);
 }
 
-TEST_CASE("tls session: a client gets its ticket in front of the first answer") {
+TEST_CASE("tls session: a flight of the handshake may leave as soon as it is whole") {
+  const Files files;
+  TlsMemory memory;
+  const auto server = TlsSession::accept(files.make(with_certificate()).clients, memory);
+  RawClient client;
+  size_t flights = 0;
+  memory.on_flight = [&] {
+    ++flights;
+    client.hears(std::exchange(memory.records, {}));
+  };
+  REQUIRE(SSL_do_handshake(client.ssl) == -1);
+  server->receive(client.said(), memory);
+  CHECK(flights == 1);
+  CHECK(memory.records.empty());
+  REQUIRE(SSL_do_handshake(client.ssl) == 1);
+  CHECK(server->receive(client.said(), memory).opened);
+}
+
+TEST_CASE("tls session: tickets are for as many as may use them") {
+  const Files files;
+  const TlsContextPtr context = files.make(with_certificate()).clients;
+  TlsMemory memory;
+  const auto comes = [&](SSL_SESSION* ticket) {
+    const auto server = TlsSession::accept(context, memory);
+    RawClient client;
+    if (ticket) SSL_set_session(client.ssl, ticket);
+    client.shake_hands(*server, memory);
+    REQUIRE(server->open());
+    CHECK(SSL_session_reused(client.ssl) == (ticket ? 1 : 0));
+    server->let_in(memory);
+    for (const View said : {"welcome", "answer"}) {
+      REQUIRE(server->send({&said, 1}, memory));
+      CHECK(client.understands(std::exchange(memory.records, {})) == said);
+    }
+    SSL_SESSION* own = SSL_get1_session(client.ssl);
+    if (SSL_SESSION_has_ticket(own) == 1) return own;
+    SSL_SESSION_free(own);
+    return static_cast<SSL_SESSION*>(nullptr);
+  };
+  const auto given_to = [&](uint32_t clients) {
+    uint32_t given = 0;
+    for (uint32_t i = 0; i < clients; ++i) {
+      SSL_SESSION* ticket = comes(nullptr);
+      given += ticket != nullptr;
+      SSL_SESSION_free(ticket);
+    }
+    return given;
+  };
+  CHECK(given_to(TlsMemory::tickets_on_trial) == TlsMemory::tickets_on_trial);
+  CHECK(given_to(2 * TlsMemory::clients_per_trial) == 2);
+  SSL_SESSION* ticket = comes(nullptr);
+  REQUIRE(ticket);
+  SSL_SESSION_free(comes(ticket));
+  SSL_SESSION_free(ticket);
+  CHECK(given_to(TlsMemory::tickets_on_trial - 1) == TlsMemory::tickets_on_trial - 1);
+}
+
+TEST_CASE("tls session: a client gets its ticket in front of the first answer to one that is in") {
   const Files files;
   TlsMemory memory;
   const auto server = TlsSession::accept(files.make(with_certificate()).clients, memory);
@@ -144,13 +201,19 @@ TEST_CASE("tls session: a client gets its ticket in front of the first answer") 
   client.shake_hands(*server, memory);
   REQUIRE(server->open());
   const auto has_ticket = [&] { return SSL_SESSION_has_ticket(SSL_get0_session(client.ssl)) == 1; };
-  const View said = "hello";
-  for (const size_t records : {2, 1}) {
-    CHECK(has_ticket() == (records == 1));
+  const auto records_of = [&](View said) {
     REQUIRE(server->send({&said, 1}, memory));
-    CHECK(test::count_records(memory.records) == records);
+    const size_t records = test::count_records(memory.records);
     CHECK(client.understands(std::exchange(memory.records, {})) == said);
-  }
+    return records;
+  };
+  CHECK(records_of("who are you") == 1);
+  server->let_in(memory);
+  CHECK(records_of("welcome") == 1);
+  CHECK_FALSE(has_ticket());
+  CHECK(records_of("answer") == 2);
+  CHECK(has_ticket());
+  CHECK(records_of("another") == 1);
 }
 
 TEST_CASE("tls session: what is said arrives, in pieces of any size") {
