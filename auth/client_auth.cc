@@ -92,9 +92,6 @@ AuthStep ClientAuth::start() {
   impl_->state = State::over;
   if (impl_->who.user.size() > max_user_size) return fail(ErrorCode::username_too_long);
   switch (impl_->who.method) {
-    case AuthMethod::any:
-    case AuthMethod::trust:
-      return impl_->who.secret ? finish() : fail(ErrorCode::trust_failed);
     case AuthMethod::plain:
       return impl_->ask(State::password_asked, encode_request(AuthRequest::cleartext));
     case AuthMethod::md5:
@@ -105,10 +102,12 @@ AuthStep ClientAuth::start() {
     case AuthMethod::pam:
     case AuthMethod::ldap:
       return impl_->ask(State::directory_password_asked, encode_request(AuthRequest::cleartext));
+    case AuthMethod::any:
     case AuthMethod::cert:
     case AuthMethod::hba:
     case AuthMethod::peer:
     case AuthMethod::reject:
+    case AuthMethod::trust:
       break;  // decided elsewhere, or turned into one of the above
   }
   return fail(ErrorCode::no_auth_method);

@@ -50,7 +50,7 @@ struct AuthStep {
 class ClientAuth {
  public:
   struct Who {
-    AuthMethod method;  // trust, plain, md5, scram_sha_256, pam or ldap (any is trust by now)
+    AuthMethod method;  // plain, md5, scram_sha_256, pam or ldap
     std::string user;
     /// The user's secret; an absent one is an unknown user, which goes through the whole exchange
     /// with a made-up salt and fails like a wrong password. Copied.

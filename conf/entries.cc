@@ -365,6 +365,10 @@ std::string monitor_user(const Settings& settings, const DatabaseEntry& entry) {
   return settings.auth_user.value_or("");
 }
 
+bool Config::has_database(const std::string& name) const {
+  return databases.contains(name) || find_database(name);
+}
+
 std::optional<DatabaseEntry> Config::find_database(const std::string& name) const {
   if (auto found = databases.find(name); found != databases.end()) return found->second;
   if (!fallback) return std::nullopt;

@@ -247,6 +247,7 @@ struct Config {
 
   /// The entry of a database: configured, or made from `*` under this name, or nothing.
   std::optional<DatabaseEntry> find_database(const std::string& name) const;
+  bool has_database(const std::string& name) const;
 };
 /// Who asks the hosts of a database for their roles; empty: nobody may.
 std::string monitor_user(const Settings& settings, const DatabaseEntry& entry);

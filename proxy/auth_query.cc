@@ -147,7 +147,7 @@ void AuthQuery::over() {
 // A server that died while it was idle has done nothing yet: another one may do it.
 void AuthQuery::server_lost() {
   server_ = nullptr;
-  const bool configured = worker().config().find_database(pool_.entry().database.name).has_value();
+  const bool configured = worker().config().has_database(pool_.entry().database.name);
   if (heard_ || attempts_ >= most_attempts || !configured)
     return finish(Error(ErrorCode::bouncer_config));
   failed_ = false;

@@ -51,12 +51,12 @@ void ClientLogin::prove_who() {
   if (owner || method_ == AuthMethod::any) return authenticated();
   if (!choose_method()) return refuse(Error(ErrorCode::no_auth_method));
   if (method_ == AuthMethod::reject) return refuse(Error(ErrorCode::login_rejected));
-  std::optional<Secret> secret = known_secret();
+  const Secret* secret = known_secret();
   if (needs_auth_query(secret)) return look_up_secret();
   if (!secret && !by_directory() && client_.worker().config().settings.log_connections) {
     log(LogLevel::log, client_.log_subject(), "no such user: {}", startup_.user);
   }
-  prove_with(std::move(secret));
+  prove_with(secret);
 }
 
 // False where no rule of the HBA file fits.
@@ -88,19 +88,19 @@ HbaLogin ClientLogin::as_hba_login() const {
 
 // --- the secret
 
-// Nothing: an unknown user. Of kind none: a known one without a usable secret.
-std::optional<Secret> ClientLogin::known_secret() const {
+// Null: an unknown user. Of kind none: a known one without a usable secret.
+const Secret* ClientLogin::known_secret() const {
+  static const Secret unusable;
   const Config& config = client_.worker().config();
-  if (const Secret* secret = config.user_list.find(startup_.user)) return *secret;
-  if (config.users.contains(startup_.user)) return Secret();
-  return std::nullopt;
+  if (const Secret* secret = config.user_list.find(startup_.user)) return secret;
+  return config.users.contains(startup_.user) ? &unusable : nullptr;
 }
 
 bool ClientLogin::by_directory() const {
   return method_ == AuthMethod::pam || method_ == AuthMethod::ldap;
 }
 
-bool ClientLogin::needs_auth_query(const std::optional<Secret>& secret) const {
+bool ClientLogin::needs_auth_query(const Secret* secret) const {
   if (by_directory()) return false;
   if (secret && secret->kind() != SecretKind::none) return false;
   const Settings& settings = client_.worker().config().settings;
@@ -160,21 +160,24 @@ void ClientLogin::secret_found(Result<AuthQuery::Found> found) {
     return refuse(Error(found.error()));
   }
   login_user_ = std::move(found->user);
-  found_secret_ = found->secret;
-  prove_with(std::move(found->secret));
+  found_secret_ = std::move(found->secret);
+  prove_with(&*found_secret_);
 }
 
 // --- the proof
 
-void ClientLogin::prove_with(std::optional<Secret> secret) {
-  if (method_ != AuthMethod::cert && method_ != AuthMethod::peer) {
-    return prove_by_messages(std::move(secret));
+// A user has to be known, also to methods that do not ask for its secret.
+void ClientLogin::prove_with(const Secret* secret) {
+  switch (method_) {
+    case AuthMethod::trust:
+      return secret ? authenticated() : refuse(Error(ErrorCode::trust_failed));
+    case AuthMethod::cert:
+      return secret ? prove_by_certificate() : refuse(Error(ErrorCode::cert_failed));
+    case AuthMethod::peer:
+      return secret ? prove_by_peer() : refuse(Error(ErrorCode::peer_failed));
+    default:
+      return prove_by_messages(secret);
   }
-  const bool by_certificate = method_ == AuthMethod::cert;
-  if (!secret) {
-    return refuse(Error(by_certificate ? ErrorCode::cert_failed : ErrorCode::peer_failed));
-  }
-  by_certificate ? prove_by_certificate() : prove_by_peer();
 }
 
 bool ClientLogin::may_log_in_as_user(const std::vector<std::string>& system_names) const {
@@ -212,12 +215,12 @@ void ClientLogin::prove_by_peer() {
              });
 }
 
-void ClientLogin::prove_by_messages(std::optional<Secret> secret) {
+void ClientLogin::prove_by_messages(const Secret* secret) {
   Worker& worker = client_.worker();
   ClientAuth::Who who;
   who.method = method_;
   who.user = login_user_;
-  who.secret = std::move(secret);
+  if (secret) who.secret = *secret;
   who.scram_iterations = worker.config().settings.scram_iterations;
   who.random.resize(32);
   worker.outside().random(std::span(who.random.data(), who.random.size()));
@@ -319,7 +322,7 @@ void ClientLogin::authenticated() {
     return;
   }
   // A reload may have taken it away meanwhile.
-  if (!entry_ || !client_.worker().config().find_database(entry_->name)) {
+  if (!entry_ || !client_.worker().config().has_database(entry_->name)) {
     log_failed_login();
     return refuse(error_naming(ErrorCode::no_such_database, startup_.database));
   }

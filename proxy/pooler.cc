@@ -238,7 +238,7 @@ void Pooler::publish(ConfigPtr config, Tls tls) {
   }
   for (const DatabaseState* database : registry_.databases()) {
     const std::string& name = database->name;
-    if (!before->find_database(name) || config_->find_database(name)) continue;
+    if (!before->has_database(name) || config_->has_database(name)) continue;
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
     Error why(ErrorCode::database_removed);

@@ -35,7 +35,7 @@ std::optional<Error> Pooler::check_database(const std::string& database, std::st
   if (database == console_name) {
     return refusal(fmt::format("cannot {} admin db: {}", verb, database));
   }
-  if (!config_->find_database(database) || (lookup == Lookup::find && !known_database(database))) {
+  if (!config_->has_database(database) || (lookup == Lookup::find && !known_database(database))) {
     return refusal(fmt::format("no such database: {}", database));
   }
   registry_.remember(*registry_.database(database));

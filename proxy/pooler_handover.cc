@@ -77,7 +77,7 @@ void Pooler::take_in(handover::ClientRecord record, ParcelPtr connection) {
 }
 
 void Pooler::servers_elsewhere(const handover::Held& held) {
-  if (!config_->find_database(held.database)) return;
+  if (!config_->has_database(held.database)) return;
   Hold<PoolEntry>& entry = shared_pools_[{held.database, held.user}];
   if (!entry) entry = registry_.pool(held.database, held.user);
   entry->elsewhere.store(held.servers);

@@ -54,6 +54,8 @@ struct UvListener::Handles final : Watcher {
   ListenerUser* user;  // null once the listener is gone
   bool wanted = true, watched = false;
   bool defers = false;  // the system hands over who has said something
+  uint64_t last_round = 0;
+  int at_once = 1;
   uv_timer_t resume;
 };
 
@@ -76,8 +78,13 @@ void UvListener::Handles::leave() {
   if (std::exchange(watched, false)) loop.poller.forget(socket.number(), *this);
 }
 
+// To ask for one more that is not there costs as much as one that is. More than one are asked for
+// where there were some left in the round before.
 void UvListener::Handles::accept_some() {
-  for (int i = 0; i < most_accepts_at_once && user != nullptr && wanted && accept_one(); ++i) {
+  const uint64_t round = loop.poller.rounds();
+  const bool left = std::exchange(last_round, round) + 1 == round;
+  at_once = left ? std::min(2 * at_once, most_accepts_at_once) : 1;
+  for (int i = 0; i < at_once && user != nullptr && wanted && accept_one(); ++i) {
   }
 }
 

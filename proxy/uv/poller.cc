@@ -49,6 +49,7 @@ void Poller::forget(int descriptor, Watcher& watcher) {
 }
 
 void Poller::wait(std::optional<Duration> longest) {
+  ++rounds_;
   const int fetched = epoll_wait(epoll_.number(), events_.data(), static_cast<int>(events_.size()),
                                  in_milliseconds(longest));
   MUST(fetched >= 0 || errno == EINTR);

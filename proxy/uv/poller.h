@@ -39,12 +39,15 @@ class Poller {
   /// Waits for events, in whole milliseconds and rounded up, and tells of them; nothing: for ever.
   void wait(std::optional<Duration> longest);
   int watched() const { return watched_; }
+  /// How often it has waited.
+  uint64_t rounds() const { return rounds_; }
 
  private:
   static constexpr size_t most_events = 256;  // of one turn; the others come with the next
 
   Descriptor epoll_;
   int watched_ = 0;
+  uint64_t rounds_ = 0;
   size_t next_ = 0, fetched_ = 0;
   std::array<epoll_event, most_events> events_;
 };

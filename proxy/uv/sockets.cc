@@ -1,7 +1,7 @@
 #include "proxy/uv/sockets.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
+#include <fmt/compile.h>
 #include <linux/tcp.h>  // not netinet/tcp.h, whose tcp_info ends before the bytes acknowledged
 #include <net/if.h>
 #include <netinet/in.h>
@@ -94,8 +94,9 @@ Address ip6_from_system(const sockaddr_in6& from) {
 // For each client that comes: inet_ntop() takes as long as the rest of accepting it.
 Address ip4_from_system(const sockaddr_in& from) {
   const uint32_t ip = ntohl(from.sin_addr.s_addr);
-  return {Address::Kind::ip4, ntohs(from.sin_port),
-          fmt::format("{}.{}.{}.{}", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255)};
+  return {
+      Address::Kind::ip4, ntohs(from.sin_port),
+      fmt::format(FMT_COMPILE("{}.{}.{}.{}"), ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255)};
 }
 
 int family_of(Address::Kind kind) {

@@ -15,8 +15,7 @@ namespace {
 
 using namespace auth_tests;
 
-constexpr std::array methods = {AuthMethod::plain, AuthMethod::md5, AuthMethod::scram_sha_256,
-                                AuthMethod::trust};
+constexpr std::array methods = {AuthMethod::plain, AuthMethod::md5, AuthMethod::scram_sha_256};
 
 const std::array<std::optional<Secret>, 5>& secrets() {
   static const std::array<std::optional<Secret>, 5> all = {std::nullopt, Secret(), as_plain(),
@@ -33,7 +32,6 @@ Bytes right_answer(const ClientAuth::Who& who) {
 
 bool may_be_let_in(const ClientAuth::Who& who, View last_message) {
   const SecretKind kind = who.secret ? who.secret->kind() : SecretKind::none;
-  if (who.method == AuthMethod::trust) return who.secret.has_value();
   if (kind == SecretKind::none) return false;
   if (who.method == AuthMethod::scram_sha_256) return false;
   if (who.method == AuthMethod::md5 && kind == SecretKind::scram) return false;
