@@ -71,6 +71,11 @@ std::optional<Instant> Names::next_refresh() const {
   return next;
 }
 
+size_t Names::look_ups() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(entries_, [](const auto& one) { return one.second.looking_up; }));
+}
+
 std::vector<DnsHostRow> Names::rows(Instant now) const {
   std::vector<DnsHostRow> all;
   for (const auto& [host, entry] : entries_) {

@@ -54,6 +54,8 @@ class Names {
   std::optional<Instant> next_refresh() const;
 
   std::vector<DnsHostRow> rows(Instant now) const;
+  /// How many look-ups are under way.
+  size_t look_ups() const;
 
  private:
   struct Entry {

@@ -339,6 +339,7 @@ Snapshot Pooler::own_part() {
   monitors_.describe(part, workers_[0]->now());
   part.peers = peers_.stats();
   part.dns_hosts = names().rows(workers_[0]->now());
+  part.dns_queries = static_cast<uint32_t>(names().look_ups());
   part.paused = paused();
   part.suspended = suspended();
   ProcessRow& process = part.process.emplace();

@@ -125,3 +125,18 @@ def test_a_failed_look_up_is_remembered_for_dns_nxdomain_ttl(start, postgres):
         wait_until(lambda: "server DNS lookup failed" in pooler.log(), what="the look-up fails")
         hosts.write("127.0.0.1")
         assert wire.read().fields()["M"] == "query_wait_timeout"
+
+
+def test_look_ups_under_way_are_counted(start, postgres):
+    def look_ups():
+        return {row["list"]: row["items"] for row in pooler.admin("SHOW LISTS")}["dns_queries"]
+
+    pooler, hosts = start(postgres.port, server_login_retry=0.1, dns_nxdomain_ttl=0.1)
+    assert look_ups() == 0
+    hosts.hold()
+    with Wire(pooler.port) as wire:
+        wire.send(startup({"user": "app", "database": "app"}))
+        wait_until(lambda: look_ups() == 1, what="it is looked up")
+        hosts.let_go("127.0.0.1")
+        wire.finish_login("app")
+        assert look_ups() == 0

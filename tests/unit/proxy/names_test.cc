@@ -45,7 +45,9 @@ TEST_CASE("names: a host is looked up once for all who ask, and remembered") {
   rig.find();
   CHECK(rig.asked == Texts{"pg"});
   CHECK(rig.told.empty());
+  CHECK(rig.names.look_ups() == 1);
   rig.answer({"10.0.0.1"});
+  CHECK(rig.names.look_ups() == 0);
   CHECK(rig.told == Texts{"10.0.0.1 ", "10.0.0.1 "});
   rig.now += seconds(14);
   rig.find();
