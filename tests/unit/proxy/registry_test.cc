@@ -2,7 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
+
+#include "proxy/log.h"
 
 using namespace headgate;
 
@@ -100,6 +104,38 @@ TEST_CASE("registry: its pools go with it, configured ones by their own timeout"
   rig.pass(autodb_timeout);
   CHECK(rig.registry->pools().empty());
   CHECK(rig.databases() == std::set<std::string>{"shop"});
+}
+
+// The client counts itself and is remembered on its worker, at any moment of the tidying.
+TEST_CASE("registry: a database to which somebody comes while it is given up is remembered") {
+  constexpr int rounds = 3000;
+  redirect_log([](LogLevel, std::string_view) {});
+  RegistryRig rig;
+  const auto held = rig.registry->database("made");
+  std::atomic<int> begun{0}, done{0};
+  std::thread worker([&] {
+    for (int round = 1; round <= rounds; ++round) {
+      while (begun.load() < round) std::this_thread::yield();
+      for (int wait = 0; wait < round % 1000; ++wait) begun.load();
+      held->clients.take_anyway();
+      rig.registry->remember(*held);
+      done.store(round);
+    }
+  });
+  int forgotten = 0;
+  for (int round = 1; round <= rounds; ++round) {
+    rig.registry->remember(*held);
+    rig.registry->tidy(rig.now);
+    rig.now += 2 * autodb_timeout;
+    begun.store(round);
+    rig.registry->tidy(rig.now);
+    while (done.load() < round) std::this_thread::yield();
+    forgotten += !held->registered.load();
+    held->clients.give_back();
+  }
+  worker.join();
+  redirect_log(nullptr);
+  CHECK(forgotten == 0);
 }
 
 TEST_CASE("registry: a number is never used again") {
