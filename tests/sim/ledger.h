@@ -96,6 +96,9 @@ struct Ledger {
   std::map<std::string, Deeds> resumes;  // by the database; empty: of all
   Deeds new_settings;
   bool disabled = false;  // some database was
+  /// How often Headgate has forgotten a database: those made from `*` that nobody uses. Their
+  /// counts go with them.
+  std::map<std::string, uint64_t> forgotten;
   /// Until then servers cannot be reached, or log-ins are still held back for that reason.
   Instant trouble_until{};
 

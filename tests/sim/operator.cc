@@ -233,6 +233,7 @@ void Operator::begin(const std::string& command) {
   Ledger& ledger = scene_.ledger;
   resumes_before_ = ledger.resumes[database_].count;
   all_resumed_before_ = ledger.resumes[""].count;
+  forgotten_before_ = ledger.forgotten;
   if (is("KILL")) ledger.fault(ledger.operator_faults);
   if (is("DISABLE")) ledger.disabled = true;
   if (is("RELOAD") && change_ini) change_ini();

@@ -98,7 +98,13 @@ class Operator {
   Instant asked_at_{};
   uint64_t ids_before_ = 0, resumes_before_ = 0, all_resumed_before_ = 0, settings_before_ = 0;
   std::optional<std::string> lifetime_set_;
-  std::map<std::string, int64_t> totals_;  // as seen last
+  /// As seen last, and how often the database had been forgotten when it was asked for.
+  struct Total {
+    int64_t value = 0;
+    uint64_t forgotten = 0;
+  };
+  std::map<std::string, Total> totals_;
+  std::map<std::string, uint64_t> forgotten_before_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

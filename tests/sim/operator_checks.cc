@@ -158,18 +158,21 @@ void Operator::check_databases() {
   }
 }
 
-// What was counted once is not uncounted.
+// What was counted once is not uncounted, unless its database was forgotten (that it may be is
+// checked by the Watch): who comes there again makes it anew, and its counts begin anew, as
+// PgBouncer's do. What an answer tells was counted at some time since it was asked for, so one that
+// comes after the forgetting may still be from before.
 void Operator::check_totals() {
   for (size_t row = 0; row < shown_.rows.size(); ++row) {
     const std::string& database = shown_.at(row, "database");
     for (const std::string& column : shown_.columns) {
       if (column == "database") continue;
-      int64_t& before = totals_[fmt::format("{} {}", database, column)];
+      Total& before = totals_[fmt::format("{} {}", database, column)];
       const int64_t now = shown_.number(row, column);
-      if (now < before) {
-        world_.violated("{} of {} was {} and is {}", column, database, before, now);
+      if (now < before.value && scene_.ledger.forgotten[database] == before.forgotten) {
+        world_.violated("{} of {} was {} and is {}", column, database, before.value, now);
       }
-      before = now;
+      before = {now, forgotten_before_[database]};
     }
   }
 }

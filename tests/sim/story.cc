@@ -28,7 +28,7 @@ Story::Story(uint64_t seed, bool recording) : world_(seed) {
   cluster_ = std::make_unique<Cluster>(world_, network_, ledger_, habits_);
   if (!passwords_.servers_let_in()) ledger_.trouble_until = Instant::max();
   house_ = std::make_unique<House>(world_, network_, ini_, workers_, passwords_.user_list());
-  watch_ = std::make_unique<Watch>(world_, *house_, *cluster_, limits_);
+  watch_ = std::make_unique<Watch>(world_, *house_, *cluster_, ledger_, limits_);
   if (world_.dice.chance(300)) {  // an address where nobody is
     for (size_t worker = 0; worker < workers_; ++worker) {
       house_->outside(worker).names["pg"] = {"10.0.0.66", "10.0.0.1"};

@@ -6,6 +6,7 @@ namespace headgate::sim {
 
 void Watch::after_event() {
   check_limits();
+  check_forgotten();
   check_sessions();
   for (PoolEntry* entry : house_.pooler().registry().pools()) {
     check_waiting(*entry);
@@ -34,6 +35,33 @@ void Watch::check_limits() {
   for (UserState* user : registry.users()) {
     check("user", user->name, user->servers.used(), limits_.user);
   }
+}
+
+// --- what is not forgotten
+
+// Nor what has been counted there.
+void Watch::check_forgotten() {
+  Registry& registry = house_.pooler().registry();
+  for (const DatabaseState* database : registry.databases()) {
+    Use& use = uses_[database->name];
+    use.let_in |= database->registered.load();
+    const bool kept = database->paused.load() || database->disabled.load();
+    if (kept || database->clients.used() > 0 || database->servers.used() > 0)
+      use.last = world_.now();
+  }
+  const Config& config = house_.pooler().config();
+  std::erase_if(uses_, [&](const auto& named) {
+    const auto& [name, use] = named;
+    if (registry.known_database(name)) return false;
+    const Duration idle = world_.now() - use.last;
+    const Duration timeout = config.settings.autodb_idle_timeout;
+    const bool too_early = use.let_in && (timeout.count() == 0 || idle < timeout);
+    if (too_early || config.databases.contains(name)) {
+      world_.violated("database {} was forgotten, {} us after it was used", name, idle.count());
+    }
+    ++ledger_.forgotten[name];
+    return true;
+  });
 }
 
 // With several hosts there is one for the reads of each.

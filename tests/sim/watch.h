@@ -23,8 +23,8 @@ class Watch {
   static constexpr Duration after_pause = milliseconds(100);
   static constexpr Duration longest_overtaking = milliseconds(80);
 
-  Watch(World& world, House& house, Cluster& cluster, Limits limits)
-      : world_(world), house_(house), cluster_(cluster), limits_(limits) {}
+  Watch(World& world, House& house, Cluster& cluster, Ledger& ledger, Limits limits)
+      : world_(world), house_(house), cluster_(cluster), ledger_(ledger), limits_(limits) {}
 
   void after_event();
   /// A server has taken a session: are there too many now?
@@ -46,8 +46,13 @@ class Watch {
     std::string shares{};  // as noted last
   };
   using Waits = std::map<uint64_t, Wait>;  // by the client's id
+  struct Use {
+    Instant last{};
+    bool let_in = false;  // somebody was, so it is to be remembered for a time
+  };
 
   void check_limits();
+  void check_forgotten();
   size_t pools_of(const PoolEntry& entry);
   void check_sessions();
   void check_waiting(PoolEntry& entry);
@@ -59,9 +64,11 @@ class Watch {
   World& world_;
   House& house_;
   Cluster& cluster_;
+  Ledger& ledger_;
   const Limits limits_;
   std::map<uint32_t, Idle> idle_beside_waiter_;
   std::map<uint32_t, Waits> waits_;
+  std::map<std::string, Use> uses_;  // of the databases that Headgate knows
   Instant excused_until_{};
 };
 
