@@ -133,8 +133,9 @@ bool Registry::made_from_fallback(const DatabaseState& database) const {
 }
 
 void Registry::remember(DatabaseState& database) {
-  if (database.registered.exchange(true)) return;
   const std::lock_guard lock(mutex_);
+  database.idle_since_.reset();  // however short the visit is
+  if (database.registered.exchange(true)) return;
   if (made_from_fallback(database)) {
     log(LogLevel::log, "registered new auto-database: {}", field("database", database.name));
   }

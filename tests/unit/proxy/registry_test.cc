@@ -106,6 +106,17 @@ TEST_CASE("registry: its pools go with it, configured ones by their own timeout"
   CHECK(rig.databases() == std::set<std::string>{"shop"});
 }
 
+TEST_CASE("registry: a visit between two looks counts as use") {
+  RegistryRig rig;
+  rig.registry->remember(*rig.registry->database("made"));
+  rig.pass(autodb_timeout - seconds(1));
+  rig.registry->remember(*rig.registry->database("made"));
+  rig.pass(autodb_timeout - seconds(1));
+  CHECK(rig.databases().contains("made"));
+  rig.pass(seconds(4));
+  CHECK_FALSE(rig.databases().contains("made"));
+}
+
 // The client counts itself and is remembered on its worker, at any moment of the tidying.
 TEST_CASE("registry: a database to which somebody comes while it is given up is remembered") {
   constexpr int rounds = 3000;
@@ -125,7 +136,7 @@ TEST_CASE("registry: a database to which somebody comes while it is given up is 
   int forgotten = 0;
   for (int round = 1; round <= rounds; ++round) {
     rig.registry->remember(*held);
-    rig.registry->tidy(rig.now);
+    for (int look = 0; look < 2; ++look) rig.registry->tidy(rig.now);
     rig.now += 2 * autodb_timeout;
     begun.store(round);
     rig.registry->tidy(rig.now);
