@@ -133,8 +133,9 @@ bool Registry::made_from_fallback(const DatabaseState& database) const {
 }
 
 void Registry::remember(DatabaseState& database) {
+  // Either tidy() is told of the visit, however short it is, or this is told that it is given up.
   const std::lock_guard lock(mutex_);
-  database.idle_since_.reset();  // however short the visit is
+  database.idle_since_.reset();
   if (database.registered.exchange(true)) return;
   if (made_from_fallback(database)) {
     log(LogLevel::log, "registered new auto-database: {}", field("database", database.name));
@@ -223,21 +224,14 @@ void Registry::forget_unheld() {
   });
 }
 
-namespace {
-
-bool in_use(const DatabaseState& database) {
-  return database.clients.used() > 0 || database.servers.used() > 0;
-}
-
-}  // namespace
-
 // Databases made from `*` whose time is up: unused for autodb_idle_timeout, or the first to be left
 // of too many. Who comes there again makes them anew.
 void Registry::give_up_idle_databases(Instant now) {
   std::vector<DatabaseState*> idle;
   for (auto& [name, database] : databases_) {
     if (!database.registered.load() || !made_from_fallback(database)) continue;
-    if (in_use(database) || database.paused.load() || database.disabled.load()) {
+    const bool used = database.clients.used() > 0 || database.servers.used() > 0;
+    if (used || database.paused.load() || database.disabled.load()) {
       database.idle_since_.reset();
     } else {
       if (!database.idle_since_) database.idle_since_ = now;
@@ -250,17 +244,11 @@ void Registry::give_up_idle_databases(Instant now) {
   for (size_t i = 0; i < idle.size(); ++i) {
     const bool over = timeout.count() > 0 && *idle[i]->idle_since_ + timeout <= now;
     if (!over && i >= too_many) continue;
-    idle[i]->idle_since_.reset();
-    // Who has come meanwhile counted himself first and was remembered then: he is seen here, or
-    // finds that it is given up.
-    idle[i]->registered.exchange(false);
-    if (in_use(*idle[i])) {
-      idle[i]->registered.store(true);
-      continue;
-    }
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database",
         field("database", idle[i]->name));
+    idle[i]->idle_since_.reset();
+    idle[i]->registered.store(false);
   }
 }
 
