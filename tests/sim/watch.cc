@@ -39,15 +39,17 @@ void Watch::check_limits() {
 
 // --- what is not forgotten
 
-// Nor what has been counted there.
+// Nor what has been counted there. Who fails to log in is no use of a database.
 void Watch::check_forgotten() {
   Registry& registry = house_.pooler().registry();
+  for (const PoolEntry* pool : registry.pools()) {
+    if (pool->clients.load() > 0) uses_[pool->database.name].last = world_.now();
+  }
   for (const DatabaseState* database : registry.databases()) {
     Use& use = uses_[database->name];
     use.let_in |= database->registered.load();
     const bool kept = database->paused.load() || database->disabled.load();
-    if (kept || database->clients.used() > 0 || database->servers.used() > 0)
-      use.last = world_.now();
+    if (kept) use.last = world_.now();
   }
   const Config& config = house_.pooler().config();
   std::erase_if(uses_, [&](const auto& named) {
