@@ -136,21 +136,24 @@ def test_in_a_container_the_file_of_process_1_counts(make_headgate):
     pooler = make_headgate(http_port=processes.free_port())
     pooler.write_files()
     program = pooler._reachable_program()
-    inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
     if os.geteuid() != 0 or subprocess.run([*inside, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("needs a process namespace")
     user = processes.service_user()
     become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     process = subprocess.Popen([*inside, *become, program, "-q", pooler.path("headgate.ini")])
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+
+    def first():
+        with open(children, encoding="ascii") as file:
+            return file.read().split()[0]
+
     try:
         wait_until(lambda: of(pooler)[0] == 0, what="it is up")
-        children = f"/proc/{process.pid}/task/{process.pid}/children"
-        with open(children, encoding="ascii") as file:
-            first = file.read().split()[0]
-        ran = subprocess.run(["nsenter", "-t", first, "-p", "-m", *become, program, "--health"], capture_output=True, text=True, check=False, timeout=60, env={})  # fmt: skip
+        ran = subprocess.run(["nsenter", "-t", first(), "-p", "-m", *become, program, "--health"], capture_output=True, text=True, check=False, timeout=60, env={})  # fmt: skip
         assert (ran.returncode, ran.stdout) == (0, f"http://127.0.0.1:{pooler.settings['http_port']}/healthz: ok\n"), ran.stderr
     finally:
-        process.kill()  # and with it process 1
+        os.kill(int(first()), signal.SIGKILL)  # process 1: unshare ends with it
         process.wait(10)
 
 
