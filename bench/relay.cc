@@ -125,16 +125,17 @@ class Relay {
     }
     const std::lock_guard lock(taking_);
     auto& link = *links_.emplace_back(std::make_unique<Link>());
-    add(link.client, client, link.server);
-    add(link.server, server, link.client);
+    prepare(link.client, client, link.server);
+    prepare(link.server, server, link.client);
+    for (End* end : {&link.client, &link.server})
+      watch(end->descriptor, end, EPOLLIN, EPOLL_CTL_ADD);
   }
 
-  void add(End& end, int descriptor, End& other) {
+  static void prepare(End& end, int descriptor, End& other) {
     int on = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     end.descriptor = descriptor;
     end.other = &other;
-    watch(descriptor, &end, EPOLLIN, EPOLL_CTL_ADD);
   }
 
   void move_bytes(End& from) {
@@ -166,6 +167,7 @@ class Relay {
   }
 
   void end_link(End& end) {
+    const std::lock_guard lock(taking_);
     for (End* one : {&end, end.other}) {
       close(one->descriptor);
       one->closed = true;
@@ -191,7 +193,7 @@ class Relay {
   int listener_ = -1;
   std::vector<Relay*> relays_;
   size_t next_ = 0;
-  std::mutex taking_;  // links_ grows by the thread that accepts
+  std::mutex taking_;  // the thread that accepts adds to links_ and watches both ends of a link
   std::array<char, buffer_bytes> buffer_;
   std::vector<std::unique_ptr<Link>> links_;
   bool some_ended_ = false;
