@@ -98,7 +98,8 @@ def draw(text):
                 f'<rect class="{style}" x="{LEFT}" y="{y + 4}" width="{round(x(cpu) - LEFT, 1)}" height="{ROW - 9}" rx="2"/>',
                 f'<text x="{x(cpu) + 6}" y="{y + 17}">{cpu:.2f}</text>',
                 f'<text x="{WIDTH - 16}" y="{y + 17}" text-anchor="end">{p99:.2f}</text>']  # fmt: skip
-    machine = f"{fact(text, 'machine').split(',')[0]}; {fact(text, 'pgbouncer')}; medians of 3 interleaved rounds; bench/RESULTS.md"
+    rounds = re.search(r"^Medians of (\d+ interleaved rounds)", text, re.M).group(1)
+    machine = f"{fact(text, 'machine').split(',')[0]}; {fact(text, 'pgbouncer')}; medians of {rounds}; bench/RESULTS.md"
     out.append(f'<text class="dim" x="16" y="{height - 13}">{escape(machine)}</text>')
     return "\n".join([*out, "</svg>"]) + "\n"
 

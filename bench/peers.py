@@ -176,6 +176,7 @@ ALL = {
     "headgate-1": headgate_with(1),
     "headgate-2": headgate_with(2),
     "pgbouncer": pgbouncer_with("pgbouncer"),
+    "pgbouncer-again": pgbouncer_with("pgbouncer-again"),  # how far two equal ones are apart
     "relay": relay_with(1),
     "relay-2": relay_with(2),
     "haproxy": haproxy,
@@ -188,5 +189,5 @@ ALL = {
     "session": headgate_with(1, "session", **BY_SESSION),
     "pgbouncer-session": pgbouncer_with("pgbouncer-session", **BY_SESSION),
 }
-SPECIAL = ("untracked", "unnamed", "deferred", "routed", "spread", "session", "pgbouncer-session")
+SPECIAL = ("pgbouncer-again", "untracked", "unnamed", "deferred", "routed", "spread", "session", "pgbouncer-session")
 USUAL = [name for name in ALL if name not in SPECIAL]

@@ -88,10 +88,12 @@ def machine():
 
 
 def document(sections, options, command, versions):
+    restarts = f", of {options.restarts} starts of all peers" if options.restarts > 1 else ""
+    rounds = options.rounds * options.restarts
     return "\n".join([
         "# Benchmark results",
         "",
-        f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each (the order of the"
+        f"Medians of {rounds} interleaved rounds of {options.seconds} s each{restarts} (the order of the"
         " peers rotates). The machine is shared and noisy: only ratios within one run count.",
         "CPU is user and system time of all threads of the peer; PostgreSQL's that of all its processes.",
         "",

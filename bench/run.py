@@ -2,7 +2,8 @@
 """The benchmark: pgbench through Headgate, PgBouncer, a bare relay, haproxy, and no proxy.
 
 Rounds are interleaved (every peer once in each round, in rotating order) because the machine
-is noisy: only ratios within one run mean anything.
+is noisy: only ratios within one run mean anything. Where the tails of latency are compared, --restarts
+is for the luck of a single start: two PgBouncers differ by some percent for as long as they live.
 """
 
 import argparse
@@ -31,6 +32,8 @@ def parse_arguments():
     parser.add_argument("--workload", action="append", choices=list(workloads.BY_NAME), help="may be repeated")
     parser.add_argument("--peers", default=",".join(peers.USUAL), help="comma list of " + " ".join(peers.ALL))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--restarts", type=int, default=1,
+                        help="start PostgreSQL and all peers anew so often, with these rounds each time")
     parser.add_argument("--seconds", type=int, default=5, help="length of one round of one peer")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--pool-size", type=int, default=20)
@@ -73,13 +76,13 @@ def rotated(items, by):
     return items[by:] + items[:by]
 
 
-def run_workload(workload, running, postgres, options):
+def run_workload(workload, running, postgres, options, restart):
     """peer name -> one Sample for each round."""
     able = [peer for peer in running if peer.is_pooler or not workload.poolers_only]
     results = {peer.name: [] for peer in able}
     idle = options.idle if workload.idle_clients else 0
     for number in range(options.rounds + 1):  # the first warms up and does not count
-        for peer in rotated(able, number):
+        for peer in rotated(able, restart + number):
             if any(sample.failure for sample in results[peer.name]):
                 continue
             with measure.idle_clients(peer, idle):
@@ -101,9 +104,8 @@ def fill_tables(postgres, options):
     subprocess.run(command, check=True, capture_output=True)
 
 
-def run_all(options):
-    """The markdown section of each workload."""
-    sections = []
+def run_once(options, restart, take):
+    """Starts everything; `take` is given each workload and its results."""
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(Postgres.primary([User("app")], max_connections=400))
         fill_tables(postgres, options)
@@ -113,10 +115,23 @@ def run_all(options):
             stack.callback(running[-1].stop)
         for name in options.workload or workloads.BY_NAME:
             workload = workloads.BY_NAME[name]
-            results = run_workload(workload, running, postgres, options)
-            sections.append(report.workload_section(workload, results, options))
-            say(sections[-1])
-    return sections
+            take(workload, run_workload(workload, running, postgres, options, restart))
+
+
+def run_all(options):
+    """The markdown section of each workload, of the rounds of all restarts."""
+    collected, sections = {}, {}
+
+    def take(workload, results):
+        so_far = collected.setdefault(workload.name, {})
+        for peer, samples in results.items():
+            so_far.setdefault(peer, []).extend(samples)
+        sections[workload.name] = report.workload_section(workload, so_far, options)
+        say(sections[workload.name])
+
+    for restart in range(options.restarts):
+        run_once(options, restart, take)
+    return list(sections.values())
 
 
 def main():
