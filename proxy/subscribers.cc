@@ -272,14 +272,18 @@ void Subscribers::forget(Client& client) {
   if (client.has_channels()) release(client, client.channels().all());
 }
 
-std::vector<Client*> Subscribers::listeners() const {
-  std::set<Client*> all;
+bool Subscribers::ByArrival::operator()(const Client* one, const Client* other) const {
+  return one->id() < other->id();
+}
+
+Subscribers::Clients Subscribers::listeners() const {
+  Clients all;
   for (const auto& [name, channel] : channels_) {
     for (Client* client : channel.clients) {
       if (client->channels().listens()) all.insert(client);
     }
   }
-  return {all.begin(), all.end()};
+  return all;
 }
 
 void Subscribers::end_sharing() {
@@ -303,7 +307,7 @@ void Subscribers::hear(const Notifications& notifications) {
 
 void Subscribers::interrupted() {
   for (auto& [name, channel] : channels_) channel.listening = false;
-  for (Client* client : listeners()) missing_.insert(client);
+  missing_.merge(listeners());
   while (!crossers_.empty()) {
     end_crossing(crossers_.begin()->first, ClientChannels::Uncrossed::interrupted);
   }

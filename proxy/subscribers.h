@@ -79,6 +79,11 @@ class Subscribers {
     Client* client;
     Instant until;
   };
+  /// First come, first told; not as their memory happens to lie.
+  struct ByArrival {
+    bool operator()(const Client* one, const Client* other) const;
+  };
+  using Clients = std::set<Client*, ByArrival>;
   bool may_share() const;
   bool can_share(const Client& client) const;
   bool is_ours(const std::string& channel) const;
@@ -89,14 +94,14 @@ class Subscribers {
   void cross(const NotificationPtr& crossing);
   void end_crossing(uint64_t number, ClientChannels::Uncrossed why);
   void drop_if_unused(const std::string& name);
-  std::vector<Client*> listeners() const;
+  Clients listeners() const;
 
   WorkerPool& pool_;
   std::map<std::string, Channel, std::less<>> channels_;
-  std::map<const Client*, size_t> awaited_;  // so many channels
-  std::map<Client*, ChannelNames> pinned_;   // their own servers listen to these, which may end
-  std::map<uint64_t, Crosser> crossers_;     // by their numbers
-  std::set<Client*> missing_;                // listened when the connection ended
+  std::map<const Client*, size_t> awaited_;            // so many channels
+  std::map<Client*, ChannelNames, ByArrival> pinned_;  // their servers listen to these; may end
+  std::map<uint64_t, Crosser> crossers_;               // by their numbers
+  Clients missing_;                                    // listened when the connection ended
   uint64_t wishes_ = 0;
   std::optional<Instant> retry_at_;
   Deadline deadline_;
