@@ -16,5 +16,8 @@ if(HEADGATE_SANITIZE OR CMAKE_CXX_FLAGS MATCHES "--coverage")
 endif()
 add_test(NAME sim COMMAND sim --from 1 --count ${sim_seeds})
 set_tests_properties(sim PROPERTIES LABELS sim TIMEOUT 600)
+# What fails in the crowd fails when it is told alone.
+add_test(NAME sim_twice COMMAND sim --from 1 --count 1000 --twice)
+set_tests_properties(sim_twice PROPERTIES LABELS sim TIMEOUT 600)
 add_test(NAME plants COMMAND ${system_python} ${CMAKE_SOURCE_DIR}/tests/sim/plants.py --check)
 set_tests_properties(plants PROPERTIES LABELS sim)

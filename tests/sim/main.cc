@@ -1,5 +1,6 @@
-// sim [--seed N] [--from N --count N | --seconds S]: runs simulations; --seed tells one in detail.
-// The last line counts seeds and failures; the exit status is 1 where one failed.
+// sim [--seed N] [--from N --count N | --seconds S]: runs simulations; --seed tells one in detail,
+// --twice runs each a second time as --seed does: it must go the same. The last line counts seeds
+// and failures; the exit status is 1 where one failed.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -50,15 +51,35 @@ void log_into_notes(headgate::LogLevel, std::string_view text) {
   if (text.find("session audit: ") != text.npos) told_now->world().violated("log: {}", text);
 }
 
-bool run_seed(uint64_t seed, bool recording) {
-  current_seed = seed;
+/// Returns why it failed, or nothing.
+std::string run(Story& story) {
   std::string failure;
-  Story story(seed, recording);
   told_now = &story;
   try {
     story.run();
   } catch (const headgate::sim::Violation& violation) {
     failure = violation.what();
+  }
+  told_now = nullptr;
+  return failure;
+}
+
+/// But for the words for a failure, which may tell more where notes are taken.
+bool went_the_same(Story& one, Story& other) {
+  return one.world().fingerprint() == other.world().fingerprint() &&
+         one.world().events() == other.world().events();
+}
+
+bool run_seed(uint64_t seed, bool recording, bool twice) {
+  current_seed = seed;
+  Story story(seed, recording);
+  std::string failure = run(story);
+  if (twice) {
+    Story again(seed, true);
+    const std::string told = run(again);
+    if (!went_the_same(story, again)) {
+      failure = fmt::format("with --seed it goes otherwise: '{}', not '{}'", told, failure);
+    }
   }
   if (recording) {
     fmt::print("{}\n", story.ini());
@@ -71,14 +92,13 @@ bool run_seed(uint64_t seed, bool recording) {
                story.title(), story.world().events(), story.answered(),
                story.world().fingerprint());
   }
-  told_now = nullptr;
   return failure.empty();
 }
 
 struct Options {
   uint64_t from = 1, count = 1000;
   double seconds = 0;
-  bool one = false, stop_at_first = false;
+  bool one = false, twice = false, stop_at_first = false;
 };
 
 Options parse(int count, char** arguments) {
@@ -88,6 +108,10 @@ Options parse(int count, char** arguments) {
     const char* value = i + 1 < count ? arguments[i + 1] : "0";
     if (is("--first")) {
       options.stop_at_first = true;
+      continue;
+    }
+    if (is("--twice")) {
+      options.twice = true;
       continue;
     }
     if (is("--seed")) {
@@ -101,8 +125,9 @@ Options parse(int count, char** arguments) {
     } else if (is("--seconds")) {
       options.seconds = std::strtod(value, nullptr);
     } else {
-      fmt::print(stderr,
-                 "usage: sim [--seed N | [--from N] [--count N | --seconds S] [--first]]\n");
+      fmt::print(
+          stderr,
+          "usage: sim [--seed N | [--from N] [--count N | --seconds S] [--first] [--twice]]\n");
       std::exit(2);
     }
     ++i;
@@ -122,7 +147,7 @@ int main(int count, char** arguments) {
   };
   uint64_t done = 0, failed = 0;
   while (options.seconds > 0 ? elapsed() < options.seconds : done < options.count) {
-    failed += !run_seed(options.from + done, options.one);
+    failed += !run_seed(options.from + done, options.one, options.twice);
     ++done;
     if (failed > 0 && options.stop_at_first) break;
   }

@@ -230,13 +230,7 @@ void SimOutside::turn() {
 
 // Each stream that has something to tell, in any order; what is left over is told in the next turn.
 void SimOutside::tell_streams() {
-  std::vector<std::shared_ptr<SimStream>> all;
-  for (SimStream* stream : order_) {
-    if (const auto found = streams_.find(stream); found != streams_.end())
-      all.push_back(found->second);
-  }
-  order_.clear();
-  for (const auto& stream : all) order_.push_back(stream.get());
+  std::vector<std::shared_ptr<SimStream>> all = streams_;
   for (size_t left = all.size(); left > 1; --left) {
     std::swap(all[left - 1], all[world_.dice.roll(left)]);
   }
@@ -270,8 +264,7 @@ void SimOutside::wake() {
 
 StreamPtr SimOutside::connect(const Address& to, const SocketOptions&, StreamUser& user) {
   auto stream = std::make_shared<SimStream>(*this, user, to);
-  streams_[stream.get()] = stream;
-  order_.push_back(stream.get());
+  streams_.push_back(stream);
   network_.connect(to, [weak = std::weak_ptr(stream)](EndPtr end) {
     if (const auto still = weak.lock()) still->connected(std::move(end));
   });
@@ -281,8 +274,7 @@ StreamPtr SimOutside::connect(const Address& to, const SocketOptions&, StreamUse
 StreamPtr SimOutside::attach(ParcelPtr parcel, const SocketOptions&, StreamUser& user) {
   auto& sent = static_cast<SimParcel&>(*parcel);
   auto stream = std::make_shared<SimStream>(*this, user, sent.peer);
-  streams_[stream.get()] = stream;
-  order_.push_back(stream.get());
+  streams_.push_back(stream);
   stream->attached(std::move(sent.end));
   return StreamPtr(stream.get());
 }

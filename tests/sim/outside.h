@@ -78,7 +78,9 @@ class SimOutside final : public Outside {
   void stall(Duration time) { stalled_until_ = world_.now() + time; }
   /// Memory of its own for what is lent.
   Bytes& scratch() { return scratch_; }
-  void gone(SimStream& stream) { streams_.erase(&stream); }
+  void gone(SimStream& stream) {
+    std::erase_if(streams_, [&](const auto& one) { return one.get() == &stream; });
+  }
 
   Instant now() override { return world_.now(); }
   int64_t wall_microseconds() override;
@@ -106,8 +108,7 @@ class SimOutside final : public Outside {
   Network& network_;
   LoopUser& user_;
   const int number_;
-  std::map<SimStream*, std::shared_ptr<SimStream>> streams_;
-  std::vector<SimStream*> order_;
+  std::vector<std::shared_ptr<SimStream>> streams_;  // as they came
   std::vector<std::function<void()>> done_;
   std::optional<Instant> alarm_;
   Instant stalled_until_{};
