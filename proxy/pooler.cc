@@ -236,9 +236,10 @@ void Pooler::publish(ConfigPtr config, Tls tls) {
       pooler.arm_tidying();
     });
   }
-  for (const DatabaseState* database : registry_.databases()) {
+  for (DatabaseState* database : registry_.databases()) {
     const std::string& name = database->name;
     if (!before->has_database(name) || config_->has_database(name)) continue;
+    database->registered.store(false);  // tidying is not to drop it once more
     log(LogLevel::warning,
         "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
     Error why(ErrorCode::database_removed);

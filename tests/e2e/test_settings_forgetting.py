@@ -117,6 +117,21 @@ def test_a_changed_fallback_replaces_the_servers(start_headgate, fallback):
         wait_until(lambda: wire.value(PID) != pid, what="another server")
 
 
+@pytest.mark.parametrize("entry", ["single", "*"])
+def test_a_database_that_a_reload_removes_is_dropped_once(start_headgate, postgres, entry):
+    server = {"host": "127.0.0.1", "port": postgres.port}
+    pooler = start_headgate({entry: server, "app": server}, server_idle_timeout=0.2, autodb_idle_timeout=0.2,
+                            pool_idle_timeout=1)  # fmt: skip
+    with Wire(pooler.port) as wire:
+        wire.login(database="single").query("SELECT 1")
+        del pooler.databases[entry]
+        pooler.reload()
+        assert wire.read_to_end()
+    use(pooler, "app")
+    wait_until(lambda: not pools(pooler), what="time has passed")
+    assert pooler.log().count("dropping database 'single'") == 1
+
+
 def test_a_changed_database_is_not_forgotten_by_a_reload(start_headgate, fallback):
     pooler = start_headgate(fallback, pool_mode="transaction")
     pid = use(pooler)
