@@ -84,12 +84,7 @@ void Client::hear(const NotificationPtr& notification) {
 }
 
 bool Client::tell_notifications() {
-  if (!channels_) return true;
-  if (channels_->too_much()) {
-    fail(Error(ErrorCode::notifications_unread));
-    return false;
-  }
-  if (!channels_->keeps_any() || !may_be_told()) return true;
+  if (!channels_ || !channels_->keeps_any() || !may_be_told()) return true;
   while (const NotificationPtr next = channels_->next()) {
     link_.send(next->message);
     pool_->stats().bytes_sent += next->message.size();

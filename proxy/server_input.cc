@@ -13,6 +13,15 @@
 
 namespace headgate {
 
+namespace {
+
+/// Of what its own server tells it until it has crossed over, however long that takes.
+bool keeps_too_much(Client& client) {
+  return client.has_channels() && client.channels().too_much();
+}
+
+}  // namespace
+
 struct Server::Input {
   Server& server;
   View in;
@@ -179,6 +188,8 @@ void Server::feed(View bytes) {
   const bool unasked = dirty_ && (task_ == Task::idle || task_ == Task::listening);
   if (unasked) return close("idle server got dirty");
   if (in_forbidden_transaction()) return part(Error(ErrorCode::statement_mode_transaction));
+  if (relay_ && keeps_too_much(relay_->client()))
+    return part(Error(ErrorCode::notifications_unread));
   if (relay_ && relay_->begin_is_refused()) return refuse_begin();
   if (relay_) {
     Client& client = relay_->client();

@@ -211,6 +211,7 @@ bool WorkerRig::let_in_servers() {
     Bytes& out = server.wire->to_pooler;
     encode(out, backend::AuthenticationOk{});
     encode(out, backend::BackendKeyData{1, {"key!"}});
+    encode(out, backend::ParameterStatus{"client_encoding", "UTF8"});
     encode(out, backend::ReadyForQuery{'I'});
   }
   return told;
@@ -243,9 +244,9 @@ Wire& WorkerRig::client(WorkerId worker) {
   return wire;
 }
 
-void WorkerRig::query(Wire& client) {
+void WorkerRig::query(Wire& client, View text) {
   client.from_pooler.clear();
-  encode(client.to_pooler, frontend::Query{"SELECT"});
+  encode(client.to_pooler, frontend::Query{text});
   settle();
 }
 
@@ -261,12 +262,18 @@ std::vector<Wire*> WorkerRig::busy() const {
   return found;
 }
 
-void WorkerRig::answer(Wire& server) {
+void WorkerRig::tell(Wire& server, View messages) {
+  server.to_pooler.append(messages);
+  settle();
+}
+
+void WorkerRig::answer(Wire& server, View rows) {
   View asked = server.from_pooler;
   REQUIRE_FALSE(asked.empty());
   while (!asked.empty()) {
     REQUIRE(asked[0] == frontend::query);
     asked.remove_prefix(1 + load_u32(asked.data() + 1));
+    server.to_pooler.append(rows);
     encode(server.to_pooler, backend::CommandComplete{"SELECT 0"});
     encode(server.to_pooler, backend::ReadyForQuery{'I'});
   }

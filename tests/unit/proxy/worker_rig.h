@@ -30,14 +30,16 @@ class WorkerRig {
   // --- clients
   /// One of that worker, logged in.
   Wire& client(WorkerId worker);
-  void query(Wire& client);
+  void query(Wire& client, View text = "SELECT");
   /// It has the whole answer to its last query.
   static bool answered(const Wire& client);
 
   // --- servers
   /// Those that have been asked and have not answered, the oldest connection first.
   std::vector<Wire*> busy() const;
-  void answer(Wire& server);
+  /// To each query; `rows` come first.
+  void answer(Wire& server, View rows = {});
+  void tell(Wire& server, View messages);
 
   Pool& share(WorkerId worker);
 
