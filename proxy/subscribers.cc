@@ -178,20 +178,25 @@ void Subscribers::ask_later(Client& client) {
   retry_later();
 }
 
-// Others can notify the same channel: they must not guess the number.
+// Others can notify the same channel: they must not guess the number. Where it is known at once
+// that the shared connection will not tell it, nothing is told to the client: its own server has
+// not told the number either.
 std::optional<uint64_t> Subscribers::begin_crossing(Client& client, const ChannelNames& channels) {
   std::array<char, sizeof(uint64_t)> random{};
   pool_.worker().outside().random(random);
   const uint64_t number = std::bit_cast<uint64_t>(random) | 1;
   if (!client.channels().begin_crossing(channels, number)) return {};
-  const Instant until = pool_.worker().now() + crossing_time;
-  crossers_[number] = {&client, until};
-  if (!deadline_.armed()) deadline_.arm(until);
   const bool interrupted = std::ranges::any_of(channels, [this](const std::string& name) {
     const auto known = channels_.find(name);
     return known == channels_.end() || !known->second.listening;
   });
-  if (interrupted) end_crossing(number, ClientChannels::Uncrossed::interrupted);
+  if (interrupted) {
+    client.channels().will_not_cross(number, ClientChannels::Uncrossed::interrupted);
+    return number;
+  }
+  const Instant until = pool_.worker().now() + crossing_time;
+  crossers_[number] = {&client, until};
+  if (!deadline_.armed()) deadline_.arm(until);
   return number;
 }
 

@@ -46,7 +46,8 @@ class Subscribers {
   bool take_over(Client& client, const ChannelNames& channels);
   /// Nobody could find out what its server listens to: that is asked once more, later.
   void ask_later(Client& client);
-  /// The number to cross over with; nothing: it hears all of these already.
+  /// The number to cross over with; nothing: it hears all of these already. Tells the client
+  /// nothing, so that it cannot end by this.
   std::optional<uint64_t> begin_crossing(Client& client, const ChannelNames& channels);
   /// These are of no use to it any more.
   void release(Client& client, const ChannelNames& channels);
