@@ -43,7 +43,7 @@ void Poller::change(int descriptor, uint32_t events, Watcher& watcher) {
 void Poller::forget(int descriptor, Watcher& watcher) {
   MUST(epoll_ctl(epoll_.number(), EPOLL_CTL_DEL, descriptor, nullptr) == 0);
   --watched_;
-  for (size_t i = next_; i < fetched_; ++i) {
+  for (size_t i = 0; i < fetched_; ++i) {
     if (events_[i].data.ptr == &watcher) events_[i].data.ptr = nullptr;
   }
 }
@@ -54,11 +54,17 @@ void Poller::wait(std::optional<Duration> longest) {
                                  in_milliseconds(longest));
   MUST(fetched >= 0 || errno == EINTR);
   fetched_ = fetched > 0 ? static_cast<size_t>(fetched) : 0;
-  for (next_ = 0; next_ < fetched_;) {
-    const epoll_event event = events_[next_++];
-    if (event.data.ptr) static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
-  }
+  for (const bool first : {true, false}) tell(first);
   fetched_ = 0;
+}
+
+void Poller::tell(bool first) {
+  for (size_t i = 0; i < fetched_; ++i) {
+    auto* watcher = static_cast<Watcher*>(events_[i].data.ptr);
+    if (!watcher || watcher->goes_first() != first) continue;
+    events_[i].data.ptr = nullptr;
+    watcher->on_events(events_[i].events);
+  }
 }
 
 }  // namespace headgate

@@ -20,6 +20,8 @@ class Watcher {
  public:
   /// EPOLLIN and so on; errors and a hangup are told although nobody asks for them.
   virtual void on_events(uint32_t events) = 0;
+  /// It is told before all others of its turn of which this is false; never changes while watched.
+  virtual bool goes_first() const { return false; }
 
  protected:
   ~Watcher() = default;
@@ -45,10 +47,12 @@ class Poller {
  private:
   static constexpr size_t most_events = 256;  // of one turn; the others come with the next
 
+  void tell(bool first);
+
   Descriptor epoll_;
   int watched_ = 0;
   uint64_t rounds_ = 0;
-  size_t next_ = 0, fetched_ = 0;
+  size_t fetched_ = 0;
   std::array<epoll_event, most_events> events_;
 };
 

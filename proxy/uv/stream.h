@@ -2,6 +2,10 @@
 // for each write. It owns no memory for bytes but for those that the system did not take at once,
 // and changes what epoll watches only when it must.
 //
+// Those that we have dialled are heard first in a turn: an answer sets a server free, and the
+// queries that came in the same turn go to servers that are still warm, rather than to more of
+// them.
+//
 // Owned through StreamPtr. Its memory outlives close() until the turn ends, so that a user may
 // close any stream within any callback.
 #pragma once
@@ -56,6 +60,7 @@ class UvStream final : public Stream, public ListNode<UvStream>, private Watcher
   int enter_loop();
   void leave_loop();
   void on_events(uint32_t events) override;
+  bool goes_first() const override { return dialled_; }
   void finish_connect();
   void receive();
   ssize_t receive_into(char* buffer);

@@ -73,6 +73,36 @@ TEST_CASE("stream: what the peer does not take is queued, sent later and reporte
   }
 }
 
+TEST_CASE("stream: what servers say is heard before what clients said earlier in the same turn") {
+  Rig rig;
+  Recorder client, server;
+  Pair accepted = tcp_pair(), dialled = tcp_pair();
+  static_cast<UvParcel&>(*dialled.ours).dialled = true;
+  attach(rig, client, std::move(accepted.ours));
+  attach(rig, server, std::move(dialled.ours));
+  Bytes said;
+  client.when_bytes = [&] { said += "client "; };
+  server.when_bytes = [&] { said += "server "; };
+  accepted.peer.send("a");
+  dialled.peer.send("b");
+  rig.run_until([&] { return said.size() == 14; });
+  CHECK(said == "server client ");
+}
+
+TEST_CASE("stream: one that is closed by another's event of the same turn hears nothing") {
+  Rig rig;
+  Recorder client, server;
+  Pair accepted = tcp_pair(), dialled = tcp_pair();
+  static_cast<UvParcel&>(*dialled.ours).dialled = true;
+  attach(rig, client, std::move(accepted.ours));
+  attach(rig, server, std::move(dialled.ours));
+  server.when_bytes = [&] { client.stream.reset(); };
+  accepted.peer.send("a");
+  dialled.peer.send("b");
+  rig.run_until([&] { return !server.got.empty(); });
+  CHECK(client.events() == 0);
+}
+
 TEST_CASE("stream: a pause loses no byte and delivers none") {
   for (auto make : {unix_pair, tcp_pair}) {
     Rig rig;
