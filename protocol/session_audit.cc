@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "protocol/session_marks.h"
+#include "protocol/session_sql.h"
 
 namespace headgate {
 

@@ -226,14 +226,4 @@ class ServerSession {
   uint64_t taint_ = 0;
 };
 
-/// A text as an SQL string that means the same whatever is in it and whatever the session's
-/// settings are: $h$text$h$. The text is in the session's client_encoding.
-std::string quote_dollar(View text);
-
-/// A setting's name, of one or more parts, as SQL: "app"."user".
-std::string quote_setting(View name);
-
-/// SET statement_timeout to none.
-std::string no_time_limit_sql();
-
 }  // namespace headgate

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "protocol/session_state.h"
+#include "protocol/session_marks.h"
+#include "protocol/session_sql.h"
 #include "protocol/sql.h"
 
 namespace headgate {

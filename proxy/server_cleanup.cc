@@ -2,6 +2,7 @@
 // reset, and every answer to that is swallowed, before anybody else gets it.
 #include "protocol/frontend.h"
 #include "protocol/messages.h"
+#include "protocol/session_sql.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/server.h"

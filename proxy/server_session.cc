@@ -3,6 +3,7 @@
 // first in front of the client's request, in the same write.
 #include "protocol/frontend.h"
 #include "protocol/messages.h"
+#include "protocol/session_sql.h"
 #include "proxy/client.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"

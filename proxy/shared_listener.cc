@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "protocol/messages.h"
-#include "protocol/session_state.h"
+#include "protocol/session_sql.h"
 #include "proxy/log.h"
 #include "proxy/pooler.h"
 #include "proxy/server.h"

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/session_sql.h"
 #include "protocol/session_state.h"
 #include "protocol/sql.h"
 #include "tests/fuzz/input.h"
