@@ -1,8 +1,8 @@
 // The session of a client where clients share servers: the settings that it has made, which go with
 // it from server to server, and what cannot go with it and pins it to one. What a text may have
 // changed is told by its marks (protocol/session_marks.h); whether it did is asked of the server
-// when the transaction is over, so that ROLLBACK, savepoints, functions of values and all else
-// count as they did there.
+// when the transaction is over (protocol/session_question.cc), so that ROLLBACK, savepoints,
+// functions of values and all else count as they did there.
 //
 // No I/O: SQL comes out, rows go in.
 #pragma once
@@ -197,9 +197,11 @@ class ServerSession {
     kinds.remove(ignored_);
     may_.add(kinds);
   }
-  bool unlisten_again(bool failed);
   void every_setting_is_sent();
   void statements_are_sent(const SessionMarks& marks);
+  /// Those of which the server can be asked whether it still has them.
+  static Pins askable();
+  bool unlisten_again(bool failed);
   std::string question_of_sources() const;
   void take_sources(View list, const ClientSession& client, SettingValues& values);
   void take_statements(std::span<const std::optional<View>> cells, ClientSession& client);
