@@ -48,7 +48,19 @@ void Outbox::copy(Link& to, View bytes) {
   add(to, View(scratch_).substr(at));
 }
 
+// One small piece is sent at less cost than several, the copying included.
+void Outbox::join_small() {
+  size_t size = 0;
+  for (size_t i = 0; i < count_; ++i) size += slices_[i].size();
+  if (size > max_joined) return;
+  const size_t at = scratch_.size();  // all in it belongs to these slices: there is room
+  for (size_t i = 0; i < count_; ++i) scratch_.append(slices_[i]);
+  slices_[0] = View(scratch_).substr(at);
+  count_ = 1;
+}
+
 void Outbox::flush() {
+  if (count_ > 1) join_small();
   if (count_ > 0) target_->write(std::span(slices_.data(), count_));
   target_ = nullptr;
   count_ = 0;

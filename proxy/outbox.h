@@ -30,11 +30,14 @@ class Outbox {
  private:
   static constexpr size_t max_slices = 16;
   static constexpr size_t scratch_size = 16384;
-  static constexpr size_t max_small = 256;  // costs less to copy than as a slice of its own
+  static constexpr size_t max_small = 256;    // costs less to copy than as a slice of its own
+  static constexpr size_t max_joined = 1024;  // and these together
+  static_assert(2 * max_joined <= scratch_size);
 
   void make_room(const Link& to);
   bool goes_on_in_scratch(const Link& to, size_t size) const;
   void add(Link& to, View bytes);
+  void join_small();
 
   Link* target_ = nullptr;
   std::array<View, max_slices> slices_;

@@ -52,6 +52,7 @@ class MemoryStream final : public Stream {
   void read(bool wanted) override { reading_ = wanted; }
   void write(std::span<const View> slices) override {
     for (const View slice : slices) wire_->from_pooler.append(slice);
+    wire_->pieces += slices.size();
   }
   size_t queued() const override { return 0; }
   uint64_t written() const override { return 0; }
@@ -284,5 +285,7 @@ void WorkerRig::answer(Wire& server, View rows) {
 Pool& WorkerRig::share(WorkerId worker) {
   return pooler_->worker(worker).pool(*pooler_->registry().pool("db", "u")).share();
 }
+
+Worker& WorkerRig::worker(WorkerId worker) { return pooler_->worker(worker); }
 
 }  // namespace headgate

@@ -16,6 +16,7 @@ class ManualOutside;
 /// A connection of the pooler: what was said and not yet heard.
 struct Wire {
   Bytes to_pooler, from_pooler;
+  size_t pieces = 0;  // that the pooler has passed to the system
 };
 
 class WorkerRig {
@@ -42,6 +43,7 @@ class WorkerRig {
   void tell(Wire& server, View messages);
 
   Pool& share(WorkerId worker);
+  Worker& worker(WorkerId worker);
 
  private:
   friend class ManualOutside;
