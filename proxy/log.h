@@ -96,9 +96,9 @@ void redirect_log(void (*sink)(LogLevel, std::string_view));
 namespace log_details {
 
 template <class T>
-constexpr bool is_field = false;
+inline constexpr bool is_field = false;
 template <class T>
-constexpr bool is_field<LogArgument<T>> = true;
+inline constexpr bool is_field<LogArgument<T>> = true;
 
 template <class T>
 LogField as_field(const LogArgument<T>& argument) {

@@ -190,7 +190,8 @@ WorkerRig::WorkerRig(WorkerId workers, int pool_size) {
 // As main() ends.
 WorkerRig::~WorkerRig() {
   pooler_->monitors().stop();
-  for (WorkerId id = 0; id < pooler_->workers(); ++id) pooler_->worker(id).close_everything();
+  const auto workers = static_cast<WorkerId>(pooler_->workers());
+  for (WorkerId id = 0; id < workers; ++id) pooler_->worker(id).close_everything();
   pooler_->close_listeners();
   set_up_log({});
 }
