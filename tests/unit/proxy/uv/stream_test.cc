@@ -10,6 +10,23 @@ namespace {
 
 constexpr size_t more_than_fits = 16 << 20;  // into any socket's buffers
 
+/// One that was accepted, and one that we have dialled.
+struct BothKinds {
+  Rig rig;
+  Recorder client, server;
+  Pair accepted = tcp_pair(), dialled = tcp_pair();
+
+  BothKinds() {
+    static_cast<UvParcel&>(*dialled.ours).dialled = true;
+    attach(rig, client, std::move(accepted.ours));
+    attach(rig, server, std::move(dialled.ours));
+  }
+  void speak() {
+    accepted.peer.send("a");
+    dialled.peer.send("b");
+  }
+};
+
 }  // namespace
 
 TEST_CASE("stream: bytes go both ways, in whatever pieces they come") {
@@ -74,33 +91,21 @@ TEST_CASE("stream: what the peer does not take is queued, sent later and reporte
 }
 
 TEST_CASE("stream: what servers say is heard before what clients said earlier in the same turn") {
-  Rig rig;
-  Recorder client, server;
-  Pair accepted = tcp_pair(), dialled = tcp_pair();
-  static_cast<UvParcel&>(*dialled.ours).dialled = true;
-  attach(rig, client, std::move(accepted.ours));
-  attach(rig, server, std::move(dialled.ours));
+  BothKinds both;
   Bytes said;
-  client.when_bytes = [&] { said += "client "; };
-  server.when_bytes = [&] { said += "server "; };
-  accepted.peer.send("a");
-  dialled.peer.send("b");
-  rig.run_until([&] { return said.size() == 14; });
+  both.client.when_bytes = [&] { said += "client "; };
+  both.server.when_bytes = [&] { said += "server "; };
+  both.speak();
+  both.rig.run_until([&] { return said.size() == 14; });
   CHECK(said == "server client ");
 }
 
 TEST_CASE("stream: one that is closed by another's event of the same turn hears nothing") {
-  Rig rig;
-  Recorder client, server;
-  Pair accepted = tcp_pair(), dialled = tcp_pair();
-  static_cast<UvParcel&>(*dialled.ours).dialled = true;
-  attach(rig, client, std::move(accepted.ours));
-  attach(rig, server, std::move(dialled.ours));
-  server.when_bytes = [&] { client.stream.reset(); };
-  accepted.peer.send("a");
-  dialled.peer.send("b");
-  rig.run_until([&] { return !server.got.empty(); });
-  CHECK(client.events() == 0);
+  BothKinds both;
+  both.server.when_bytes = [&] { both.client.stream.reset(); };
+  both.speak();
+  both.rig.run_until([&] { return !both.server.got.empty(); });
+  CHECK(both.client.events() == 0);
 }
 
 TEST_CASE("stream: a pause loses no byte and delivers none") {
