@@ -2,8 +2,8 @@
 """The benchmark: pgbench through Headgate, PgBouncer, a bare relay, haproxy, and no proxy.
 
 Rounds are interleaved (every peer once in each round, in rotating order) because the machine
-is noisy: only ratios within one run mean anything. Where the tails of latency are compared, --restarts
-is for the luck of a single start: two PgBouncers differ by some percent for as long as they live.
+is noisy: only ratios within one run mean anything. The rounds of one start can all err the same way:
+two PgBouncers with the same settings came out up to 14 percent apart. --restarts is for that.
 """
 
 import argparse
