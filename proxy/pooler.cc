@@ -239,9 +239,7 @@ void Pooler::publish(ConfigPtr config, Tls tls) {
   for (DatabaseState* database : registry_.databases()) {
     const std::string& name = database->name;
     if (!before->has_database(name) || config_->has_database(name)) continue;
-    database->registered.store(false);  // tidying is not to drop it once more
-    log(LogLevel::warning,
-        "dropping database '{}' as it does not exist anymore or inactive auto-database", name);
+    registry_.drop(*database);
     Error why(ErrorCode::database_removed);
     why.detail = "The configuration does not name this database any more.";
     post_to_all([name = name, why](Worker& worker) { worker.kill_database(name, why); });

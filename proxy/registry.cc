@@ -142,6 +142,19 @@ void Registry::remember(DatabaseState& database) {
   }
 }
 
+void Registry::drop(DatabaseState& database) {
+  const std::lock_guard lock(mutex_);
+  forget_visits(database);
+}
+
+void Registry::forget_visits(DatabaseState& database) const {
+  log(LogLevel::warning,
+      "dropping database '{}' as it does not exist anymore or inactive auto-database",
+      field("database", database.name));
+  database.idle_since_.reset();
+  database.registered.store(false);
+}
+
 // --- limits
 
 void Registry::set_limits(ConfigPtr config) {
@@ -244,11 +257,7 @@ void Registry::give_up_idle_databases(Instant now) {
   for (size_t i = 0; i < idle.size(); ++i) {
     const bool over = timeout.count() > 0 && *idle[i]->idle_since_ + timeout <= now;
     if (!over && i >= too_many) continue;
-    log(LogLevel::warning,
-        "dropping database '{}' as it does not exist anymore or inactive auto-database",
-        field("database", idle[i]->name));
-    idle[i]->idle_since_.reset();
-    idle[i]->registered.store(false);
+    forget_visits(*idle[i]);
   }
 }
 

@@ -142,6 +142,8 @@ class Registry {
 
   /// From now on it is remembered; logged the first time for one made from `*`.
   void remember(DatabaseState& database);
+  /// From now on it is not, and that is logged.
+  void drop(DatabaseState& database);
 
   /// New limits, for the entries that are there and those to come.
   void set_limits(ConfigPtr config);
@@ -172,6 +174,7 @@ class Registry {
   void forget_strangers();
   void forget_unheld();
   bool given_up(const DatabaseState& database) const;
+  void forget_visits(DatabaseState& database) const;
   void give_up_idle_databases(Instant now);
   bool overdue(PoolEntry& pool, Instant now) const;
 
