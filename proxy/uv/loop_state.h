@@ -20,7 +20,7 @@ struct LoopState {
   uv_loop_t loop;  // timers, signals and threads; sockets are the poller's
   Poller poller;
   std::unique_ptr<char[]> read_buffer = std::make_unique_for_overwrite<char[]>(read_buffer_bytes);
-  List<UvStream> fresh;       // streams that bytes came with, most likely
+  List<UvStream> unread;      // streams that have bytes which epoll will not tell of
   List<UvStream> failed;      // streams whose on_end() is due at the end of this turn
   List<UvStream> closed;      // nobody's any more; a call to them may be under way in this turn
   List<Lingering> lingering;  // connections that nobody owns any more, for a second at most

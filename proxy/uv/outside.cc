@@ -59,7 +59,7 @@ void UvOutside::take_turn() {
   uv_update_time(&loop);
   const int library_ms = uv_loop_alive(&loop) ? uv_backend_timeout(&loop) : -1;
   const bool more_to_do =
-      jobs_.answers_due() || !state_.failed.empty() || !state_.fresh.empty() || alarm_is_due();
+      jobs_.answers_due() || !state_.failed.empty() || !state_.unread.empty() || alarm_is_due();
   std::optional<Duration> longest;
   if (library_ms >= 0) longest = milliseconds(library_ms);
   if (alarm_ms_) {
@@ -90,16 +90,16 @@ void UvOutside::on_signal(int signum, std::function<void()> action) {
 }
 
 void UvOutside::end_turn() {
-  receive_first_bytes();
+  receive_unread();
   jobs_.answer();
   deliver_failures();
   user_.on_turn_end();
   bury_closed();
 }
 
-void UvOutside::receive_first_bytes() {
-  for (size_t count = state_.fresh.size(); count > 0; --count) {
-    if (auto* stream = state_.fresh.pop_front()) stream->receive_first();
+void UvOutside::receive_unread() {
+  for (size_t count = state_.unread.size(); count > 0; --count) {
+    if (auto* stream = state_.unread.pop_front()) stream->receive_unread();
   }
 }
 

@@ -65,7 +65,7 @@ class UvOutside final : public Outside {
 
   void take_turn();
   void end_turn();
-  void receive_first_bytes();
+  void receive_unread();
   void deliver_failures();
   void bury_closed();
   bool alarm_is_due() const;

@@ -51,7 +51,7 @@ StreamPtr UvStream::attach(LoopState& state, UvParcel& parcel, const SocketOptio
   if (error != 0) {
     stream->fail(error);
   } else if (parcel.has_bytes) {
-    state.fresh.push_back(*stream);
+    stream->receive_later();
   }
   return owner;
 }
@@ -76,24 +76,27 @@ int UvStream::enter_loop() {
 }
 
 void UvStream::leave_loop() {
-  if (linked()) (error_ != 0 ? loop_.failed : loop_.fresh).remove(*this);
+  if (linked()) (error_ != 0 ? loop_.failed : loop_.unread).remove(*this);
   if (watched_ != 0) loop_.poller.forget(descriptor_.number(), *this);
   watched_ = 0;
 }
 
-// A pause is not told to epoll before a byte comes in spite of it: most pauses are over by then.
+// epoll is not told of a pause: what comes in it is remembered.
 void UvStream::read(bool wanted) {
   reading_ = wanted;
-  if (!wanted) return;
-  hangup_seen_ = false;
-  if ((watched_ & EPOLLIN) == 0) watch_what_is_wanted();
+  if (wanted && unread_) receive_later();
+}
+
+// At the end of a turn: of this one, or of the next if that has begun.
+void UvStream::receive_later() {
+  unread_ = true;
+  if (state_ == State::open && error_ == 0 && !linked()) loop_.unread.push_back(*this);
 }
 
 uint32_t UvStream::wanted_events() const {
   if (state_ == State::connecting) return EPOLLOUT;
   if (state_ != State::open) return 0;
-  const uint32_t input = reading_ ? EPOLLIN : hangup_seen_ ? 0U : EPOLLRDHUP;
-  return input | (queue_.empty() ? 0U : EPOLLOUT);
+  return EPOLLIN | EPOLLRDHUP | EPOLLET | (queue_.empty() ? 0U : EPOLLOUT);
 }
 
 void UvStream::watch_what_is_wanted() {
@@ -112,15 +115,16 @@ void UvStream::watch_what_is_wanted() {
 
 // An error or a hangup may be behind each of the things that we wait for.
 void UvStream::on_events(uint32_t events) {
-  if ((events & EPOLLERR) != 0) events |= EPOLLIN | EPOLLOUT | EPOLLRDHUP;
-  if ((events & EPOLLHUP) != 0) events |= watched_;
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) events |= EPOLLIN | EPOLLOUT | EPOLLRDHUP;
   if (error_ != 0) return;  // on_end() comes at the end of the turn
   if (state_ == State::connecting) return finish_connect();
   if ((events & EPOLLOUT) != 0 && !queue_.empty()) flush();
   if (state_ == State::open && error_ == 0 && (events & (EPOLLIN | EPOLLRDHUP)) != 0) {
+    unread_ = true;
+    hangup_seen_ = hangup_seen_ || (events & EPOLLRDHUP) != 0;
     if (reading_) {
       receive();
-    } else if ((events & EPOLLRDHUP) != 0) {
+    } else if (hangup_seen_) {
       look_at_hangup();
     }
   }
@@ -134,14 +138,21 @@ void UvStream::finish_connect() {
   user_->on_connected();
 }
 
+// A read that leaves room in the buffer has emptied the socket, and epoll tells of whatever comes
+// then. Not so where descriptors come along: each of them ends a read.
 void UvStream::receive() {
   char* buffer = loop_.read_buffer.get();
-  ssize_t got = expects_descriptors()
-                    ? receive_into(buffer)
-                    : recv(descriptor_.number(), buffer, LoopState::read_buffer_bytes, 0);
-  if (got > 0) return user_->on_bytes(View(buffer, static_cast<size_t>(got)));
+  const bool with_descriptors = expects_descriptors();
+  const ssize_t got = with_descriptors
+                          ? receive_into(buffer)
+                          : recv(descriptor_.number(), buffer, LoopState::read_buffer_bytes, 0);
   if (got == 0) return end(0);
-  if (!try_again(errno)) end(errno);
+  if (got < 0 && !try_again(errno)) return end(errno);
+  unread_ = got < 0 ? errno == EINTR
+                    : static_cast<size_t>(got) == LoopState::read_buffer_bytes || hangup_seen_ ||
+                          with_descriptors;
+  if (unread_) receive_later();
+  if (got > 0) user_->on_bytes(View(buffer, static_cast<size_t>(got)));
 }
 
 // With the descriptors that come along. One that there was no room for is lost, and the bytes that
@@ -186,13 +197,11 @@ ParcelPtr UvStream::take_descriptor() {
   return std::make_unique<UvParcel>(std::move(next), std::move(peer));
 }
 
-// epoll goes on reporting the hangup until it is told not to. What is unread must not be lost: then
-// the end waits until reading is resumed. A peer that has only said that it sends no more can wait
-// as well; one that is gone is reported at once.
+// What is unread must not be lost: then the end waits until reading is resumed. A peer that has
+// only said that it sends no more can wait as well; one that is gone is reported at once.
 void UvStream::look_at_hangup() {
   int descriptor = descriptor_.number();
-  if (unread_bytes(descriptor) == 0 && hung_up(descriptor)) return end(take_error(descriptor));
-  hangup_seen_ = true;
+  if (unread_bytes(descriptor) == 0 && hung_up(descriptor)) end(take_error(descriptor));
 }
 
 void UvStream::write(std::span<const View> slices) {
@@ -316,13 +325,13 @@ void UvStream::finish_writing() {
 
 // Nothing may be called from within a call to the stream, so the user hears of it a little later.
 void UvStream::fail(int error) {
-  if (linked()) loop_.fresh.remove(*this);
+  if (linked()) loop_.unread.remove(*this);
   error_ = error;
   queue_.clear();
   loop_.failed.push_back(*this);
 }
 
-void UvStream::receive_first() {
+void UvStream::receive_unread() {
   if (state_ != State::open || !reading_) return;
   receive();
   watch_what_is_wanted();
@@ -348,6 +357,7 @@ void UvStream::receive_the_last() {
 }
 
 void UvStream::end(int error) {
+  if (linked()) loop_.unread.remove(*this);
   error_ = error;
   state_ = State::ended;
   queue_.clear();

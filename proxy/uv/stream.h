@@ -2,6 +2,10 @@
 // for each write. It owns no memory for bytes but for those that the system did not take at once,
 // and changes what epoll watches only when it must.
 //
+// epoll tells of what has come once (EPOLLET) and does not look again: sockets are heard in the
+// order in which they spoke, and none is asked twice. So the stream remembers that there may be
+// more: a read that filled the buffer, bytes that came in a pause, an end behind the bytes.
+//
 // Those that we have dialled are heard first in a turn: an answer sets a server free, and the
 // queries that came in the same turn go to servers that are still warm, rather than to more of
 // them.
@@ -46,8 +50,8 @@ class UvStream final : public Stream, public ListNode<UvStream>, private Watcher
   ParcelPtr detach() override;
   void close(bool linger) override;
 
-  /// At the end of the turn, for a stream that has left LoopState::fresh.
-  void receive_first();
+  /// At the end of the turn, for a stream that has left LoopState::unread.
+  void receive_unread();
   /// The same for one that has left LoopState::failed.
   void deliver_failure();
 
@@ -65,6 +69,7 @@ class UvStream final : public Stream, public ListNode<UvStream>, private Watcher
   void receive();
   ssize_t receive_into(char* buffer);
   void flush();
+  void receive_later();
   void look_at_hangup();
   size_t send_now(std::span<const View> slices);
   size_t send_waiting();
@@ -101,7 +106,8 @@ class UvStream final : public Stream, public ListNode<UvStream>, private Watcher
   State state_ = State::open;
   bool reading_ = true;
   bool finishing_ = false;    // no more will be written
-  bool hangup_seen_ = false;  // while reading was paused: not to be watched for again
+  bool unread_ = false;       // more may be there than epoll will tell of
+  bool hangup_seen_ = false;  // the last bytes, or what is there, are followed by the end
   bool dialled_ = false;
 };
 

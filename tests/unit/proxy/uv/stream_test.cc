@@ -1,5 +1,6 @@
 #include <sys/uio.h>
 
+#include <array>
 #include <thread>
 
 #include "tests/unit/proxy/uv/rig.h"
@@ -106,6 +107,61 @@ TEST_CASE("stream: one that is closed by another's event of the same turn hears 
   both.speak();
   both.rig.run_until([&] { return !both.server.got.empty(); });
   CHECK(both.client.events() == 0);
+}
+
+TEST_CASE("stream: they are heard in the order in which their peers spoke") {
+  Rig rig;
+  std::array<Recorder, 3> users;
+  std::array<Peer, 3> peers;
+  Bytes heard;
+  const auto speak = [&](std::initializer_list<size_t> order) {
+    for (size_t i : order) peers[i].send("x");
+  };
+  for (size_t i = 0; i < users.size(); ++i) {
+    Pair pair = tcp_pair();
+    peers[i] = std::move(pair.peer);
+    attach(rig, users[i], std::move(pair.ours));
+    users[i].when_bytes = [&, i] {
+      heard += std::to_string(i);
+      if (heard == "012") speak({2, 1, 0});
+    };
+  }
+  speak({0, 1, 2});
+  rig.run_until([&] { return heard.size() == 6; });
+  CHECK(heard == "012210");
+}
+
+TEST_CASE("stream: more than a read can bring arrives without another event") {
+  Rig rig;
+  Recorder user;
+  Pair pair = tcp_pair();
+  const Bytes text = numbered_bytes(3 * LoopState::read_buffer_bytes + 5);
+  set_option(static_cast<UvParcel&>(*pair.ours).descriptor.number(), SOL_SOCKET, SO_RCVBUF,
+             4 << 20);
+  REQUIRE(pair.peer.send(text));
+  attach(rig, user, std::move(pair.ours));
+  rig.run_until([&] { return user.got.size() >= text.size(); });
+  CHECK((user.got == text));
+}
+
+TEST_CASE("stream: what came in a pause is delivered after it, though the peer says no more") {
+  for (auto make : {unix_pair, tcp_pair}) {
+    Rig rig;
+    Recorder user;
+    Pair pair = make();
+    attach(rig, user, std::move(pair.ours));
+    user.stream->read(false);
+    pair.peer.send("early");
+    CHECK(rig.turns_during(milliseconds(50)) < 10);
+    CHECK(user.events() == 0);
+    user.stream->read(true);
+    rig.run_until([&] { return !user.got.empty(); });
+    user.stream->read(false);
+    user.stream->read(true);
+    CHECK(rig.turns_during(milliseconds(50)) < 10);
+    CHECK(user.got == "early");
+    CHECK(user.events() == user.got.size());
+  }
 }
 
 TEST_CASE("stream: a pause loses no byte and delivers none") {
