@@ -254,6 +254,25 @@ void Backend::check_asker(const Statement& statement) {
   check_stand_ins(statement.client);
 }
 
+// What the state of the session forbids; it has been told then.
+bool Backend::session_refuses(const Statement& statement) {
+  using Kind = Statement::Kind;
+  const std::string refusal = model_.refusal(statement, host_.ledger().role_exists);
+  if (refusal.empty()) return false;
+  const bool by_name = statement.kind == Kind::prepare || statement.kind == Kind::deallocate;
+  if (statement.client == 0 && by_name) {
+    host_.world().violated("server {} tells Headgate: {}", process_, refusal);
+  }
+  fail("22023", refusal);
+  return true;
+}
+
+void Backend::end_transaction(bool committed) {
+  status_ = 'I';
+  settings_settle(committed);
+  complete(committed ? "COMMIT" : "ROLLBACK");
+}
+
 void Backend::execute(const Statement& statement) {
   using Kind = Statement::Kind;
   if (status_ == 'E' && statement.kind != Kind::rollback && statement.kind != Kind::commit) {
@@ -262,12 +281,7 @@ void Backend::execute(const Statement& statement) {
   if (const auto refused = standby_refuses(statement)) return fail(refused->first, refused->second);
   if (statement.client != 0) note_execution(statement);
   if (of_protocol(statement)) return;
-  const std::string refusal = model_.refusal(statement, host_.ledger().role_exists);
-  const bool by_name = statement.kind == Kind::prepare || statement.kind == Kind::deallocate;
-  if (!refusal.empty() && statement.client == 0 && by_name) {
-    host_.world().violated("server {} tells Headgate: {}", process_, refusal);
-  }
-  if (!refusal.empty()) return fail("22023", refusal);
+  if (session_refuses(statement)) return;
   switch (statement.kind) {
     case Kind::nothing:
       return say('I', {});
@@ -276,12 +290,8 @@ void Backend::execute(const Statement& statement) {
       status_ = 'T';
       return complete(statement.spelling == 2 ? "START TRANSACTION" : "BEGIN");
     case Kind::commit:
-    case Kind::rollback: {
-      const bool failed = status_ == 'E' || statement.kind == Kind::rollback;
-      status_ = 'I';
-      settings_settle(!failed);
-      return complete(failed ? "ROLLBACK" : "COMMIT");
-    }
+    case Kind::rollback:
+      return end_transaction(status_ != 'E' && statement.kind == Kind::commit);
     case Kind::run:
     case Kind::copy_out:
       return answer_rows(statement);
@@ -318,10 +328,12 @@ void Backend::execute(const Statement& statement) {
     case Kind::check:
       return complete("SELECT 1");
     case Kind::hear:
+      model_.apply(statement);
+      return complete("LISTEN");
     case Kind::unhear:
       model_.apply(statement);
-      if (statement.kind == Kind::unhear && statement.size == 0) meets_.reset();
-      return complete(statement.kind == Kind::hear ? "LISTEN" : "UNLISTEN");
+      if (statement.size == 0) meets_.reset();
+      return complete("UNLISTEN");
     case Kind::meet:
       to_meet_ = statement.name;
       return complete("LISTEN");

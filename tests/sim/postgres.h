@@ -78,6 +78,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void check_row(View body) const;
   bool copy_is_bad() const;
   void execute(const Statement& statement);
+  bool session_refuses(const Statement& statement);
+  void end_transaction(bool committed);
   void answer_rows(const Statement& statement);
   void copy_message(char tag, View body);
   void change_session(const Statement& statement);
