@@ -1,4 +1,4 @@
-"""Medians over the rounds, ratios to PgBouncer and to the relay, as markdown tables."""
+"""Medians over the rounds, of figures and of their ratios to PgBouncer's and the relay's, as markdown tables."""
 
 import dataclasses
 import os
@@ -17,12 +17,14 @@ def median(samples):
     return Sample(**{name: statistics.median(getattr(s, name) for s in samples) for name in NUMBERS})
 
 
-def ratio(medians, name, of, field="cpu"):
-    """How often the figure of `of` goes into that of `name`; a dash where there is none."""
-    base, own = medians.get(of), medians.get(name)
-    if not base or not own or base.failure or not getattr(base, field) or not getattr(own, field):
-        return "-"
-    return f"{getattr(own, field) / getattr(base, field):.2f}"
+def ratio(results, name, of, field="cpu"):
+    """The median of the ratios within each round; a dash where there is none."""
+    ratios = []
+    for own, base in zip(results[name], results.get(of, [])):
+        if own.failure or base.failure or not getattr(own, field) or not getattr(base, field):
+            return "-"
+        ratios.append(getattr(own, field) / getattr(base, field))
+    return f"{statistics.median(ratios):.2f}" if ratios else "-"
 
 
 def latency(value):
@@ -36,7 +38,7 @@ def pgbouncer_of(medians):
     return "pgbouncer-session" if cannot and "pgbouncer-session" in medians else "pgbouncer"
 
 
-def row_of(name, medians):
+def row_of(name, medians, results):
     sample = medians[name]
     pgbouncer = pgbouncer_of(medians)
     if sample.failure:
@@ -49,9 +51,9 @@ def row_of(name, medians):
         latency(sample.p95),
         latency(sample.p99),
         f"{sample.cpu:.2f}" if has_process else "-",
-        ratio(medians, name, pgbouncer),
-        ratio(medians, name, "relay"),
-        ratio(medians, name, pgbouncer, "p99"),
+        ratio(results, name, pgbouncer),
+        ratio(results, name, "relay"),
+        ratio(results, name, pgbouncer, "p99"),
         f"{sample.postgres_cpu:.1f}",
         f"{sample.rss_mb:.1f}" if has_process else "-",
     ]
@@ -74,7 +76,7 @@ def workload_section(workload, results, options):
     clients = workload.clients or options.clients
     idle = f", {options.idle} idle clients beside them" if workload.idle_clients else ""
     return "\n".join([title, "", f"{clients} clients{idle}", "",
-                      table([head] + [row_of(name, medians) for name in medians]), ""])
+                      table([head] + [row_of(name, medians, results) for name in medians]), ""])
 
 
 def machine():
@@ -93,8 +95,8 @@ def document(sections, options, command, versions):
     return "\n".join([
         "# Benchmark results",
         "",
-        f"Medians of {rounds} interleaved rounds of {options.seconds} s each{restarts} (the order of the"
-        " peers rotates). The machine is shared and noisy: only ratios within one run count.",
+        f"Medians of {rounds} interleaved rounds of {options.seconds} s each{restarts}. The machine is shared and"
+        " noisy: only ratios count, and they are medians of the ratios within each round.",
         "CPU is user and system time of all threads of the peer; PostgreSQL's that of all its processes.",
         "",
         f"- command: `{command}`",

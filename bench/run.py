@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """The benchmark: pgbench through Headgate, PgBouncer, a bare relay, haproxy, and no proxy.
 
-Rounds are interleaved (every peer once in each round, in rotating order) because the machine
-is noisy: only ratios within one run mean anything. The rounds of one start can all err the same way:
+Rounds are interleaved (every peer once in each round, in an order that is shuffled anew, so that none
+always follows the same other) because the machine is noisy: only ratios within a round mean anything,
+which are told as their medians over all rounds. The rounds of one start can all err the same way:
 two PgBouncers with the same settings came out up to 14 percent apart. --restarts is for that.
 """
 
 import argparse
 import contextlib
 import os
+import random
 import subprocess
 import sys
 
@@ -71,9 +73,9 @@ def versions(options):
     return {name: version_of(command) for name, command in commands.items() if name in wanted}
 
 
-def rotated(items, by):
-    by %= len(items)
-    return items[by:] + items[:by]
+def shuffled(items, *seed):
+    """In an order that looks random, and is the same in every run."""
+    return random.Random(str(seed)).sample(items, len(items))
 
 
 def run_workload(workload, running, postgres, options, restart):
@@ -82,7 +84,7 @@ def run_workload(workload, running, postgres, options, restart):
     results = {peer.name: [] for peer in able}
     idle = options.idle if workload.idle_clients else 0
     for number in range(options.rounds + 1):  # the first warms up and does not count
-        for peer in rotated(able, restart + number):
+        for peer in shuffled(able, workload.name, restart, number):
             if any(sample.failure for sample in results[peer.name]):
                 continue
             with measure.idle_clients(peer, idle):
