@@ -38,7 +38,9 @@ def at_rest(pooler):
 
 
 def is_at_rest(row):
-    return all(row[name] == 0 for name in ("cl_active", "cl_waiting", "sv_active", "sv_tested", "sv_login"))
+    """A server whose client has gone, and whose query is being cancelled, is no longer counted as active."""
+    busy = ("cl_active", "cl_waiting", "sv_active", "sv_active_cancel", "sv_being_canceled", "sv_tested", "sv_login")
+    return all(row[name] == 0 for name in busy)
 
 
 def check_served(pooler):
